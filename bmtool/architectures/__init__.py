@@ -1,0 +1,1 @@
+"""Families of models: one component a file, found by its file name."""

@@ -1,0 +1,1 @@
+"""Simpler things to stand beside the model: one component a file, found by its file name."""

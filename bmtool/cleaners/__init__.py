@@ -1,0 +1,1 @@
+"""Rewriting texts: one component a file, found by its file name."""

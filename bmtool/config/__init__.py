@@ -1,0 +1,1 @@
+"""Reading configuration: YAML with places, strict settings, units, references. Imports nothing heavy."""

@@ -1,0 +1,144 @@
+"""Strict, frozen settings and the components that are chosen by name in YAML."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, model_serializer
+from pydantic_core import PydanticCustomError
+
+from bmtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pydantic import SerializerFunctionWrapHandler
+
+    from bmtool.registry import Kind
+
+
+class Marker:
+    """A note on a setting, placed in `Annotated[...]`."""
+
+    def __init__(self, name: str) -> None:
+        """Name the note."""
+        self.name = name
+
+
+#: Marks a setting that decides *how* something is made and not *what* is made: it is no part of the fingerprint.
+#: References to inputs carry it too: their resolved identity is in the fingerprint, not the way they were written.
+HOW = Marker("how")
+
+
+class Settings(BaseModel):
+    """Base of every section of a configuration: frozen, strict about types, no unknown keys."""
+
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+    )
+
+
+class Component(Settings):
+    """Settings with behaviour. Its name in YAML is the name of the file that defines it."""
+
+    @classmethod
+    def name(cls) -> str:
+        """The name that YAML uses."""
+        return cls.__module__.rpartition(".")[2]
+
+    @model_serializer(mode="wrap")
+    def _with_type(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        return {"type": self.name(), **dump(self)}
+
+
+S = TypeVar("S", bound=Settings)
+
+
+def explained(text: str) -> PydanticCustomError:
+    """A validation error whose message is final: shown to the user as it is."""
+    return PydanticCustomError("explained", "{text}", {"text": text})
+
+
+def validate(model: type[S], value: Any) -> S:
+    """Build `model` from plain YAML values.
+
+    Raises:
+        ValidationError: places and messages; `bmtool.config.check` turns them into lines.
+    """
+    # JSON mode is strict about types, yet reads a list as a tuple and text as a Path, as YAML needs.
+    return model.model_validate_json(json.dumps(value))
+
+
+class Choose:
+    """Annotation that turns `length`, or `{type: length, min_chars: 5}`, into the component of that name."""
+
+    def __init__(self, kind: Kind, key: str = "type") -> None:
+        """Choose among `kind`; `key` is the YAML key that names the component."""
+        self.kind = kind
+        self.key = key
+
+    def __call__(self, value: Any) -> Any:
+        """Validate one YAML value."""
+        if isinstance(value, Component):
+            return value
+        settings = {self.key: value} if isinstance(value, str) else value
+        if not isinstance(settings, dict) or not isinstance(settings.get(self.key), str):
+            raise explained(f"expected the name of a {self.kind.name}, or a mapping with '{self.key}: NAME'")
+        try:
+            component = self.kind.load(settings[self.key])
+        except ConfigError as error:
+            raise explained(str(error)) from None
+        return validate(component, {key: v for key, v in settings.items() if key != self.key})
+
+
+def chosen(kind: Kind, key: str = "type") -> Any:
+    """The field type of a component of `kind`: `filter: chosen(FILTERS)`."""
+    choose = Choose(kind, key)
+    return Annotated[SerializeAsAny[Component], BeforeValidator(choose), choose]
+
+
+def what(value: Any) -> Any:
+    """The part of settings that decides what is made, as plain JSON values: no HOW settings, no defaults.
+
+    Defaults are left out so that a later version that adds a setting doesn't make every artifact stale; a change of a
+    default's value raises the stage's version instead.
+    """
+    if isinstance(value, Settings):
+        out: dict[str, Any] = {"type": value.name()} if isinstance(value, Component) else {}
+        for name, field in type(value).model_fields.items():
+            member = getattr(value, name)
+            if HOW not in field.metadata and member != field.get_default(call_default_factory=True):
+                out[field.alias or name] = what(member)
+        return out
+    if isinstance(value, dict):
+        return {key: what(member) for key, member in value.items()}
+    if isinstance(value, tuple | list):
+        return [what(member) for member in value]
+    return value if isinstance(value, str | int | float | bool | None) else str(value)
+
+
+def chooser_of(annotation: Any, metadata: list[Any]) -> Choose | None:
+    """The `Choose` behind a field, also inside a tuple, a dict or an optional; None for plain settings."""
+    for note in metadata:
+        if isinstance(note, Choose):
+            return note
+    for inner in get_args(annotation):
+        if get_origin(annotation) is Annotated:
+            return chooser_of(inner, list(annotation.__metadata__))
+        found = chooser_of(inner, [])
+        if found:
+            return found
+    return None
+
+
+__all__ = [
+    "HOW",
+    "Choose",
+    "Component",
+    "Settings",
+    "ValidationError",
+    "chooser_of",
+    "chosen",
+    "explained",
+    "validate",
+    "what",
+]

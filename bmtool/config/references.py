@@ -1,0 +1,44 @@
+"""References to what a stage reads. Their form decides what they are, never what exists on disk."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, model_serializer
+
+from bmtool.config.model import Settings, explained
+
+STAGES = ("prepare", "pretrain", "finetune", "evaluate", "export")
+
+
+class Reference(Settings):
+    """A name in this file (a dataset under `prepare:`, or a stage), or a path with a slash."""
+
+    form: Literal["name", "path"]
+    value: str
+
+    @model_serializer
+    def _as_written(self) -> str:
+        return self.value
+
+    def __str__(self) -> str:
+        return self.value
+
+
+def reference(value: Any) -> Any:
+    """`corpus` is a name in this file, `runs/x/pretrain` a folder; nothing is looked up on disk."""
+    if isinstance(value, Reference):
+        return value
+    if not isinstance(value, str) or not value.strip():
+        raise explained(f"expected a name, or a path with a slash, got {value!r}")
+    if value.startswith("hf:"):
+        raise explained(f"'{value}': the hub isn't read yet. Download the checkpoint and give its folder, with a slash")
+    if "/" in value:
+        return Reference(form="path", value=value)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
+        raise explained(f"'{value}' is no name. A path needs a slash: './{value}'")
+    return Reference(form="name", value=value)
+
+
+Ref = Annotated[Reference, BeforeValidator(reference)]

@@ -1,0 +1,75 @@
+"""Values with a unit: `4M` tokens, `10m`, `1%`, `500 steps`. The setting's type says which one is read."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, Field
+from pydantic_core import PydanticCustomError
+
+from bmtool.config.model import Settings, explained
+
+_COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
+_SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def count(value: Any) -> Any:
+    """`4M` to 4,000,000; a whole number stays what it is."""
+    if not isinstance(value, str):
+        return value
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGB]?)", value.strip())
+    number = float(match[1]) * _COUNTS[match[2]] if match else 0.5
+    if not number.is_integer():
+        raise explained(f"expected a whole number such as 500, 20k or 4M, got '{value}'")
+    return int(number)
+
+
+def seconds(value: Any) -> Any:
+    """`90s`, `10m`, `2h` or `1d` to seconds.
+
+    A bare number is refused: nobody remembers whether it was seconds or minutes.
+    """
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", value.strip())
+        if match:
+            return float(match[1]) * _SECONDS[match[2]]
+    raise explained(f"expected a duration such as 90s, 10m or 2h, got '{value}'")
+
+
+def ratio(value: Any) -> Any:
+    """`1%` to 0.01; a number stays what it is."""
+    if isinstance(value, str):
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", value.strip())
+        if not match:
+            raise explained(f"expected a share such as 0.05 or 5%, got '{value}'")
+        return float(match[1]) / 100
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
+class Interval(Settings):
+    """How often: every so many seconds or every so many steps, exactly one of the two."""
+
+    seconds: float | None = None
+    steps: int | None = None
+
+
+def interval(value: Any) -> Any:
+    """`10m` or `500 steps` to an Interval."""
+    if isinstance(value, Interval):
+        return value
+    match = re.fullmatch(r"([0-9]+)\s*steps?", value.strip()) if isinstance(value, str) else None
+    if match and int(match[1]) > 0:
+        return Interval(steps=int(match[1]))
+    try:
+        return Interval(seconds=seconds(value))
+    except PydanticCustomError:
+        raise explained(
+            f"expected a duration such as 10m, or a number of steps such as '500 steps', got '{value}'"
+        ) from None
+
+
+Count = Annotated[int, BeforeValidator(count), Field(gt=0)]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
+Ratio = Annotated[float, BeforeValidator(ratio), Field(ge=0, le=1)]
+Every = Annotated[Interval, BeforeValidator(interval)]

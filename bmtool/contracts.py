@@ -1,0 +1,393 @@
+"""Every extension point on one page. Read this file to learn how to extend bmtool.
+
+A component is a frozen settings class in a file of its own; the file's name is its name in YAML. Shape letters:
+N examples, T tokens of a packed batch, C classes, K sufficient statistics of a metric.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+
+from bmtool.config.model import Component
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from transformers import PretrainedConfig
+
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.config.model import Settings
+    from bmtool.config.references import Reference
+    from bmtool.config.shared import Runtime
+    from bmtool.console import Console
+    from bmtool.runner.pipeline import Pipeline
+    from tokenizers import Tokenizer
+
+
+# ---------------------------------------------------------------- stages
+
+
+class Stop(Protocol):
+    """Asks a long step to stop. `reason` is empty until a signal came or `--max-time` is over."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that a stage gets besides its settings. The runner makes it, and commits `folder` when `run` returns."""
+
+    folder: Path
+    """The partial folder to write into; it may hold the saved work of an interrupted run."""
+    inputs: Mapping[str, Artifact]
+    """What the stage reads, by role (`data`, `from`, ...)."""
+    seed: int
+    runtime: Runtime
+    console: Console
+    stop: Stop
+    fingerprint: str = ""
+
+
+@dataclass(frozen=True)
+class Need:
+    """An input of a stage: something that a name or a path refers to, or something made on the way."""
+
+    kind: Literal["dataset", "checkpoint"]
+    reference: Reference | None = None
+    """A name in this file, or a path."""
+    made: tuple[str, Settings] | None = None
+    """(stage, settings) of an artifact that belongs to this stage alone, made and cached when it is needed."""
+
+
+@dataclass(frozen=True)
+class GateResult:
+    """A threshold and what was measured."""
+
+    name: str
+    passed: bool
+    message: str
+    """`accuracy 0.412 is below 0.5`: what was asked, what was seen."""
+
+
+class Stage(Protocol):
+    """What a module in `stages/` gives. The runner does all the rest."""
+
+    VERSION: int
+    """Raised when the same settings and inputs make something else than before."""
+    VERSION_COUNTS: bool
+    """Whether VERSION is in the fingerprint: not for training, an upgrade never starts a three-day run again."""
+    KIND: str
+    """What it makes: `dataset`, `checkpoint`, `evaluation` or `bundle`."""
+    Config: type[Any]
+    """Its section of the file."""
+
+    def needs(self, config: Any, pipeline: Pipeline) -> dict[str, Need]:
+        """Inputs by role."""
+
+    def raw(self, config: Any) -> list[tuple[str, Path]]:
+        """Raw files read, as `Source.files` gives them."""
+
+    def run(self, config: Any, job: Job) -> dict[str, Any]:
+        """Write everything into `job.folder`; return the summary (plain JSON) for the manifest and the last lines."""
+
+    def gates(self, config: Any, summary: dict[str, Any]) -> list[GateResult]:
+        """Judge recorded numbers; called after each run and also when the artifact is up to date."""
+
+    def describe(self, summary: dict[str, Any]) -> list[str]:
+        """The few lines a person wants to see at the end."""
+
+
+# ---------------------------------------------------------------- data
+
+
+@dataclass
+class Ledger:
+    """Every row that comes in comes out, or is counted under a reason."""
+
+    rows_in: int = 0
+    rows_out: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+
+    def drop(self, reason: str, count: int) -> None:
+        """Count `count` rows that leave for `reason`; a reason with 0 is kept, to show that the rule was there."""
+        self.dropped[reason] = self.dropped.get(reason, 0) + count
+
+    def check(self) -> None:
+        """Raise AssertionError (a bug of ours) unless in = out + dropped."""
+        if self.rows_in != self.rows_out + sum(self.dropped.values()):
+            raise AssertionError(f"ledger doesn't balance: {self}")
+
+
+@dataclass(frozen=True)
+class Rejected:
+    """A row that could not be read. It never holds the text."""
+
+    file: str
+    line: int
+    reason: str
+
+
+class Source(Component):
+    """Where rows come from. Files are read in a fixed order, in record batches of bounded size."""
+
+    suffixes: ClassVar[tuple[str, ...]] = ()
+    """File name endings that mean this source, such as `.csv`."""
+
+    @abstractmethod
+    def files(self) -> list[tuple[str, Path]]:
+        """(stable name, path) of every file whose bytes identify the input, sorted by name.
+
+        The name holds no absolute path. Installed packages give their RECORD.
+
+        Raises:
+            MissingInputError: nothing matches.
+        """
+
+    @abstractmethod
+    def read(
+        self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
+    ) -> Iterator[pa.RecordBatch]:
+        """Batches with exactly `schema`'s columns and types.
+
+        `columns` maps our names to the source's; a name that isn't in it is the same in the source. A row that can't be
+        read is rejected, never skipped.
+        """
+
+
+class Cleaner(Component):
+    """Rewrites texts; never drops one."""
+
+    @abstractmethod
+    def clean(self, texts: pa.Array) -> pa.Array:
+        """`texts` (string) cleaned: as many, in the same order."""
+
+
+class Filter(Component):
+    """Decides which documents stay. Its name is the reason in the ledger."""
+
+    @abstractmethod
+    def keep(self, texts: pa.Array) -> pa.Array:
+        """True for each of `texts` (string) that stays."""
+
+
+class TokenizerTrainer(Component):
+    """Learns a vocabulary from texts, reproducibly: the same texts in the same order give the same bytes."""
+
+    @abstractmethod
+    def train(self, texts: Iterable[str]) -> Tokenizer:
+        """A tokenizer with special tokens and post-processor, ready to be saved as `tokenizer.json`."""
+
+    @abstractmethod
+    def special_tokens(self) -> dict[str, str]:
+        """`{"pad_token": "[PAD]", ...}` for `tokenizer_config.json`."""
+
+
+# ---------------------------------------------------------------- models and training
+
+
+class Architecture(Component):
+    """A family of models that can be built from settings. Sizes are shorthands for its dimensions."""
+
+    @abstractmethod
+    def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
+        """The transformers configuration; `special_ids` maps `pad`, `bos`, `eos`, ... to token ids."""
+
+
+class TokenSource(Protocol):
+    """Flat token ids, in memory or memory-mapped."""
+
+    def gather(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
+        """The tokens of the given spans one after the other: (sum of lengths,)."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded documents, ready to be packed. Row i of a column belongs to example i."""
+
+    tokens: TokenSource
+    starts: NDArray[np.int64]
+    """(N,) where each document's tokens start, without special tokens."""
+    lengths: NDArray[np.int64]
+    """(N,) how many there are, without special tokens."""
+    prefix: tuple[int, ...]
+    """Special tokens put before each document, such as [CLS]."""
+    suffix: tuple[int, ...]
+    """Special tokens put behind each document, such as [SEP]."""
+    columns: Mapping[str, Any]
+    """What the goal needs besides tokens: labels, word starts, byte counts, ids."""
+    labels: tuple[str, ...] = ()
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """What was lost on the way, by reason: `texts_cut`, `tokens_cut`, ..."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def packed_lengths(self) -> NDArray[np.int64]:
+        """(N,) tokens each example takes in a batch, special tokens included."""
+        return self.lengths + (len(self.prefix) + len(self.suffix))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """T tokens of whole documents in one row. Documents never see each other."""
+
+    input_ids: Tensor
+    """int64 (1, T)"""
+    position_ids: Tensor
+    """int64 (1, T), from 0 in each document"""
+    cu_seq_lens: Tensor
+    """int32 (N + 1), where documents start; the last is T"""
+    max_length: int
+    rows: NDArray[np.int64]
+    """(N,) which examples these are"""
+    targets: Mapping[str, Tensor]
+    counts: Mapping[str, int]
+    """Per loss term, how many targets its sum runs over; known before the forward pass"""
+
+    @property
+    def num_tokens(self) -> int:
+        """T."""
+        return int(self.input_ids.shape[1])
+
+
+Columns = dict[str, Any]
+"""Per-example results by name: arrays of N rows, or (for one value a word) a list of N arrays."""
+
+
+class Goal(Component):
+    """What the loop trains for. The loop knows no term's and no goal's name."""
+
+    metrics: ClassVar[tuple[str, ...]]
+    """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
+
+    @abstractmethod
+    def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
+        """Encode a dataset's split (`bmtool.data.dataset.Split`). What is cut is counted in `Examples.cut`."""
+
+    @abstractmethod
+    def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Pack the given examples into one batch; all randomness comes from `rng`."""
+
+    @abstractmethod
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The *sum* of each loss term over the batch: the loop divides by the whole window's counts."""
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """Per-example results that `metrics` read, in the order of `batch.rows`. Called without gradients."""
+
+
+class Objective(Goal):
+    """A self-supervised goal. Its checkpoint is `AutoModelFor...` of the class named here."""
+
+    auto_class: ClassVar[str]
+    """`AutoModelForMaskedLM`, `AutoModelForCausalLM`."""
+
+
+class Task(Goal):
+    """A supervised goal on labelled rows. To add one: a file in `tasks/`, its test, a config."""
+
+    auto_class: ClassVar[str]
+    head: ClassVar[Literal["document", "token"]]
+    """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
+    columns: ClassVar[Mapping[str, str]]
+    """Columns read: name to `text`, `label`, `words` (list of text) or `tags` (list of labels)."""
+
+    labels: tuple[str, ...] | None = None
+    """The labels in the order of their ids; else the sorted distinct values of all splits."""
+
+    @abstractmethod
+    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """Turn logits, (N, C) or (T, C), into predictions per example; the same for torch and ONNX."""
+
+    @abstractmethod
+    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+        """What `predict` writes for each row, such as `label` and `score`; what `evaluate` puts into predictions/."""
+
+
+# ---------------------------------------------------------------- evaluation and export
+
+
+class Metric(Component):
+    """A number that is a function of a sum over rows, so that a bootstrap is one matrix product."""
+
+    higher_is_better: ClassVar[bool] = True
+
+    @abstractmethod
+    def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
+        """(N, K) sufficient statistics of each row, such as [correct, 1]."""
+
+    @abstractmethod
+    def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The metric from summed statistics: (..., K) to (...)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with its 95 % interval and the number of rows behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Baseline(Component):
+    """Something simpler to stand beside the model, on the same rows."""
+
+    def trained(self, finetune: Any) -> dict[str, Any]:
+        """Fine-tune settings by name for artifacts that this baseline needs made first; most need none."""
+        del finetune
+        return {}
+
+    @abstractmethod
+    def predict(self, job: Job, task: Task, train: Any, test: Any, labels: tuple[str, ...]) -> Columns:
+        """Results for each row of the split `test`, as `Task.outputs` gives them; only `train` may be learned from."""
+
+
+class Exporter(Component):
+    """Writes a checkpoint in another format and proves it equal."""
+
+    @abstractmethod
+    def export(self, checkpoint: Artifact, data: Any, folder: Path, job: Job) -> dict[str, Any]:
+        """Write into `folder`, reload in a fresh process, compare on the rows of the split `data`; return the numbers.
+
+        Raises:
+            GateError: the exported model's answers differ by more than the settings allow.
+        """
+
+
+__all__ = [
+    "Architecture",
+    "Baseline",
+    "Batch",
+    "Cleaner",
+    "Columns",
+    "Examples",
+    "Exporter",
+    "Filter",
+    "GateResult",
+    "Goal",
+    "Job",
+    "Ledger",
+    "Metric",
+    "Need",
+    "Objective",
+    "Rejected",
+    "Score",
+    "Source",
+    "Stage",
+    "Stop",
+    "Task",
+    "TokenSource",
+    "TokenizerTrainer",
+]

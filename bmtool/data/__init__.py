@@ -1,0 +1,1 @@
+"""Libraries for data: Arrow in, Arrow out."""

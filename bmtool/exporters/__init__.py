@@ -1,0 +1,1 @@
+"""Formats to ship: one component a file, found by its file name."""

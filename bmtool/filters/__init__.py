@@ -1,0 +1,1 @@
+"""Which documents stay: one component a file, found by its file name."""

@@ -1,0 +1,1 @@
+"""How well it does: one component a file, found by its file name."""

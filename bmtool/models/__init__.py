@@ -1,0 +1,1 @@
+"""Building models, checkpoints, attention and heads for packed batches."""

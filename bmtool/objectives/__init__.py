@@ -1,0 +1,1 @@
+"""What pre-training learns: one component a file, found by its file name."""

@@ -1,0 +1,1 @@
+"""Where rows come from: one component a file, found by its file name."""

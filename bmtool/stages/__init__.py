@@ -1,0 +1,1 @@
+"""The five stages: a Config and a run() each."""

@@ -1,0 +1,1 @@
+"""Learning a vocabulary: one component a file, found by its file name."""
