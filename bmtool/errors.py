@@ -69,6 +69,12 @@ class StoppedError(BmtoolError):
     exit_code = 130
 
 
+def stopped(reason: str, saved: str) -> BmtoolError:
+    """The error that ends a stopped run: 130 after Ctrl-C, else 75. `saved` says what is kept."""
+    text = f"stopped by {reason}; {saved}. The same command goes on from there"
+    return StoppedError(text) if reason == "Ctrl-C" else TryAgainError(text)
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the closest known word, or the empty string."""
     match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

@@ -1,0 +1,54 @@
+"""Small files that are whole or not there at all, hashes, and making sure that bytes reached the disk."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.faults import fault
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def fsync_file(path: Path) -> None:
+    """Wait until the bytes of `path` are on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+#: A folder is synced as a file is: its entries reach the disk.
+fsync_folder = fsync_file
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write `path` atomically: a new file beside it, synced, renamed over it."""
+    fault("write")
+    new = path.with_name(f".{path.name}.new")
+    with new.open("w", encoding="utf-8") as handle:
+        handle.write(text)
+        handle.flush()
+        os.fsync(handle.fileno())
+    new.rename(path)
+    fsync_folder(path.parent)
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write `value` as JSON, atomically; sorted keys, so that equal values are equal bytes. NaN is refused."""
+    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The sha256 of a file's bytes, in hex."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def tree_files(folder: Path) -> list[Path]:
+    """Every regular file below `folder`, sorted by its path."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
