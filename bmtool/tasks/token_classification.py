@@ -1,0 +1,61 @@
+"""Give each word of a text a tag, such as B-PER, I-PER or O for names of people."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bmtool.contracts import Task
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch, Columns, Examples
+
+
+class TokenClassification(Task):
+    """One tag for each word, read at the word's first token. A word that was cut off gets the tag O, and is counted."""
+
+    auto_class = "AutoModelForTokenClassification"
+    head = "token"
+    columns: ClassVar = {"words": "words", "tags": "tags"}
+    metrics = ("f1_span", "accuracy", "f1_macro", "loss")
+
+    def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
+        """Encode words; `word_tokens` says where each word's first token is, `references` holds the tags' ids."""
+        from bmtool.data.labelled import encoded_words
+
+        return encoded_words(split, "words", "tags", tokenizer, max_seq_length)
+
+    def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Pack texts; the targets are `positions` (W,) in the batch and their `labels` (W,), for W words."""
+        from bmtool.models.supervised import pack_words
+
+        del rng
+        return pack_words(examples, rows)
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The cross-entropy of the tags, summed over words."""
+        from bmtool.models.supervised import word_cross_entropy
+
+        return {"cross_entropy": word_cross_entropy(model, batch)}
+
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """What `read` gives, and with tags `references`, `nll` and `targets`."""
+        from bmtool.models.supervised import token_scores
+
+        return self.read(token_scores(model, batch), batch, examples)
+
+    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word."""
+        from bmtool.data.labelled import judge_words
+
+        return judge_words(logits, batch.cu_seq_lens, batch.rows, examples)
+
+    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+        """Columns `tags` and `scores`: for each word its tag and the probability of that tag."""
+        from bmtool.data.labelled import word_table
+
+        return word_table(outputs, labels)
