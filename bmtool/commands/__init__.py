@@ -1,0 +1,1 @@
+"""What the smaller commands do: one module a command, called by the command line."""

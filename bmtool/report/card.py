@@ -1,0 +1,132 @@
+"""The model card, README.md of a checkpoint or bundle: measured facts only, with metadata that the model hub reads."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bmtool.artifacts.files import write_text
+from bmtool.report.blocks import Cell, Table
+from bmtool.report.tables import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+#: Our name of what a model was trained for: the hub's `pipeline_tag`.
+PIPELINE_TAGS = {
+    "text_classification": "text-classification",
+    "token_classification": "token-classification",
+    "mlm": "fill-mask",
+    "clm": "text-generation",
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A metric on a split; the interval is the seeded 95 % bootstrap, where there is one."""
+
+    metric: str
+    value: float
+    split: str
+    n: int | None = None
+    low: float | None = None
+    high: float | None = None
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """What a card says. Nothing in it is typed by hand, and what isn't known isn't said."""
+
+    name: str
+    """The pipeline's name, such as `reviews`."""
+    goal: str
+    """The task or objective: `text_classification`, `mlm`, ..."""
+    labels: Sequence[str] = ()
+    model: Mapping[str, Cell] = field(default_factory=dict)
+    """architecture, parameters, layers, max_seq_length, vocabulary, starting point, ..."""
+    data: Mapping[str, Cell] = field(default_factory=dict)
+    """name, fingerprint, rows per split, texts cut, ..."""
+    metrics: Sequence[Measured] = ()
+    training: Mapping[str, Cell] = field(default_factory=dict)
+    """settings and what came of them: steps, tokens, seconds, seed, precision, ..."""
+    versions: Mapping[str, Cell] = field(default_factory=dict)
+    use: str = ""
+    """A few lines of code that load the model; replaces the default ones."""
+    format: str = "transformers"
+    """`transformers` or `onnx`."""
+    more: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
+    """Further sections by title, such as an export's comparison with its checkpoint."""
+
+
+def write_model_card(folder: Path, facts: ModelFacts) -> None:
+    """Write `README.md` into `folder`."""
+    write_text(folder / "README.md", render(facts))
+
+
+def render(facts: ModelFacts) -> str:
+    """The card's text: YAML front matter, then Markdown."""
+    front = yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True, width=1000)
+    parts = [f"---\n{front}---\n", f"# {_plain(facts.name)}\n", _lead(facts), _use(facts)]
+    if facts.labels:
+        rows = [[i, label] for i, label in enumerate(facts.labels)]
+        parts.append("## Labels\n\n" + markdown(Table(["id", "label"], rows)))
+    if facts.metrics:
+        parts.append("## Measured\n\n" + markdown(_metrics(facts.metrics)))
+    sections = {"Model": facts.model, "Data": facts.data, "Training": facts.training, **facts.more}
+    for title, pairs in [*sections.items(), ("Versions", facts.versions)]:
+        if pairs:
+            parts.append(f"## {title}\n\n" + markdown(Table(["", "value"], [[k, v] for k, v in pairs.items()])))
+    return "\n".join(parts)
+
+
+def front_matter(facts: ModelFacts) -> dict[str, Any]:
+    """The metadata, as https://huggingface.co/docs/hub/model-cards describes it."""
+    tag = PIPELINE_TAGS.get(facts.goal)
+    front: dict[str, Any] = {"library_name": facts.format, "tags": ["bmtool", facts.goal]}
+    if tag:
+        front["pipeline_tag"] = tag
+    if facts.metrics and tag:
+        dataset = str(facts.data.get("name") or facts.name)
+        results = [
+            {
+                "task": {"type": tag},
+                "dataset": {"name": dataset, "type": dataset, "split": split},
+                "metrics": [
+                    {"type": measured.metric, "value": float(measured.value)}
+                    for measured in facts.metrics
+                    if measured.split == split
+                ],
+            }
+            for split in dict.fromkeys(measured.split for measured in facts.metrics)
+        ]
+        front["model-index"] = [{"name": facts.name, "results": results}]
+    return front
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _lead(facts: ModelFacts) -> str:
+    tag = PIPELINE_TAGS.get(facts.goal, facts.goal).replace("-", " ")
+    made = f"A {tag} model made by bmtool. " if facts.format == "transformers" else f"A {tag} model in {facts.format}. "
+    return made + "Everything on this page was measured or recorded while it was made; nothing was written by hand.\n"
+
+
+def _use(facts: ModelFacts) -> str:
+    if facts.use:
+        code = facts.use
+    elif facts.goal.endswith("classification"):
+        code = 'import bmtool\n\nmodel = bmtool.load("path/to/this/folder")\nmodel(["a text", "another text"])'
+    else:
+        tag = PIPELINE_TAGS.get(facts.goal, "feature-extraction")
+        code = f'from transformers import pipeline\n\nmodel = pipeline("{tag}", "path/to/this/folder")'
+    return f"## Use\n\n```python\n{code}\n```\n"
+
+
+def _metrics(metrics: Sequence[Measured]) -> Table:
+    rows: list[list[Cell]] = [[m.metric, m.split, m.value, m.low, m.high, m.n] for m in metrics]
+    return Table(["metric", "split", "value", "95 % low", "95 % high", "n"], rows)
