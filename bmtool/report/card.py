@@ -71,7 +71,7 @@ def render(facts: ModelFacts) -> str:
     front = yaml.safe_dump(front_matter(facts), sort_keys=False, allow_unicode=True, width=1000)
     parts = [f"---\n{front}---\n", f"# {_plain(facts.name)}\n", _lead(facts), _use(facts)]
     if facts.labels:
-        rows = [[i, label] for i, label in enumerate(facts.labels)]
+        rows: list[list[Cell]] = [[i, label] for i, label in enumerate(facts.labels)]
         parts.append("## Labels\n\n" + markdown(Table(["id", "label"], rows)))
     if facts.metrics:
         parts.append("## Measured\n\n" + markdown(_metrics(facts.metrics)))

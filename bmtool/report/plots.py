@@ -7,12 +7,12 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bmtool.report.tables import cut, show
+from bmtool.report.tables import cell_width, cut, show
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-WIDTH = 720
+WIDTH = 900
 COLORS = 6
 
 #: With more classes than this, counts no longer fit into the cells of a confusion matrix.
@@ -138,16 +138,16 @@ def _legend(names: Sequence[str], left: float) -> list[str]:
         short = cut(name, 40)
         parts.append(f'<line class="curve k{index % COLORS}" x1="{x}" y1="14" x2="{x + 18}" y2="14"/>')
         parts.append(_label(x + 24, 18, short, "start"))
-        x += 44 + 7 * len(short)
+        x += 44 + 7 * cell_width(short)
     return parts
 
 
 def confusion_matrix(counts: Sequence[Sequence[int]], labels: Sequence[str]) -> str:
     """Reference (rows) against prediction (columns); a cell is as dark as its share of the row, and holds the count."""
     size = len(labels)
-    longest = max((min(len(label), 18) for label in labels), default=0)
+    longest = max((min(cell_width(label), 18) for label in labels), default=0)
     left, top = 44 + 8 * longest, 40 + 5.6 * longest
-    cell = min(64.0, (WIDTH - left - 10) / max(size, 1))
+    cell = min(64.0, (WIDTH - left - 5.6 * longest) / max(size, 1))
     turned = f"translate(12 {top + size * cell / 2:.1f}) rotate(-90)"
     parts = [
         _label(left + size * cell / 2, 14, "predicted", "middle", "soft"),
@@ -176,7 +176,7 @@ def _square(x: float, y: float, cell: float, share: float, count: int, about: st
     shade = f'fill-opacity="{0.05 + 0.95 * share:.3f}"'
     parts = [f'<rect class="heat" {box} {shade}><title>{_escape(about)}</title></rect>']
     if show_count and count:
-        style = "on-heat" if share > 0.5 else ""
+        style = "on-heat" if share > 0.7 else ""
         parts.append(
             _label(x + inner / 2, y + inner / 2 + 4, f"{count:,}" if cell > 34 else str(count), "middle", style)
         )
@@ -185,7 +185,7 @@ def _square(x: float, y: float, cell: float, share: float, count: int, about: st
 
 def interval_chart(items: Sequence[Interval], *, x_label: str) -> str:
     """A dot and a whisker for each item, one below the other on a common axis."""
-    left, right, top, row = 30 + 7 * max((min(len(item.name), 28) for item in items), default=0), 130, 8, 30
+    left, right, top, row = 30 + 7 * max((min(cell_width(item.name), 28) for item in items), default=0), 220, 8, 30
     finite = [v for item in items for v in (item.low, item.value, item.high) if math.isfinite(v)]
     ticks = _ticks(min(finite, default=0.0), max(finite, default=1.0))
     bottom = top + row * len(items)
