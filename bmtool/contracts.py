@@ -36,9 +36,11 @@ if TYPE_CHECKING:
 
 
 class Stop(Protocol):
-    """Asks a long step to stop. `reason` is empty until a signal came or `--max-time` is over."""
+    """Asks a long step to stop."""
 
-    reason: str
+    @property
+    def reason(self) -> str:
+        """Empty until a signal came or `--max-time` is over."""
 
 
 @dataclass(frozen=True)
@@ -321,6 +323,8 @@ class Metric(Component):
     """A number that is a function of a sum over rows, so that a bootstrap is one matrix product."""
 
     higher_is_better: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("references", "predictions")
+    """The columns of outputs that it needs; a baseline that doesn't give them isn't judged by it."""
 
     @abstractmethod
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
@@ -343,6 +347,9 @@ class Score:
 
 class Baseline(Component):
     """Something simpler to stand beside the model, on the same rows."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """What a task's columns must hold for it, such as `text` and `label`; empty: it can do every task."""
 
     def trained(self, finetune: Any) -> dict[str, Any]:
         """Fine-tune settings by name for artifacts that this baseline needs made first; most need none."""

@@ -18,8 +18,8 @@ _seen: dict[str, int] = {}
 def fault(place: str, at: int | None = None) -> bool:
     """Pass a place where a fault may be asked for; True if the caller is to inject its own (`nan`).
 
-    `place` is a name such as `commit:renamed`. Counted places, `write:3`, match at their third passing, or at `at` where
-    the caller knows the number.
+    `place` is a name such as `commit:renamed`. Counted places, `write:3`, match at their third passing,
+    or at `at` where the caller knows the number.
     """
     wanted = os.environ.get(VARIABLE)
     if not wanted:

@@ -1,0 +1,43 @@
+"""Checkpoints that bmtool didn't make: a folder in the Hugging Face layout, identified by its files' hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.files import tree_files
+from bmtool.artifacts.manifest import Artifact
+from bmtool.errors import MissingInputError, RefusedError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bmtool.artifacts.hashes import HashCache
+
+_WEIGHTS = ".safetensors"
+_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+
+
+def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
+    """The folder as an input.
+
+    Raises:
+        MissingInputError: no `config.json` or no weights.
+        RefusedError: weights only as pickle.
+    """
+    files = [path for path in tree_files(folder) if not path.name.startswith(".")]
+    if folder / "config.json" not in files:
+        raise MissingInputError(f"{folder}: no checkpoint is here (config.json is missing)")
+    if not any(path.suffix == _WEIGHTS for path in files):
+        pickles = [path.name for path in files if path.suffix in _PICKLES]
+        if pickles:
+            raise RefusedError(
+                f"{folder / pickles[0]}: weights in pickle format can run code when they are opened; "
+                f"convert them to safetensors first"
+            )
+        raise MissingInputError(f"{folder}: no weights are here (a file that ends in {_WEIGHTS})")
+    kept = [path for path in files if path.suffix in (_WEIGHTS, ".json", ".txt", ".model")]
+    identity = {str(path.relative_to(folder)): hashes.sha256(path) for path in kept}
+    fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+    return Artifact(folder, "checkpoint", fingerprint)

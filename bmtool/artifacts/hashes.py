@@ -1,0 +1,73 @@
+"""Hashes of files, remembered, so that an unchanged file costs one stat.
+
+The memory is a text file that only grows: one JSON line a hash. A torn or foreign line is passed over, since a hash
+that isn't remembered is only computed again.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.files import sha256_of
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: A file changed less than this ago may change again within the clock's resolution: its hash isn't remembered.
+FRESH_SECONDS = 2.0
+
+Key = tuple[str, int, int, int, int]
+
+
+class HashCache:
+    """sha256 by (path, size, mtime, ctime, inode)."""
+
+    def __init__(self, file: Path) -> None:
+        """Remember in `file`; it is read at the first question."""
+        self.file = file
+        self._known: dict[Key, str] | None = None
+
+    def sha256(self, path: Path, *, ours: bool = False) -> str:
+        """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too."""
+        key = _key(path)
+        known = self._load()
+        if key not in known:
+            known[key] = sha256_of(path)
+            if ours or time.time() - key[3] / 1e9 > FRESH_SECONDS:
+                self.remember(path, known[key])
+        return known[key]
+
+    def is_known(self, path: Path, sha256: str) -> bool:
+        """Whether `path`, as it is now, was once seen to have this hash."""
+        return self._load().get(_key(path)) == sha256
+
+    def remember(self, path: Path, sha256: str) -> None:
+        """Note the hash of `path` as it is now."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        line = json.dumps([*_key(path), sha256]) + "\n"
+        descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        try:
+            os.write(descriptor, line.encode())
+        finally:
+            os.close(descriptor)
+        self._load()[_key(path)] = sha256
+
+    def _load(self) -> dict[Key, str]:
+        if self._known is None:
+            self._known = {}
+            text = self.file.read_text(encoding="utf-8", errors="replace") if self.file.exists() else ""
+            for line in text.splitlines():
+                try:
+                    path, size, mtime, ctime, inode, sha256 = json.loads(line)
+                except ValueError:
+                    continue  # a torn line: the hash is computed again
+                self._known[(path, size, mtime, ctime, inode)] = sha256
+        return self._known
+
+
+def _key(path: Path) -> Key:
+    stat = path.stat()
+    return (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)

@@ -1,0 +1,236 @@
+"""The store: immutable artifacts by fingerprint, and names that point at them.
+
+runs/store/pretrain-77c0a1b2c3d4/              a finished artifact, never changed once there
+runs/store/.pretrain-77c0a1b2c3d4.partial/     work that isn't finished; the same command goes on in it
+runs/reviews/pretrain -> ../store/pretrain-77c0a1b2c3d4
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.faults import fault
+from bmtool.artifacts.files import fsync_file, fsync_folder, sha256_of, tree_files, write_text
+from bmtool.artifacts.hashes import HashCache
+from bmtool.artifacts.lock import is_held, locked
+from bmtool.artifacts.manifest import MANIFEST, RESUME, Artifact, FileEntry, Manifest, read_manifest
+from bmtool.errors import DataError, MissingInputError, TryAgainError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Characters of a fingerprint in a folder's name: 48 bits, and the whole one is compared before a folder is used.
+SHORT = 12
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where one artifact goes."""
+
+    store: Path
+    stage: str
+    fingerprint: str
+
+    @property
+    def name(self) -> str:
+        """`pretrain-77c0a1b2c3d4`."""
+        return f"{self.stage}-{self.fingerprint[:SHORT]}"
+
+    @property
+    def folder(self) -> Path:
+        """The finished artifact."""
+        return self.store / self.name
+
+    @property
+    def partial(self) -> Path:
+        """The unfinished one."""
+        return self.store / f".{self.name}.partial"
+
+    @property
+    def lock(self) -> Path:
+        """The lock file of its maker."""
+        return self.store / f".{self.name}.lock"
+
+    @property
+    def old(self) -> Path:
+        """An artifact on its way out."""
+        return self.store / f".{self.name}.old"
+
+
+class Store:
+    """All artifacts below one output folder."""
+
+    def __init__(self, root: Path) -> None:
+        """`root` is the `output_dir` of a configuration; it is made when something is written."""
+        self.root = root
+        self.folder = root / "store"
+        self.hashes = HashCache(self.folder / ".hashes")
+
+    def place(self, stage: str, fingerprint: str) -> Place:
+        """Where the artifact of this fingerprint goes."""
+        return Place(self.folder, stage, fingerprint)
+
+    def find(self, place: Place) -> Artifact | None:
+        """The finished artifact, or None. Its files aren't looked at: see `verify`."""
+        if not place.folder.is_dir():
+            return None
+        manifest = read_manifest(place.folder)
+        if manifest.fingerprint != place.fingerprint:
+            raise DataError(
+                f"{place.folder}: holds another artifact ({manifest.fingerprint}) than its name says "
+                f"({place.fingerprint})"
+            )
+        return Artifact(place.folder, manifest.kind, manifest.fingerprint, manifest)
+
+    # ---------------------------------------------------------------- commit
+
+    def begin(self, place: Place, *, fresh: bool) -> bool:
+        """Make the partial folder; True if it holds the work of an earlier run. `fresh` throws that away."""
+        if place.old.exists():
+            shutil.rmtree(place.old)
+        if fresh and place.partial.exists():
+            shutil.rmtree(place.partial)
+        resumed = place.partial.exists() and any(place.partial.iterdir())
+        place.partial.mkdir(parents=True, exist_ok=True)
+        return resumed
+
+    def is_complete(self, place: Place) -> bool:
+        """Whether an earlier run wrote everything, manifest included, and was killed before the rename."""
+        if not (place.partial / MANIFEST).exists():
+            return False
+        manifest = read_manifest(place.partial)
+        return all(
+            (place.partial / name).is_file() and self.hashes.sha256(place.partial / name, ours=True) == entry.sha256
+            for name, entry in manifest.files.items()
+        )
+
+    def entries(self, place: Place) -> dict[str, FileEntry]:
+        """Sync and hash every file of the partial folder that will belong to the artifact."""
+        entries = {}
+        for path in tree_files(place.partial):
+            name = path.relative_to(place.partial)
+            if name.parts[0] == RESUME or name.name == MANIFEST:
+                continue
+            if name.name.startswith(".") and name.name.endswith(".new"):
+                path.unlink()
+                continue
+            fsync_file(path)
+            rows = _arrow_rows(path) if path.suffix == ".arrow" else None
+            entries[str(name)] = FileEntry(path.stat().st_size, self.hashes.sha256(path, ours=True), rows)
+        for folder in sorted({path.parent for path in tree_files(place.partial)}):
+            fsync_folder(folder)
+        fault("commit:synced")
+        return entries
+
+    def commit(self, place: Place, manifest: Manifest) -> Artifact:
+        """Write the manifest last, then put the folder in its place."""
+        write_text(place.partial / MANIFEST, manifest.to_json())
+        fault("commit:manifest")
+        return self.finish(place)
+
+    def finish(self, place: Place) -> Artifact:
+        """Put a complete partial folder in its place; a forced one replaces the artifact that was there."""
+        shutil.rmtree(place.partial / RESUME, ignore_errors=True)
+        fsync_folder(place.partial)
+        fault("commit:cleaned")
+        if place.folder.exists():
+            place.folder.rename(place.old)
+            fault("commit:moved")
+        place.partial.rename(place.folder)
+        fault("commit:renamed")
+        fsync_folder(self.folder)
+        if place.old.exists():
+            shutil.rmtree(place.old)
+        artifact = self.find(place)
+        if artifact is None or artifact.manifest is None:
+            raise AssertionError(f"{place.folder} is gone right after its rename")
+        for name, entry in artifact.manifest.files.items():
+            self.hashes.remember(place.folder / name, entry.sha256)
+        return artifact
+
+    def tidy(self, place: Place) -> None:
+        """Remove what a run that was killed after its commit left behind."""
+        if place.old.exists():
+            shutil.rmtree(place.old)
+        if place.lock.exists() and not is_held(place.lock):
+            with suppress(TryAgainError), locked(place.lock):
+                pass
+
+    # ---------------------------------------------------------------- names
+
+    def link(self, name: str, artifact: Artifact) -> bool:
+        """Let `root/name` (such as `reviews/prepare/corpus`) point at the artifact; True if it pointed elsewhere."""
+        path = self.root / name
+        target = os.path.relpath(artifact.folder.absolute(), path.parent.absolute())
+        if path.is_symlink() and str(path.readlink()) == target:
+            return False
+        path.parent.mkdir(parents=True, exist_ok=True)
+        new = path.with_name(f".{path.name}.new")
+        while True:
+            new.unlink(missing_ok=True)
+            try:
+                new.symlink_to(target)
+                fault("commit:linking")
+                new.rename(path)
+                break
+            except (FileExistsError, FileNotFoundError):
+                continue  # another run is switching the same name; the later one wins
+        fsync_folder(path.parent)
+        fault("commit:linked")
+        return True
+
+    def named(self, name: str) -> Artifact | None:
+        """What a name points at, or None."""
+        path = self.root / name
+        return open_artifact(path) if (path / MANIFEST).exists() else None
+
+    def names(self) -> Iterator[tuple[str, Path]]:
+        """(name, link target) of every link below the root."""
+        for path in sorted(self.root.rglob("*")) if self.root.is_dir() else []:
+            if path.is_symlink() and self.folder not in path.parents:
+                yield str(path.relative_to(self.root)), path.resolve()
+
+    # ---------------------------------------------------------------- verification
+
+    def verify(self, artifact: Artifact, *, everything: bool = False) -> None:
+        """Compare the files with the manifest: sizes always, hashes where a file changed since it was last hashed.
+
+        Raises:
+            DataError: a listed file is missing or differs; it is named.
+        """
+        for name, entry in artifact.manifest.files.items() if artifact.manifest else ():
+            path = artifact.folder / name
+            if not path.is_file():
+                raise DataError(f"{path}: the file is missing; make the artifact again with --force")
+            size = path.stat().st_size
+            if size != entry.size:
+                raise DataError(f"{path}: {size:,} bytes, but the manifest says {entry.size:,}. {_MEND}")
+            if (sha256_of(path) if everything else self.hashes.sha256(path, ours=True)) != entry.sha256:
+                raise DataError(f"{path}: its bytes changed since they were written (sha256 differs). {_MEND}")
+
+
+_MEND = "Make the artifact again with --force"
+
+
+def open_artifact(folder: Path) -> Artifact:
+    """An artifact by its path, through links.
+
+    Raises:
+        MissingInputError: the folder isn't there or has no manifest.
+    """
+    if not folder.is_dir():
+        raise MissingInputError(f"{folder}: there is no such folder")
+    manifest = read_manifest(folder)
+    return Artifact(Path(os.path.realpath(folder)), manifest.kind, manifest.fingerprint, manifest)
+
+
+def _arrow_rows(path: Path) -> int:
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+        return sum(batch.num_rows for batch in stream)

@@ -1,0 +1,249 @@
+"""The command line: reads flags, calls the command of the same name, ends with its exit code. Imports nothing heavy."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bmtool import __version__
+from bmtool.console import Console
+from bmtool.errors import BmtoolError, MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+app = typer.Typer(
+    name="bmtool",
+    help="Five commands take a team from raw documents to a shipped model.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+File = Annotated[Path, typer.Argument(help="The configuration, a YAML file.")]
+Dataset = Annotated[str | None, typer.Argument(help="One dataset under `prepare:`; all of them without it.")]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a setting, e.g. pretrain.max_steps=50.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of paths.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and why; make nothing.")]
+Force = Annotated[bool, typer.Option("--force", help="Make it again from nothing.")]
+MaxTime = Annotated[
+    str | None, typer.Option("--max-time", metavar="2h", help="Save and stop after this long, exit 75.")
+]
+Wait = Annotated[
+    str | None, typer.Option("--wait", metavar="2h", help="Wait this long for a lock that another run holds.")
+]
+Locked = Annotated[bool, typer.Option("--locked", help="Exit 2 if anything upstream would have to be made again.")]
+Folder = Annotated[Path | None, typer.Option("-C", metavar="FOLDER", help="Change into this folder first.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Silent on success.")]
+Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
+
+
+@app.callback(invoke_without_command=True)
+def bmtool(
+    context: typer.Context,
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+    folder: Folder = None,
+) -> None:
+    """Five commands take a team from raw documents to a shipped model."""
+    if version:
+        print(__version__)  # noqa: T201  # the result
+        raise typer.Exit
+    _call(Console(), lambda: _enter(folder))
+    del context
+
+
+def _enter(folder: Path | None) -> int:
+    if folder is not None:
+        if not folder.is_dir():
+            raise MissingInputError(f"-C {folder}: there is no such folder")
+        os.chdir(folder)
+    return 0
+
+
+def _call(console: Console, command: Callable[[], int]) -> None:
+    """Run a command; its errors become a line and an exit code."""
+    from bmtool.runner.crash import as_error
+
+    try:
+        code = command()
+    except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # every end of a command has an exit code
+        error: BmtoolError = as_error(problem)
+        console.error(str(error))
+        code = error.exit_code
+    if code:
+        raise typer.Exit(code)
+
+
+def _seconds(flag: str, text: str | None) -> float | None:
+    from pydantic_core import PydanticCustomError
+
+    from bmtool.config.units import seconds
+
+    try:
+        return None if text is None else float(seconds(text))
+    except PydanticCustomError as error:
+        raise typer.BadParameter(error.message(), param_hint=flag) from None
+
+
+def _make(
+    command: str,
+    file: Path,
+    stages: tuple[str, ...],
+    *,
+    dataset: str | None = None,
+    overrides: list[str] | None,
+    as_json: bool,
+    dry_run: bool,
+    force: bool,
+    max_time: str | None,
+    wait: str | None,
+    locked: bool,
+    folder: Path | None,
+    quiet: bool,
+    verbose: bool,
+) -> None:
+    from bmtool.commands.make import Request, make
+    from bmtool.runner.life import Options
+
+    console = Console(quiet=quiet, verbose=verbose)
+    _call(console, lambda: _enter(folder))
+    options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0)
+    request = Request(
+        command, file, stages, dataset, overrides or [], as_json, _seconds("--max-time", max_time), options
+    )
+    code = make(request, console)
+    if code:
+        raise typer.Exit(code)
+
+
+@app.command()
+def prepare(
+    file: File,
+    dataset: Dataset = None,
+    set_: Set = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    max_time: MaxTime = None,
+    wait: Wait = None,
+    locked: Locked = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """Collect, clean, filter, deduplicate and split rows; train a tokenizer and encode."""
+    _make(
+        "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, force=force,
+        max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+    )  # fmt: skip
+
+
+def _stage(name: str, text: str) -> None:
+    """Add the command of a stage that makes one artifact."""
+
+    def command(
+        file: File,
+        set_: Set = None,
+        json: Json = False,
+        dry_run: DryRun = False,
+        force: Force = False,
+        max_time: MaxTime = None,
+        wait: Wait = None,
+        locked: Locked = False,
+        folder: Folder = None,
+        quiet: Quiet = False,
+        verbose: Verbose = False,
+    ) -> None:
+        _make(
+            name, file, (name,), overrides=set_, as_json=json, dry_run=dry_run, force=force,
+            max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+        )  # fmt: skip
+
+    app.command(name, help=text)(command)
+
+
+_stage("pretrain", "Train without labels, from scratch or on from a checkpoint.")
+_stage("finetune", "Train a task on top of a checkpoint.")
+_stage("evaluate", "Measure a checkpoint: metrics with intervals, baselines, gates, a report.")
+_stage("export", "Write other formats, each proven equal to the checkpoint.")
+
+
+@app.command()
+def run(
+    file: File,
+    first: Annotated[str | None, typer.Option("--from", metavar="STAGE", help="Start here.")] = None,
+    last: Annotated[str | None, typer.Option("--until", metavar="STAGE", help="End here.")] = None,
+    set_: Set = None,
+    json: Json = False,
+    dry_run: DryRun = False,
+    force: Force = False,
+    max_time: MaxTime = None,
+    wait: Wait = None,
+    locked: Locked = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+) -> None:
+    """All stages of the file in order, each skipped when it is up to date."""
+    from bmtool.config.references import STAGES
+
+    for flag, stage in (("--from", first), ("--until", last)):
+        if stage is not None and stage not in STAGES:
+            raise typer.BadParameter(f"'{stage}' is none of {', '.join(STAGES)}", param_hint=flag)
+    start, end = STAGES.index(first or STAGES[0]), STAGES.index(last or STAGES[-1])
+    if start > end:
+        raise typer.BadParameter(f"'{first}' comes after --until {last}", param_hint="--from")
+    _make(
+        "run", file, STAGES[start : end + 1], overrides=set_, as_json=json, dry_run=dry_run, force=force,
+        max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+    )  # fmt: skip
+
+
+@app.command()
+def status(
+    output_dir: Annotated[Path, typer.Argument(help="The output folder.")] = Path("runs"),
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """What is there: names, artifacts, sizes, ages, unfinished work and who is at it."""
+    from bmtool.commands.status import status as command
+
+    console = Console()
+    _call(console, lambda: _enter(folder) or command(output_dir, as_json=json))
+
+
+@app.command()
+def clean(
+    output_dir: Annotated[Path, typer.Argument(help="The output folder.")] = Path("runs"),
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="Keep so many of the newest unneeded artifacts a stage.")
+    ] = 0,
+    dry_run: DryRun = False,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Remove what no name and no needed artifact stands on, and unfinished work that nobody is at."""
+    from bmtool.commands.clean import clean as command
+
+    console = Console(quiet=quiet)
+    _call(
+        console,
+        lambda: _enter(folder) or command(output_dir, keep=keep, dry_run=dry_run, as_json=json, console=console),
+    )
+
+
+def main() -> None:
+    """The entry point of the command `bmtool`."""
+    app()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""`bmtool clean`: removes what no name and no needed artifact stands on."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.files import tree_files
+from bmtool.artifacts.lock import is_held
+from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
+from bmtool.artifacts.store import Store
+from bmtool.commands.status import size_text
+from bmtool.errors import MissingInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bmtool.console import Console
+
+
+def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console: Console) -> int:
+    """Remove unneeded artifacts but the newest `keep` of each stage, and unfinished work that nobody is at."""
+    store = Store(output_dir)
+    if not store.folder.is_dir():
+        raise MissingInputError(f"{store.root}: nothing has been made here yet ({store.folder} doesn't exist)")
+    going = sorted([*_unneeded(store, keep), *_abandoned(store)])
+    freed = sum(path.stat().st_size for folder in going for path in tree_files(folder))
+    for folder in going:
+        console.say(f"{'would remove' if dry_run else 'removing'} {folder}")
+        if not dry_run:
+            shutil.rmtree(folder)
+    console.say(f"{size_text(freed)} {'would be freed' if dry_run else 'freed'}")
+    paths = [str(folder) for folder in going]
+    if as_json:
+        print(json.dumps({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
+    return 0
+
+
+def _unneeded(store: Store, keep: int) -> list[Path]:
+    """Finished artifacts that no name points at and no needed artifact was made from."""
+    manifests = {
+        folder: read_manifest(folder)
+        for folder in store.folder.iterdir()
+        if not folder.name.startswith(".") and (folder / MANIFEST).exists()
+    }
+    needed = _needed({target.name for _, target in store.names()}, manifests)
+    loose = [folder for folder in manifests if folder.name not in needed]
+    kept: set[Path] = set()
+    for stage in {manifests[folder].stage for folder in loose}:
+        of_stage = [folder for folder in loose if manifests[folder].stage == stage]
+        kept.update(sorted(of_stage, key=lambda folder: folder.stat().st_mtime, reverse=True)[:keep])
+    needed |= _needed({folder.name for folder in kept}, manifests)
+    return [folder for folder in loose if folder.name not in needed]
+
+
+def _needed(names: set[str], manifests: dict[Path, Manifest]) -> set[str]:
+    """`names` and all that they were made from."""
+    sources = {
+        folder.name: {entry["path"] for role, entry in manifest.inputs.items() if not role.startswith("source:")}
+        for folder, manifest in manifests.items()
+    }
+    needed: set[str] = set()
+    todo = set(names)
+    while todo:
+        name = todo.pop()
+        needed.add(name)
+        todo |= sources.get(name, set()) - needed
+    return needed
+
+
+def _abandoned(store: Store) -> list[Path]:
+    """Partial folders, and folders on their way out, whose maker is gone."""
+    return [
+        folder
+        for folder in store.folder.iterdir()
+        if folder.name.startswith(".")
+        and folder.is_dir()
+        and not is_held(store.folder / f"{folder.name.rpartition('.')[0]}.lock")
+    ]

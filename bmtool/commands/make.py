@@ -1,0 +1,101 @@
+"""The commands that make artifacts: the five stages, and `run`, which is all of them."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.store import Store
+from bmtool.config.references import STAGES
+from bmtool.errors import BmtoolError, ConfigError
+from bmtool.runner.crash import as_error
+from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
+from bmtool.runner.pipeline import load_pipeline
+from bmtool.runner.plan import Node, Planner
+from bmtool.runner.stop import StopRequest
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bmtool.console import Console
+    from bmtool.runner.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    command: str
+    file: Path
+    stages: tuple[str, ...] = STAGES
+    """Which stages; of several, those that the file has a section for."""
+    dataset: str | None = None
+    overrides: list[str] = field(default_factory=list)
+    as_json: bool = False
+    max_seconds: float | None = None
+    options: Options = field(default_factory=Options)
+
+
+def make(request: Request, console: Console) -> int:
+    """Make what was asked for, print it, return the exit code."""
+    results: list[Result] = []
+    error: BmtoolError | None = None
+    try:
+        _make(request, console, results)
+    except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # every end of a command has a code and a document
+        error = as_error(problem)
+    code = error.exit_code if error else 0
+    if request.as_json:
+        document: dict[str, Any] = {"command": request.command, "exit_code": code}
+        document["results"] = [asdict(result) for result in results]
+        document["error"] = str(error) if error else None
+        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+    else:
+        for result in results:
+            if result.status in ("done", "up_to_date", "gate_failed") and result.artifact:
+                print(result.artifact)  # noqa: T201  # the result
+    sys.stdout.flush()
+    if error:
+        console.error(str(error))
+    return code
+
+
+def _make(request: Request, console: Console, results: list[Result]) -> None:
+    pipeline = load_pipeline(request.file, request.overrides)
+    store = Store(pipeline.output_dir)
+    nodes = _nodes(request, pipeline, Planner(pipeline, store))
+    if request.options.is_locked:
+        check_locked(nodes, store, pipeline.name)
+    if request.options.dry_run:
+        results += dry_run(nodes, store, pipeline.name, console)
+        return
+    stop = StopRequest(request.max_seconds)
+    runner = Runner(pipeline, store, console, stop, request.options, results)
+    with stop.listening():
+        for node in nodes:
+            runner.make(node)
+    following = _next(request, pipeline)
+    if following:
+        console.say(f"next: {following}")
+
+
+def _nodes(request: Request, pipeline: Pipeline, planner: Planner) -> list[Node]:
+    if len(request.stages) == 1:
+        return planner.nodes(request.stages[0], request.dataset)
+    present = [stage for stage in request.stages if getattr(pipeline, stage)]
+    if not present:
+        raise ConfigError(f"{pipeline.file}: there is no section for any of {', '.join(request.stages)}")
+    return [node for stage in present for node in planner.nodes(stage)]
+
+
+def _next(request: Request, pipeline: Pipeline) -> str:
+    later = STAGES[STAGES.index(request.stages[-1]) + 1 :]
+    stage = next((stage for stage in later if getattr(pipeline, stage)), None)
+    if stage:
+        return f"bmtool {stage} {request.file}"
+    if pipeline.finetune:
+        return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE"
+    return ""
+

@@ -1,0 +1,83 @@
+"""`bmtool status`: names, artifacts, sizes, ages, unfinished work and who is at it."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.files import tree_files
+from bmtool.artifacts.lock import is_held, owner
+from bmtool.artifacts.manifest import MANIFEST
+from bmtool.artifacts.store import Store
+from bmtool.errors import MissingInputError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One folder of the store."""
+
+    artifact: str
+    names: list[str]
+    size_bytes: int
+    age_seconds: float
+    state: str
+    """`finished`, `partial`, `running: process 12 on ...`"""
+
+
+def status(output_dir: Path, *, as_json: bool) -> int:
+    """Print the store as a table, or as JSON."""
+    found = entries(Store(output_dir))
+    if as_json:
+        print(json.dumps({"command": "status", "exit_code": 0, "results": [asdict(entry) for entry in found]}))  # noqa: T201
+        return 0
+    for entry in found:
+        names = ", ".join(entry.names) or "-"
+        size, age = size_text(entry.size_bytes), age_text(entry.age_seconds)
+        print(f"{entry.artifact:24} {size:>9} {age:>8}  {entry.state:10} {names}")  # noqa: T201  # the result
+    return 0
+
+
+def entries(store: Store) -> list[Entry]:
+    """Every artifact and every partial one, the newest last.
+
+    Raises:
+        MissingInputError: there is no store.
+    """
+    if not store.folder.is_dir():
+        raise MissingInputError(f"{store.root}: nothing has been made here yet ({store.folder} doesn't exist)")
+    names: dict[str, list[str]] = {}
+    for name, target in store.names():
+        names.setdefault(target.name, []).append(name)
+    found = []
+    for folder in store.folder.iterdir():
+        is_partial = folder.name.endswith(".partial")
+        if not folder.is_dir() or not (is_partial or (folder / MANIFEST).exists()):
+            continue
+        artifact = folder.name.removeprefix(".").removesuffix(".partial")
+        lock = store.folder / f".{artifact}.lock"
+        state = f"running: {owner(lock)}" if is_held(lock) else "partial" if is_partial else "finished"
+        size = sum(path.stat().st_size for path in tree_files(folder))
+        found.append(Entry(artifact, names.get(folder.name, []), size, time.time() - folder.stat().st_mtime, state))
+    return sorted(found, key=lambda entry: (-entry.age_seconds, entry.artifact))
+
+
+def size_text(size_bytes: float) -> str:
+    """`12.3 MB`."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if size_bytes < 1000:
+            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
+        size_bytes /= 1000
+    return f"{size_bytes:.1f} TB"
+
+
+def age_text(age_seconds: float) -> str:
+    """`3 h`."""
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if age_seconds >= length:
+            return f"{age_seconds / length:.0f} {unit}"
+    return f"{age_seconds:.0f} s"

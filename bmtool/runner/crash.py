@@ -1,0 +1,41 @@
+"""Turns any exception into an error with an exit code; a bug's traceback is saved and its path said."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+import traceback
+from datetime import UTC, datetime
+from pathlib import Path
+
+from bmtool.errors import BmtoolError, StoppedError, StorageError
+
+#: The disk said no: full, over quota, broken, read-only, not ours.
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+
+
+def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
+    """`problem` as one of our errors. A traceback goes below `root` if that exists, else into the temporary folder."""
+    if isinstance(problem, BmtoolError):
+        return problem
+    if isinstance(problem, KeyboardInterrupt):
+        return StoppedError("stopped by Ctrl-C; what was on the disk is kept")
+    if isinstance(problem, OSError) and problem.errno in _STORAGE:
+        where = f": {problem.filename}" if problem.filename else ""
+        return StorageError(
+            f"{problem.strerror}{where}. The last good state is kept; the same command goes on from there"
+        )
+    path = _save(problem, root)
+    return BmtoolError(f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {path}")
+
+
+def _save(problem: BaseException, root: Path | None) -> Path:
+    folder = root / "crashes" if root is not None and root.is_dir() else Path(tempfile.gettempdir())
+    name = f"bmtool-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.txt"
+    text = "".join(traceback.format_exception(problem))
+    try:
+        folder.mkdir(exist_ok=True)
+        (folder / name).write_text(text, encoding="utf-8")
+    except OSError:  # the disk may be what broke; then the traceback has to be read right here
+        return Path(f"(not saved)\n{text}")
+    return folder / name

@@ -1,0 +1,30 @@
+"""`runs/NAME/history.jsonl`: which artifact each name pointed at, and since when."""
+
+from __future__ import annotations
+
+import json
+import os
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.runner.plan import Node
+
+
+def append_history(folder: Path, node: Node, artifact: Artifact, status: str) -> None:
+    """Add a line; one write, so that lines of two runs never mix."""
+    entry = {
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "stage": node.stage,
+        "dataset": node.dataset,
+        "artifact": artifact.folder.name,
+        "status": status,
+    }
+    descriptor = os.open(folder / "history.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    try:
+        os.write(descriptor, (json.dumps(entry) + "\n").encode())
+    finally:
+        os.close(descriptor)

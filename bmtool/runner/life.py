@@ -1,0 +1,237 @@
+"""The life of an artifact: inputs, up to date or why not, lock, run or resume, commit, link, gates."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.lock import locked
+from bmtool.artifacts.manifest import Artifact, Manifest
+from bmtool.contracts import Job
+from bmtool.errors import BmtoolError, ConfigError, GateError, MissingInputError
+from bmtool.runner.crash import as_error
+from bmtool.runner.environment import describe_environment, git_revision
+from bmtool.runner.history import append_history
+from bmtool.runner.plan import Node, fingerprint_of, resolved, upstream
+from bmtool.runner.reasons import why
+
+if TYPE_CHECKING:
+    from bmtool.artifacts.store import Store
+    from bmtool.console import Console
+    from bmtool.runner.pipeline import Pipeline
+    from bmtool.runner.stop import StopRequest
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a command was asked to work."""
+
+    force: bool = False
+    dry_run: bool = False
+    is_locked: bool = False
+    wait_seconds: float = 0.0
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of one artifact; one entry of `--json`."""
+
+    stage: str
+    dataset: str | None
+    status: str
+    artifact: str | None
+    fingerprint: str
+    seconds: float = 0.0
+    summary: dict[str, Any] = field(default_factory=dict)
+    error: str | None = None
+
+
+@dataclass
+class Runner:
+    """Makes nodes. One per command."""
+
+    pipeline: Pipeline
+    store: Store
+    console: Console
+    stop: StopRequest
+    options: Options
+    results: list[Result] = field(default_factory=list)
+
+    def make(self, node: Node) -> None:
+        """Bring a named node up to date and append its result; its named inputs must be there already.
+
+        Raises:
+            BmtoolError: what went wrong; the result is appended all the same.
+        """
+        started = time.monotonic()
+        console = replace(self.console, prefix=f"{node.label}: ")
+        status, artifact = "failed", None
+        error: BmtoolError | None = None
+        try:
+            status, artifact = self.obtain(node, console)
+            self._switch(node, artifact, status)
+            self._judge(node, artifact.summary, console)
+        except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # whatever it was is recorded, then raised
+            error = as_error(problem, self.store.root)
+            status = {3: "gate_failed", 75: "interrupted", 130: "interrupted"}.get(error.exit_code, "failed")
+        seconds = round(time.monotonic() - started, 3)
+        folder = str(artifact.folder) if artifact else None
+        summary = artifact.summary if artifact else {}
+        text = str(error) if error else None
+        self.results.append(
+            Result(node.stage, node.dataset, status, folder, node.place.fingerprint, seconds, summary, text)
+        )
+        if error:
+            raise error
+
+    def obtain(self, node: Node, console: Console) -> tuple[str, Artifact]:
+        """The artifact of a node, made if it isn't there: (`done` or `up_to_date`, artifact)."""
+        self._check_inputs(node)
+        artifact = self._up_to_date(node, console)
+        return ("up_to_date", artifact) if artifact else self._work(node, console)
+
+    # ---------------------------------------------------------------- steps
+
+    def _check_inputs(self, node: Node) -> None:
+        """Named inputs are made, whole, and passed their gates."""
+        for role, source in node.inputs.items():
+            if isinstance(source, Artifact):
+                self.store.verify(source)
+            elif source.is_named:
+                self._check_made(node, role, source)
+
+    def _check_made(self, node: Node, role: str, source: Node) -> None:
+        artifact = self.store.find(source.place)
+        if artifact is None:
+            reason = why(source, self.store, self.pipeline.name)
+            kind = ConfigError if self.options.is_locked else MissingInputError
+            dataset = f" {source.dataset}" if source.dataset else ""
+            raise kind(
+                f"{node.label} reads {source.label} ({role}), which isn't up to date ({reason}). "
+                f"Make it: bmtool {source.stage} {self.pipeline.file}{dataset}"
+            )
+        self.store.verify(artifact)
+        failed = [gate.message for gate in source.module.gates(source.config, artifact.summary) if not gate.passed]
+        if failed:
+            raise GateError(f"{source.label}: {'; '.join(failed)}")
+
+    def _up_to_date(self, node: Node, console: Console) -> Artifact | None:
+        artifact = None if self.options.force else self.store.find(node.place)
+        if artifact is not None:
+            self.store.verify(artifact)
+            self.store.tidy(node.place)
+            console.say(f"up to date ({artifact.folder})")
+        return artifact
+
+    def _work(self, node: Node, console: Console) -> tuple[str, Artifact]:
+        reason = "--force" if self.options.force else why(node, self.store, self.pipeline.name)
+        console.say(reason)
+        made = self._made_on_the_way(node)
+        with locked(node.place.lock, wait_seconds=self.options.wait_seconds, waiting=console.say):
+            existing = None if self.options.force else self.store.find(node.place)
+            if existing is not None:  # another run made it while this one waited
+                return "up_to_date", existing
+            if not self.options.force and self.store.is_complete(node.place):
+                console.say("resumed: everything was written, only the commit was missing")
+                return "done", self.store.finish(node.place)
+            return "done", self._run(node, console, made)
+
+    def _made_on_the_way(self, node: Node) -> dict[str, Artifact]:
+        """Inputs that belong to this node alone: made now, from the same options but never forced."""
+        made = {}
+        for role, source in node.inputs.items():
+            if isinstance(source, Node) and not source.is_named:
+                helper = replace(self, options=Options(wait_seconds=self.options.wait_seconds))
+                console = replace(self.console, prefix=f"{node.label}, {role}: ")
+                made[role] = helper.obtain(source, console)[1]
+        return made
+
+    def _run(self, node: Node, console: Console, made: dict[str, Artifact]) -> Artifact:
+        if self.store.begin(node.place, fresh=self.options.force):
+            console.say("going on in the folder of an earlier run")
+        inputs = {role: made.get(role) or self._artifact(source) for role, source in node.inputs.items()}
+        job = Job(
+            folder=node.place.partial,
+            inputs=inputs,
+            seed=node.identity.seed,
+            runtime=self.pipeline.runtime,
+            console=console,
+            stop=self.stop,
+            fingerprint=node.place.fingerprint,
+        )
+        started = datetime.now(UTC)
+        summary = node.module.run(node.config, job)
+        environment = describe_environment() | summary.pop("environment", {})
+        manifest = Manifest(
+            kind=node.module.KIND,
+            stage=node.stage,
+            stage_version=node.module.VERSION,
+            fingerprint=node.place.fingerprint,
+            config=resolved(node.config) | {"seed": node.identity.seed},
+            inputs=self._inputs(node),
+            files=self.store.entries(node.place),
+            summary=summary,
+            environment=environment,
+            git_revision=git_revision(),
+            started=started.isoformat(timespec="seconds"),
+            finished=datetime.now(UTC).isoformat(timespec="seconds"),
+        )
+        return self.store.commit(node.place, manifest)
+
+    def _artifact(self, source: Node | Artifact) -> Artifact:
+        found = self.store.find(source.place) if isinstance(source, Node) else source
+        if found is None:
+            raise AssertionError("an input vanished between its check and its use")
+        return found
+
+    def _inputs(self, node: Node) -> dict[str, dict[str, str]]:
+        folders = {
+            role: source.place.folder.name if isinstance(source, Node) else source.folder.name
+            for role, source in node.inputs.items()
+        }
+        inputs = {
+            role: {"path": folders[role], "fingerprint": fingerprint_of(source)} for role, source in node.inputs.items()
+        }
+        return inputs | {f"source:{name}": {"sha256": sha256} for name, sha256 in node.identity.raw.items()}
+
+    def _switch(self, node: Node, artifact: Artifact, status: str) -> None:
+        """Let the name point at the artifact, and note it in the history."""
+        section = f"prepare/{node.dataset}" if node.dataset else node.stage
+        if self.store.link(f"{self.pipeline.name}/{section}", artifact) or status == "done":
+            append_history(self.store.root / self.pipeline.name, node, artifact, status)
+
+    def _judge(self, node: Node, summary: dict[str, Any], console: Console) -> None:
+        for line in node.module.describe(summary):
+            console.say(line)
+        gates = node.module.gates(node.config, summary)
+        for gate in gates:
+            console.say(f"gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}")
+        failed = [gate.message for gate in gates if not gate.passed]
+        if failed:
+            raise GateError(f"{node.label}: {'; '.join(failed)}")
+
+
+def dry_run(nodes: list[Node], store: Store, name: str, console: Console) -> list[Result]:
+    """Say for every node whether it would be made, and why; make nothing."""
+    results = []
+    stale: set[str] = set()
+    for node in nodes:
+        found = store.find(node.place)
+        if found is None:
+            stale.add(node.place.name)
+        reason = "up to date" if found else why(node, store, name)
+        console.say(f"{node.label}: {reason}")
+        status = "up_to_date" if found else "would_run"
+        folder = str(found.folder) if found else None
+        results.append(Result(node.stage, node.dataset, status, folder, node.place.fingerprint, error=None))
+    return results
+
+
+def check_locked(nodes: list[Node], store: Store, name: str) -> None:
+    """`--locked`: nothing upstream of the last node may have to be made again."""
+    last = nodes[-1]
+    for node in upstream(last):
+        if node.is_named and store.find(node.place) is None:
+            raise ConfigError(f"--locked: {node.label} isn't up to date ({why(node, store, name)})")

@@ -1,0 +1,179 @@
+"""What a command has to make: nodes, their inputs and their fingerprints, known before anything is made."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bmtool.artifacts.fingerprint import Identity
+from bmtool.artifacts.foreign import foreign_checkpoint
+from bmtool.artifacts.manifest import MANIFEST, Artifact
+from bmtool.artifacts.store import Place, Store, open_artifact
+from bmtool.config.model import what
+from bmtool.config.references import STAGES
+from bmtool.errors import ConfigError, MissingInputError, did_you_mean
+
+if TYPE_CHECKING:
+    from bmtool.config.model import Settings
+    from bmtool.contracts import Need, Stage
+    from bmtool.runner.pipeline import Pipeline
+
+
+@dataclass(frozen=True)
+class Node:
+    """One artifact to be: a stage, its settings, what it reads and the fingerprint that follows."""
+
+    stage: str
+    dataset: str | None
+    """The dataset's name, for prepare."""
+    config: Settings
+    inputs: dict[str, Node | Artifact]
+    identity: Identity
+    place: Place
+    is_named: bool = True
+    """Whether a section of the file stands for it; else it belongs to another node and is made on the way."""
+
+    @property
+    def label(self) -> str:
+        """`prepare corpus`, `pretrain`."""
+        return f"{self.stage} {self.dataset}" if self.dataset else self.stage
+
+    @property
+    def section(self) -> str:
+        """Where its settings are in the file: `prepare.corpus`, `pretrain`."""
+        return f"{self.stage}.{self.dataset}" if self.dataset else self.stage
+
+    @property
+    def module(self) -> Stage:
+        """The stage's code."""
+        return stage_module(self.stage)
+
+
+def stage_module(stage: str) -> Stage:
+    """The module of a stage, loaded by name."""
+    return cast("Stage", importlib.import_module(f"bmtool.stages.{stage}"))
+
+
+@dataclass
+class Planner:
+    """Turns the sections of a file into nodes."""
+
+    pipeline: Pipeline
+    store: Store
+    _nodes: dict[tuple[str, str | None], Node] = field(default_factory=dict)
+
+    def nodes(self, stage: str, dataset: str | None = None) -> list[Node]:
+        """The nodes of a stage: one, or for prepare one a dataset.
+
+        Raises:
+            ConfigError: the file has no such section or dataset.
+        """
+        if stage == "prepare":
+            names = [dataset] if dataset else list(self.pipeline.prepare)
+            if not names:
+                raise ConfigError(f"{self.pipeline.file}: there is no section 'prepare'")
+            return [self.node("prepare", name) for name in names]
+        return [self.node(stage, None)]
+
+    def node(self, stage: str, dataset: str | None) -> Node:
+        """One node, made once."""
+        key = (stage, dataset)
+        if key not in self._nodes:
+            self._nodes[key] = self._make(stage, dataset, self._section(stage, dataset), is_named=True)
+        return self._nodes[key]
+
+    def _section(self, stage: str, dataset: str | None) -> Settings:
+        file = self.pipeline.file
+        if stage != "prepare":
+            section = getattr(self.pipeline, stage)
+            if section is None:
+                raise ConfigError(f"{file}: there is no section '{stage}'")
+            return cast("Settings", section)
+        if dataset not in self.pipeline.prepare:
+            known = self.pipeline.prepare
+            hint = did_you_mean(str(dataset), known)
+            raise ConfigError(
+                f"{file}: there is no dataset '{dataset}' under 'prepare'.{hint} Known: {', '.join(known)}"
+            )
+        return cast("Settings", self.pipeline.prepare[str(dataset)])
+
+    def _make(self, stage: str, dataset: str | None, config: Settings, *, is_named: bool) -> Node:
+        module = stage_module(stage)
+        inputs = {role: self._resolve(role, need) for role, need in module.needs(config, self.pipeline).items()}
+        seed = self.seed(stage, config)
+        settings = what(config)
+        settings.pop("seed", None)
+        identity = Identity(
+            stage=stage,
+            version=module.VERSION if module.VERSION_COUNTS else None,
+            settings=settings,
+            seed=seed,
+            inputs={role: fingerprint_of(source) for role, source in inputs.items()},
+            raw={name: self.store.hashes.sha256(path) for name, path in module.raw(config)},
+        )
+        place = self.store.place(stage, identity.fingerprint())
+        return Node(stage, dataset, config, inputs, identity, place, is_named)
+
+    def seed(self, stage: str, config: Settings) -> int:
+        """A section's own seed wins; else the head's, and for prepare 0: a study over seeds re-uses the data."""
+        own = getattr(config, "seed", None)
+        return int(own) if own is not None else 0 if stage == "prepare" else self.pipeline.seed
+
+    def _resolve(self, role: str, need: Need) -> Node | Artifact:
+        if need.made is not None:
+            stage, config = need.made
+            return self._make(stage, None, config, is_named=False)
+        if need.reference is None:
+            raise AssertionError(f"need '{role}' says neither what it refers to nor what is to be made")
+        name = need.reference.value
+        if need.reference.form == "path":
+            return self._at_path(Path(name), need.kind)
+        if need.kind == "dataset" and name in self.pipeline.prepare:
+            return self.node("prepare", name)
+        if need.kind == "checkpoint" and name in STAGES and getattr(self.pipeline, name, None) is not None:
+            return self.node(name, None)
+        return self._by_name(name, need.kind)
+
+    def _by_name(self, name: str, kind: str) -> Artifact:
+        """An artifact that another file of the same name made: this file has no section for it."""
+        link = f"{self.pipeline.name}/prepare/{name}" if kind == "dataset" else f"{self.pipeline.name}/{name}"
+        artifact = self.store.named(link)
+        if artifact is None:
+            known = ", ".join(self.pipeline.prepare) or "none"
+            where = f"under 'prepare' (there: {known})" if kind == "dataset" else "a section of this file"
+            raise MissingInputError(
+                f"{self.pipeline.file}: '{name}' is not {where}, and {self.store.root / link} doesn't exist. "
+                f"Make it first, or give a path with a slash"
+            )
+        return self._checked(artifact, kind)
+
+    def _at_path(self, path: Path, kind: str) -> Artifact:
+        if kind == "checkpoint" and path.is_dir() and not (path / MANIFEST).exists():
+            return foreign_checkpoint(path, self.store.hashes)
+        return self._checked(open_artifact(path), kind)
+
+    def _checked(self, artifact: Artifact, kind: str) -> Artifact:
+        if artifact.kind != kind:
+            raise MissingInputError(f"{artifact.folder}: a {kind} is needed here, and this is a {artifact.kind}")
+        return artifact
+
+
+def fingerprint_of(source: Node | Artifact) -> str:
+    """The fingerprint of an input, made or not."""
+    return source.place.fingerprint if isinstance(source, Node) else source.fingerprint
+
+
+def upstream(node: Node) -> list[Node]:
+    """Every node that `node` reads, directly or not, in the order in which they are made."""
+    found: dict[str, Node] = {}
+    for source in node.inputs.values():
+        if isinstance(source, Node):
+            found.update({n.place.name: n for n in [*upstream(source), source]})
+    return list(found.values())
+
+
+def resolved(config: Settings) -> dict[str, Any]:
+    """All settings with their defaults, for the manifest."""
+    return config.model_dump(mode="json", by_alias=True)

@@ -1,0 +1,59 @@
+"""Stopping: signals and `--max-time` ask the stage to save its state; one that doesn't listen is ended soon."""
+
+from __future__ import annotations
+
+import signal
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+from bmtool.errors import stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+
+#: A stage that hasn't looked at the request for so long is ended; it has nothing to save beyond what is on the disk.
+GRACE_SECONDS = 3
+
+
+class StopRequest:
+    """Why to stop, once there is a reason. To read it is to promise to stop soon."""
+
+    def __init__(self, max_seconds: float | None = None) -> None:
+        """Ask by itself after `max_seconds`."""
+        self.max_seconds = max_seconds
+        self._reason = ""
+
+    @property
+    def reason(self) -> str:
+        """Empty while there is none. A stage that has read one isn't ended by force any more."""
+        if self._reason:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+        return self._reason
+
+    @property
+    def is_asked(self) -> bool:
+        """Whether there is a reason, without the promise."""
+        return bool(self._reason)
+
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Listen to SIGINT, SIGTERM, SIGUSR1 and the clock, as long as the block runs."""
+        before = {number: signal.signal(number, self._on_signal) for number in [*_REASONS, signal.SIGALRM]}
+        if self.max_seconds is not None:
+            signal.setitimer(signal.ITIMER_REAL, self.max_seconds)
+        try:
+            yield
+        finally:
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        del frame
+        if self._reason:  # asked before: a second Ctrl-C, or the grace is over
+            raise stopped(self._reason, "what was on the disk is kept")
+        self._reason = _REASONS.get(signal.Signals(number), "--max-time")
+        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)

@@ -1,0 +1,142 @@
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bmtool.artifacts.store import Store, open_artifact
+from bmtool.errors import DataError, MissingInputError
+
+sys.path.insert(0, str(Path(__file__).parent))
+from maker import make
+
+MAKER = Path(__file__).parent / "maker.py"
+COMMIT_POINTS = ["synced", "manifest", "cleaned", "renamed", "linking", "linked"]
+
+
+def run_maker(root: Path, *words: str, fault: str = "") -> subprocess.CompletedProcess:
+    environment = {**os.environ, "BMTOOL_FAULT": fault}
+    return subprocess.run([sys.executable, MAKER, root, *words], env=environment, capture_output=True, text=True)
+
+
+def contents(root: Path) -> dict[str, str]:
+    """Every file and link below the root, without the memory of hashes."""
+    return {
+        str(path.relative_to(root)): f"-> {path.readlink()}" if path.is_symlink() else path.read_text()
+        for path in root.rglob("*")
+        if (path.is_symlink() or path.is_file()) and path.name != ".hashes"
+    }
+
+
+@pytest.fixture
+def reference(tmp_path):
+    """What an uninterrupted run leaves."""
+    make(tmp_path / "reference", {"a": 1})
+    return contents(tmp_path / "reference")
+
+
+def test_an_artifact_is_made_once_and_found_again(tmp_path):
+    first = make(tmp_path, {"a": 1})
+    again = make(tmp_path, {"a": 1})
+
+    assert first.folder == again.folder
+    assert (tmp_path / "name/fake").resolve() == first.folder.resolve()
+    assert sorted(p.name for p in first.folder.rglob("*") if p.is_file()) == ["a.txt", "b.txt", "manifest.json"]
+
+
+@pytest.mark.parametrize("point", COMMIT_POINTS)
+def test_killed_at_any_step_of_the_commit_the_same_command_finishes(tmp_path, reference, point):
+    root = tmp_path / "runs"
+
+    killed = run_maker(root, "1", fault=f"kill@commit:{point}")
+    again = run_maker(root, "1")
+
+    assert killed.returncode == -9
+    assert again.returncode == 0, again.stderr
+    assert contents(root) == reference
+
+
+@pytest.mark.parametrize("point", ["synced", "manifest", "cleaned", "moved", "renamed"])
+def test_killed_while_forced_the_old_or_the_new_artifact_is_whole(tmp_path, reference, point):
+    root = tmp_path / "runs"
+    run_maker(root, "1")
+
+    killed = run_maker(root, "1", "--force", fault=f"kill@commit:{point}")
+    again = run_maker(root, "1", "--force")
+
+    assert killed.returncode == -9
+    assert again.returncode == 0, again.stderr
+    assert contents(root) == reference
+
+
+def test_other_settings_keep_the_first_artifact_and_move_the_name(tmp_path):
+    first = make(tmp_path, {"a": 1})
+    second = make(tmp_path, {"a": 2})
+
+    assert first.folder.exists()
+    assert (tmp_path / "name/fake").resolve() == second.folder.resolve()
+    assert make(tmp_path, {"a": 1}).folder == first.folder
+    assert (tmp_path / "name/fake").resolve() == first.folder.resolve()
+
+
+def test_a_moved_store_is_still_valid(tmp_path):
+    make(tmp_path / "runs", {"a": 1})
+
+    shutil.move(tmp_path / "runs", tmp_path / "elsewhere")
+
+    artifact = open_artifact(tmp_path / "elsewhere/name/fake")
+    Store(tmp_path / "elsewhere").verify(artifact, everything=True)
+    assert artifact.folder.parent == tmp_path / "elsewhere/store"
+
+
+def test_a_flipped_bit_is_found_and_its_file_named(tmp_path):
+    artifact = make(tmp_path, {"a": 1})
+    path = artifact.folder / "data/a.txt"
+    path.write_bytes(b"A" + path.read_bytes()[1:])
+
+    with pytest.raises(DataError) as error:
+        Store(tmp_path).verify(artifact)
+
+    assert str(error.value) == (
+        f"{path}: its bytes changed since they were written (sha256 differs). Make the artifact again with --force"
+    )
+
+
+def test_a_bit_flipped_behind_the_clocks_back_is_found_when_everything_is_hashed(tmp_path):
+    artifact = make(tmp_path, {"a": 1})
+    store = Store(tmp_path)
+    path = artifact.folder / "b.txt"
+    path.write_text("x")
+    store.hashes.remember(path, artifact.manifest.files["b.txt"].sha256)  # as if nothing had told us
+
+    store.verify(artifact)
+    with pytest.raises(DataError, match=r"b\.txt"):
+        store.verify(artifact, everything=True)
+
+
+def test_a_shorter_file_and_a_missing_file_are_named(tmp_path):
+    artifact = make(tmp_path, {"a": 1})
+    (artifact.folder / "b.txt").write_text("")
+
+    with pytest.raises(DataError, match=r"b\.txt: 0 bytes, but the manifest says 1"):
+        Store(tmp_path).verify(artifact)
+
+    (artifact.folder / "b.txt").unlink()
+    with pytest.raises(DataError, match=r"b\.txt: the file is missing"):
+        Store(tmp_path).verify(artifact)
+
+
+def test_a_folder_without_a_manifest_is_no_artifact(tmp_path):
+    with pytest.raises(MissingInputError) as error:
+        open_artifact(tmp_path)
+
+    assert str(error.value) == f"{tmp_path}: no artifact is here (manifest.json is missing)"
+
+
+def test_a_torn_line_in_the_memory_of_hashes_costs_only_a_hash(tmp_path):
+    make(tmp_path, {"a": 1})
+    file = tmp_path / "store/.hashes"
+    file.write_text(file.read_text()[:-30])
+
+    assert make(tmp_path, {"a": 1}).summary == {"rows": 1}
