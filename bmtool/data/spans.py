@@ -1,0 +1,50 @@
+"""Spans in tagged words: `B-PER I-PER O` holds one person of two words."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bmtool.data.scores import flat_labels
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Columns
+
+
+def span_counts(outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
+    """(N, 3) right, predicted and true spans of each row; right ones have the same first word, last word and type."""
+    references, predictions, rows = flat_labels(outputs)
+    true_starts, true_ends, true_types = spans(references, rows, labels)
+    starts, ends, types = spans(predictions, rows, labels)
+    shared, ours, theirs = np.intersect1d(starts, true_starts, assume_unique=True, return_indices=True)
+    right = shared[(ends[ours] == true_ends[theirs]) & (types[ours] == true_types[theirs])]
+    num_rows = len(outputs["references"])
+    columns = [np.bincount(rows[places], minlength=num_rows) for places in (right, starts, true_starts)]
+    return np.stack(columns, axis=1).astype(np.float64)
+
+
+def spans(
+    tags: NDArray[np.int64], rows: NDArray[np.int64], labels: tuple[str, ...]
+) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """First word, last word and type of each span, in order, by the rules of conlleval.
+
+    A span starts at B-X, and also at an I-X that doesn't go on from a word of type X. A tag without B- or I- (as in
+    part-of-speech data) is read as I-. Spans don't reach over rows.
+
+    Args:
+        tags: (W,) label ids of all rows' words, one row after the other.
+        rows: (W,) the row of each word.
+        labels: what the ids mean.
+    """
+    kinds = ["" if label == "O" else label.removeprefix("B-").removeprefix("I-") for label in labels]
+    type_ids = {kind: place for place, kind in enumerate(sorted({kind for kind in kinds if kind}))}
+    types = np.asarray([type_ids.get(kind, -1) for kind in kinds], dtype=np.int64)[tags]
+    begins = np.asarray([label.startswith("B-") for label in labels], dtype=bool)[tags]
+    goes_on = np.zeros(len(tags), dtype=bool)
+    goes_on[1:] = (types[1:] == types[:-1]) & (rows[1:] == rows[:-1]) & ~begins[1:]
+    starts = np.flatnonzero((types >= 0) & ~goes_on)
+    last = np.flatnonzero((types >= 0) & ~np.append(goes_on[1:], False))
+    return starts, last, types[starts]

@@ -1,0 +1,29 @@
+"""The mean of every label's precision: of what was called so, how much is so."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bmtool.contracts import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Columns
+
+
+class PrecisionMacro(Metric):
+    """The unweighted mean of precision over labels that occur in references or predictions."""
+
+    def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
+        """(N, 3C): right, predicted and true occurrences of each label."""
+        from bmtool.data.scores import class_counts
+
+        return class_counts(outputs, len(labels))
+
+    def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The mean of right / predicted; a label that was never predicted counts 0."""
+        from bmtool.data.scores import mean_over_seen, precision_recall_f1
+
+        return mean_over_seen(precision_recall_f1(totals)[0], totals)
