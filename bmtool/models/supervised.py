@@ -1,0 +1,64 @@
+"""Packed batches and losses of labelled examples: a label for each document, or a label for each word."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from bmtool.data.labelled import word_positions
+from bmtool.models.batches import pack
+from bmtool.models.packed import document_logits, token_logits
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch, Examples
+
+
+def pack_documents(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """Pack documents; with labels the target is `labels` (N,), and `cross_entropy` counts N."""
+    if "references" not in examples.columns:
+        return pack(examples, rows, targets={}, counts={})
+    labels = torch.from_numpy(examples.columns["references"][rows])
+    return pack(examples, rows, targets={"labels": labels}, counts={"cross_entropy": len(rows)})
+
+
+def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """Pack documents; with tags the targets are `positions` and `labels`, both (seen words,)."""
+    if "references" not in examples.columns:
+        return pack(examples, rows, targets={}, counts={})
+    lengths = examples.packed_lengths[rows]
+    starts = np.cumsum(lengths) - lengths + len(examples.prefix)
+    positions, seen, _ = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
+    labels = np.concatenate([examples.columns["references"][row] for row in rows])[seen]
+    targets = {"positions": torch.from_numpy(positions), "labels": torch.from_numpy(labels)}
+    return pack(examples, rows, targets=targets, counts={"cross_entropy": len(labels)})
+
+
+def document_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
+    """The cross-entropy of `labels`, summed over documents, in float32."""
+    return F.cross_entropy(document_logits(model, batch).float(), batch.targets["labels"], reduction="sum")
+
+
+def word_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
+    """The cross-entropy of `labels` at `positions`, summed over words, in float32."""
+    logits = token_logits(model, batch)[batch.targets["positions"]]
+    return F.cross_entropy(logits.float(), batch.targets["labels"], reduction="sum")
+
+
+def document_scores(model: nn.Module, batch: Batch) -> NDArray[np.float32]:
+    """The logits of each document (N, C) as an array."""
+    return _array(document_logits(model, batch))
+
+
+def token_scores(model: nn.Module, batch: Batch) -> NDArray[np.float32]:
+    """The logits of each token (T, C) as an array."""
+    return _array(token_logits(model, batch))
+
+
+def _array(logits: Tensor) -> NDArray[np.float32]:
+    return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
