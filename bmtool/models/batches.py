@@ -1,0 +1,81 @@
+"""Pack whole documents into one row of tokens.
+
+Shape letters: N documents, T tokens of the batch, special tokens included.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bmtool.contracts import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Examples
+
+
+def pack(
+    examples: Examples,
+    rows: NDArray[np.int64],
+    *,
+    targets: Mapping[str, Any] | None = None,
+    counts: Mapping[str, int] | None = None,
+) -> Batch:
+    """The documents `rows` one after the other, each with its special tokens, as one batch.
+
+    `targets` are tensors or arrays that go along; `counts` says how many targets each loss term sums over.
+    """
+    lengths = examples.packed_lengths[rows]
+    cu_seq_lens = np.zeros(len(rows) + 1, dtype=np.int64)
+    np.cumsum(lengths, out=cu_seq_lens[1:])
+    starts = cu_seq_lens[:-1]
+    input_ids = np.empty(cu_seq_lens[-1], dtype=np.int64)
+    for place, token in enumerate(examples.prefix):
+        input_ids[starts + place] = token
+    for place, token in enumerate(reversed(examples.suffix)):
+        input_ids[cu_seq_lens[1:] - 1 - place] = token
+    input_ids[text_positions(examples, rows)] = examples.tokens.gather(examples.starts[rows], examples.lengths[rows])
+    position_ids = np.arange(len(input_ids)) - np.repeat(starts, lengths)
+    return Batch(
+        input_ids=torch.from_numpy(input_ids)[None],
+        position_ids=torch.from_numpy(position_ids)[None],
+        cu_seq_lens=torch.from_numpy(cu_seq_lens.astype(np.int32)),
+        max_length=int(lengths.max(initial=0)),
+        rows=rows,
+        targets={name: torch.as_tensor(value) for name, value in (targets or {}).items()},
+        counts=dict(counts or {}),
+    )
+
+
+def text_positions(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the documents' own tokens, not the special ones, are in the batch that `pack` makes of `rows`."""
+    lengths = examples.lengths[rows]
+    specials = len(examples.prefix) + len(examples.suffix)
+    before = np.arange(len(rows)) * specials + len(examples.prefix)
+    return np.arange(int(lengths.sum())) + np.repeat(before, lengths)
+
+
+def documents_at(batch: Batch, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Which of the batch's documents, from 0 to N - 1, each position belongs to."""
+    borders = batch.cu_seq_lens.cpu().numpy()
+    return np.asarray(np.searchsorted(borders, positions, side="right") - 1, dtype=np.int64)
+
+
+def to_device(batch: Batch, device: torch.device) -> Batch:
+    """The batch with all its tensors on `device`."""
+    if device.type == "cpu":
+        return batch
+    return replace(
+        batch,
+        input_ids=batch.input_ids.to(device, non_blocking=True),
+        position_ids=batch.position_ids.to(device, non_blocking=True),
+        cu_seq_lens=batch.cu_seq_lens.to(device, non_blocking=True),
+        targets={name: value.to(device, non_blocking=True) for name, value in batch.targets.items()},
+    )
