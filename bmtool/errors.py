@@ -75,7 +75,12 @@ def stopped(reason: str, saved: str) -> BmtoolError:
     return StoppedError(text) if reason == "Ctrl-C" else TryAgainError(text)
 
 
+def close_to(word: str, known: Iterable[str]) -> str:
+    """The known word that `word` is most like, or the empty string."""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)), "")
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ` Did you mean 'x'?` for the closest known word, or the empty string."""
-    match = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f" Did you mean '{match[0]}'?" if match else ""
+    match = close_to(word, known)
+    return f" Did you mean '{match}'?" if match else ""

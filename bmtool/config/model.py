@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Annotated, Any, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, model_serializer
 from pydantic_core import PydanticCustomError
@@ -33,8 +33,18 @@ class Settings(BaseModel):
     """Base of every section of a configuration: frozen, strict about types, no unknown keys."""
 
     model_config = ConfigDict(
-        frozen=True, extra="forbid", strict=True, allow_inf_nan=False, populate_by_name=True, serialize_by_alias=True
+        frozen=True,
+        extra="forbid",
+        strict=True,
+        allow_inf_nan=False,
+        populate_by_name=True,
+        serialize_by_alias=True,
+        # Most classes are only ever read as a part of another one: their own validator would be built for nothing.
+        defer_build=True,
     )
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
+    """Groups of keys of which one replaces the others when `--set` or an extending file sets it."""
 
 
 class Component(Settings):
@@ -53,19 +63,27 @@ class Component(Settings):
 S = TypeVar("S", bound=Settings)
 
 
-def explained(text: str) -> PydanticCustomError:
-    """A validation error whose message is final: shown to the user as it is."""
-    return PydanticCustomError("explained", "{text}", {"text": text})
+def explained(text: str, *, at: str | None = None) -> PydanticCustomError:
+    """A validation error whose message is final: shown to the user as it is.
+
+    `at` is the key to blame when a check over a whole section fails; without it, the section is.
+    """
+    return PydanticCustomError("explained", "{text}", {"text": text} | ({"at": at} if at else {}))
 
 
 def validate(model: type[S], value: Any) -> S:
     """Build `model` from plain YAML values.
 
     Raises:
-        ValidationError: places and messages; `bmtool.config.check` turns them into lines.
+        ValidationError: every message is one for the user; `bmtool.config.check` adds the places.
     """
-    # JSON mode is strict about types, yet reads a list as a tuple and text as a Path, as YAML needs.
-    return model.model_validate_json(json.dumps(value))
+    try:
+        # JSON mode is strict about types, yet reads a list as a tuple and text as a Path, as YAML needs.
+        return model.model_validate_json(json.dumps(value))
+    except ValidationError as error:
+        from bmtool.config.explain import in_words  # only a faulty file needs it
+
+        raise in_words(error, model, value) from None
 
 
 class Choose:
@@ -76,18 +94,39 @@ class Choose:
         self.kind = kind
         self.key = key
 
+    def mapping(self, value: Any) -> Any:
+        """The long form of the short one: `length` to `{type: length}`."""
+        return {self.key: value} if isinstance(value, str) else value
+
+    def component(self, value: Any) -> type[Component] | None:
+        """The class that `value` chooses; None where it chooses none."""
+        settings = self.mapping(value)
+        name = settings.get(self.key) if isinstance(settings, dict) else None
+        return self.kind.load(name) if isinstance(name, str) and name in self.kind.names() else None
+
     def __call__(self, value: Any) -> Any:
         """Validate one YAML value."""
         if isinstance(value, Component):
             return value
-        settings = {self.key: value} if isinstance(value, str) else value
+        settings = self.mapping(value)
         if not isinstance(settings, dict) or not isinstance(settings.get(self.key), str):
-            raise explained(f"expected the name of a {self.kind.name}, or a mapping with '{self.key}: NAME'")
+            raise explained(self._misshapen(value))
         try:
             component = self.kind.load(settings[self.key])
         except ConfigError as error:
-            raise explained(str(error)) from None
-        return validate(component, {key: v for key, v in settings.items() if key != self.key})
+            from bmtool.config.aliases import value_for
+
+            meant = value_for(settings[self.key], self.kind.names())
+            text = f"unknown {self.kind.name} '{settings[self.key]}'. Did you mean '{meant}'?" if meant else str(error)
+            raise explained(text, at=None if isinstance(value, str) else self.key) from None
+        built: Any = validate(component, {key: v for key, v in settings.items() if key != self.key})
+        return built
+
+    def _misshapen(self, value: Any) -> str:
+        if isinstance(value, dict) and len(value) == 1 and next(iter(value)) in self.kind.names():
+            name = next(iter(value))
+            return f"write {{{self.key}: {name}, ...}}: the name of a {self.kind.name} is the value of '{self.key}'"
+        return f"expected the name of a {self.kind.name}, or a mapping with '{self.key}: NAME'"
 
 
 def chosen(kind: Kind, key: str = "type") -> Any:

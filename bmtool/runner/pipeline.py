@@ -2,11 +2,24 @@
 
 from __future__ import annotations
 
+import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from bmtool.config.shared import Runtime
+from pydantic import create_model
+
+from bmtool.config.check import check
+from bmtool.config.compose import compose
+from bmtool.config.document import Node
+from bmtool.config.references import STAGES
+from bmtool.config.shared import Head, Runtime
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bmtool.config.document import Document
+    from bmtool.config.model import Settings
 
 
 @dataclass(frozen=True)
@@ -24,3 +37,59 @@ class Pipeline:
     output_dir: Path = Path("runs")
     seed: int = 0
     runtime: Runtime = field(default_factory=Runtime)
+
+
+def load_pipeline(
+    file: Path, overrides: Sequence[str] = (), *, sections: Mapping[str, type[Settings]] | None = None
+) -> Pipeline:
+    """Read a configuration with everything it extends and every `--set`.
+
+    `sections` are the settings classes of the stages; without it they are the stages' own.
+
+    Raises:
+        ConfigError: all that is wrong with it, one line a problem.
+    """
+    model = file_model(sections or stage_sections())
+    document = compose(file, overrides, model)
+    _fill_empty_sections(document)
+    read: Any = check(model, document)
+    document.raise_problems()
+    return _pipeline(file, read)
+
+
+def stage_sections() -> dict[str, type[Settings]]:
+    """The settings class of every stage."""
+    return {stage: importlib.import_module(f"bmtool.stages.{stage}").Config for stage in STAGES}
+
+
+def file_model(sections: Mapping[str, type[Settings]]) -> type[Head]:
+    """The settings class of a whole file: the head, and a section a stage (for `prepare` one a dataset)."""
+    fields: dict[str, Any] = {
+        stage: (dict[str, section] if stage == "prepare" else section | None, None)  # type: ignore[valid-type]
+        for stage, section in sections.items()
+    }
+    return create_model("File", __base__=Head, **fields)
+
+
+def _fill_empty_sections(document: Document) -> None:
+    """Read `export:` with nothing behind it as a section that sets nothing."""
+    for stage in STAGES:
+        node = document.root.value.get(stage)
+        if node is not None and node.value is None and not node.broken:
+            document.root.value[stage] = Node({}, node.place)
+
+
+def _pipeline(file: Path, read: Any) -> Pipeline:
+    sections: dict[str, Any] = {stage: getattr(read, stage, None) for stage in STAGES}
+    for stage in ("pretrain", "finetune", "evaluate"):
+        config = sections[stage]
+        if config is not None and getattr(config, "seed", 0) is None:
+            sections[stage] = config.model_copy(update={"seed": read.seed})
+    return Pipeline(
+        file=file,
+        name=read.name,
+        **{**sections, "prepare": sections["prepare"] or {}},
+        output_dir=read.output_dir,
+        seed=read.seed,
+        runtime=read.runtime,
+    )

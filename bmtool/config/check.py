@@ -1,0 +1,193 @@
+"""Check a whole configuration against its settings classes and say everything that is wrong with it, with places."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from pydantic import ValidationError
+
+from bmtool.config.aliases import keys_for
+from bmtool.config.document import dotted
+from bmtool.config.model import Settings, validate
+from bmtool.config.shape import at, below, is_mapping, members, settings_at
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bmtool.config.document import Document, KeyPath
+
+S = TypeVar("S", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """One thing that is wrong, and what was meant as far as that is clear."""
+
+    path: KeyPath
+    text: str
+    context: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether it is a key that doesn't exist."""
+        return "unknown" in self.context
+
+    @property
+    def is_missing(self) -> bool:
+        """Whether it is a setting that isn't there."""
+        return "missing" in self.context
+
+
+def check(model: type[S], document: Document) -> S | None:
+    """Build `model` from `document` and note every fault in `document.problems`.
+
+    Returns the settings, also from a faulty file, as far as they could be read: whoever checks further finds what else
+    is wrong. A part that can't be read is left out. None if even that isn't possible.
+    """
+    value = document.root.plain()
+    built, faults = _build(model, value)
+    first = [*faults, *(fault for fault in _rivals(model, value) if fault.path not in {f.path for f in faults})]
+    for repair in (_mended, _without_parts):
+        if built is None:
+            value = repair(model, value, faults)
+            built, faults = _build(model, value)
+            first += [fault for fault in faults if _is_news(fault, first)]
+    for fault in _nameless(model, list(_shown(first))):
+        document.problem(fault.path, _text(model, document.root.plain(), fault))
+    return built
+
+
+def _build(model: type[S], value: Any) -> tuple[S | None, list[Fault]]:
+    try:
+        return validate(model, value), []
+    except ValidationError as error:
+        problems = error.errors(include_url=False)
+    return None, [Fault(tuple(p["loc"]), p["msg"], p.get("ctx") or {}) for p in problems]
+
+
+def _rivals(model: type[Settings], value: Any) -> Iterator[Fault]:
+    """Settings that exclude each other: found here too, as a section with another fault isn't judged as a whole."""
+    for name, annotation in members(model).items():
+        settings = settings_at(annotation, value.get(name))
+        written = value.get(name)
+        for group in settings.exclusive if settings and isinstance(written, dict) else ():
+            given = [key for key in group if written.get(key) is not None]
+            if len(given) > 1:
+                text = f"set exactly one of {', '.join(group)}; got {' and '.join(given)}"
+                yield Fault((name, given[1]), text)
+
+
+def _shown(faults: list[Fault]) -> Iterator[Fault]:
+    """All faults but settings that are missing only because their key is misspelled."""
+    meant = {(*fault.path[:-1], fault.context["meant"]) for fault in faults if fault.is_unknown}
+    return (fault for fault in faults if not (fault.is_missing and fault.path in meant))
+
+
+def _mended(model: type[Settings], value: Any, faults: list[Fault]) -> Any:
+    """`value` with misspelled keys put right and wrong values left out: shows faults that those hide."""
+    del model
+    value = copy.deepcopy(value)
+    for fault in faults:
+        parent, key = _parent(value, fault.path)
+        if not isinstance(parent, dict) or key not in parent:
+            continue
+        removed = parent.pop(key)
+        if fault.is_unknown and fault.context["meant"]:
+            parent.setdefault(fault.context["meant"], removed)
+    return value
+
+
+def _without_parts(model: type[Settings], value: Any, faults: list[Fault]) -> Any:
+    """`value` without the sections and datasets that can't be read."""
+    value = copy.deepcopy(value)
+    for fault in faults:
+        depth = 2 if fault.path[:1] == ("prepare",) else 1
+        parent, key = _parent(value, fault.path[:depth])
+        if isinstance(parent, dict) and not (depth == 1 and key in members(model) and fault.is_missing):
+            parent.pop(key, None)
+    return value
+
+
+def _parent(value: Any, path: KeyPath) -> tuple[Any, str | int | None]:
+    for key in path[:-1]:
+        inside = isinstance(value, dict) and key in value
+        inside = inside or (isinstance(value, list) and isinstance(key, int) and key < len(value))
+        value = value[key] if inside else None
+    return value, path[-1] if path else None
+
+
+def _is_news(fault: Fault, known: list[Fault]) -> bool:
+    """Whether a fault of a mended configuration is one of the file too, and not one of the mending."""
+    for other in known:
+        if fault.path[: len(other.path)] == other.path:
+            return False
+        meant = other.context.get("meant") if other.is_unknown else ""
+        if meant and fault.path[: len(other.path)] == (*other.path[:-1], meant):
+            return False
+        # A section was judged as a whole after one of its values had been left out.
+        if not other.is_unknown and not other.is_missing and fault.path == other.path[:-1]:
+            return False
+    return True
+
+
+def _text(model: type[Settings], value: Any, fault: Fault) -> str:
+    """The message of a fault; for an unknown key with the place where it would be right, if there is one."""
+    if not fault.is_unknown or (fault.context["sure"] and len(fault.path) > 1):
+        return fault.text
+    key = fault.context["unknown"]
+    exact = _elsewhere(model, value, fault.path, key)
+    if exact:
+        return f"unknown setting.{exact}"
+    if fault.context["meant"]:
+        return fault.text
+    translated = (_elsewhere(model, value, fault.path, ours) for ours in keys_for(key))
+    found = next(filter(None, translated), "")
+    return f"unknown setting.{found}" if found else fault.text
+
+
+def _elsewhere(model: type[Settings], value: Any, path: KeyPath, key: str) -> str:
+    """Where `key` is a setting, if not in the settings at `path[:-1]`: further out or in another section."""
+    for depth in range(len(path) - 2, -1, -1):
+        annotation, written = at(model, value, path[:depth])
+        settings = settings_at(annotation, written) if annotation is not None else None
+        if settings and key in members(settings):
+            if depth == 0:
+                return f" Did you mean '{key}' at the top of the file, outside '{path[0]}'?"
+            return f" Did you mean '{dotted((*path[:depth], key))}', further out?"
+    owners = [name for name, keys in _sections(model, value).items() if key in keys]
+    if owners == ["runtime"]:
+        return f" Did you mean 'runtime.{key}', at the top of the file?"
+    named = ["a dataset under 'prepare'" if owner == "prepare" else f"'{owner}'" for owner in owners]
+    if not named or path[0] in owners:
+        return ""
+    return f" '{key}' is a setting of {' and of '.join([', '.join(named[:-1]), named[-1]] if named[1:] else named)}."
+
+
+def _sections(model: type[Settings], value: Any) -> dict[str, dict[str, Any]]:
+    """The settings of each section of a file by the section's name; those of a dataset for `prepare`."""
+    out = {}
+    for name, annotation in members(model).items():
+        inner = below(annotation, None, "name of a dataset") if is_mapping(annotation) else annotation
+        settings = settings_at(inner, value.get(name))
+        if settings:
+            out[name] = members(settings)
+    return out
+
+
+def _nameless(model: type[Settings], faults: list[Fault]) -> list[Fault]:
+    """Faults with one for all that follow from `prepare: {sources: ...}`, where the name of a dataset is missing."""
+    out: dict[KeyPath | int, Fault] = {}
+    for index, fault in enumerate(faults):
+        annotation = members(model).get(str(fault.path[0])) if len(fault.path) > 1 else None
+        if annotation is not None and is_mapping(annotation):
+            settings = settings_at(below(annotation, None, str(fault.path[1])), None)
+            if settings and fault.path[1] in members(settings):
+                text = (
+                    f"'{fault.path[1]}' is a setting of a dataset: put the dataset's name above it, such as 'corpus:'"
+                )
+                out[fault.path[:2]] = Fault(fault.path[:2], text)
+                continue
+        out[index] = fault
+    return list(out.values())
