@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,8 @@ from bmtool.report.tables import markdown
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
+
+    from bmtool.artifacts.manifest import Artifact
 
 #: Our name of what a model was trained for: the hub's `pipeline_tag`.
 PIPELINE_TAGS = {
@@ -130,3 +133,33 @@ def _use(facts: ModelFacts) -> str:
 def _metrics(metrics: Sequence[Measured]) -> Table:
     rows: list[list[Cell]] = [[m.metric, m.split, m.value, m.low, m.high, m.n] for m in metrics]
     return Table(["metric", "split", "value", "95 % low", "95 % high", "n"], rows)
+
+
+def write_bundle_card(
+    folder: Path, checkpoint: Artifact, compared: Mapping[str, Mapping[str, Cell]], split: str
+) -> None:
+    """Write the card of an exported bundle: what it came from, and how each format compares with that.
+
+    `folder` holds the bundle's `bmtool.json` already; `compared` maps a format's name to the numbers of its comparison.
+    """
+    info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    packages = (checkpoint.manifest.environment if checkpoint.manifest else {}).get("packages") or {}
+    write_model_card(
+        folder,
+        ModelFacts(
+            name=f"{checkpoint.folder.name} in {' and '.join(compared)}",
+            goal=info["goal"]["type"],
+            labels=info["labels"],
+            model={
+                "checkpoint": checkpoint.folder.name,
+                "checkpoint fingerprint": checkpoint.fingerprint,
+                "class": ", ".join(config.get("architectures") or []),
+                "max_seq_length": info["max_seq_length"],
+            },
+            data={"fingerprint": info.get("data_fingerprint") or None},
+            versions={name: version for name, version in packages.items() if version},
+            format=next(iter(compared)),
+            more={f"{name} against the checkpoint": {"split": split, **numbers} for name, numbers in compared.items()},
+        ),
+    )

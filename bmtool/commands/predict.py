@@ -1,0 +1,201 @@
+"""`bmtool predict`: a model's answer for each row of a file, beside the row's own columns."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections import Counter
+from dataclasses import asdict, dataclass, field
+from itertools import islice
+from typing import TYPE_CHECKING, Any
+
+from bmtool.commands.table import Row, open_table
+from bmtool.commands.writers import open_writer
+from bmtool.errors import ConfigError, DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from bmtool.commands.table import Table
+    from bmtool.commands.writers import Writer
+    from bmtool.console import Console
+    from bmtool.models.inference import Predictor
+
+#: Rows that are read, packed into batches and answered together: enough of them that batches hardly have a gap.
+WINDOW_ROWS = 2048
+
+#: So many rows that couldn't be read are named one by one.
+SHOWN_ROWS = 5
+
+
+@dataclass
+class Count:
+    """Every row that came in: `rows_in` = `rows_answered` + the sum of `bad`."""
+
+    rows_in: int = 0
+    rows_answered: int = 0
+    rows_out: int = 0
+    """Rows written; rows that could be read and not answered are among them, with a null and the reason."""
+    bad: Counter[str] = field(default_factory=Counter)
+    cut: Counter[str] = field(default_factory=Counter)
+
+
+def predict(
+    model: Path,
+    source: str,
+    *,
+    output: Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    batch_tokens: int | None = None,
+    as_json: bool = False,
+    console: Console,
+) -> int:
+    """Answer each row of `source`, in order; `columns` maps the task's column to the file's, as `{"text": "body"}`.
+
+    Raises:
+        ConfigError: the flags contradict each other.
+        DataError: no row could be answered, or the column to read isn't there.
+    """
+    if as_json and output is None:
+        raise ConfigError("--json prints a summary, and the rows would go to standard output too: give --output FILE")
+    table = open_table(source)
+    if output is not None and table.path is not None and output.resolve() == table.path.resolve():
+        raise ConfigError(f"--output {output}: this is the input. Give another name")
+    from bmtool.models.inference import BATCH_TOKENS, load
+
+    predictor = load(model, batch_tokens=batch_tokens or BATCH_TOKENS)
+    count = Count()
+    try:
+        with open_writer(output, table.schema) as writer, console.progress("predict") as progress:
+            for answered in _windows(table, predictor, dict(columns or {}), writer, count, console):
+                progress.advance(answered)
+    except BrokenPipeError:
+        # Whoever read the rows has seen enough, as in `| head`.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    if count.rows_in != count.rows_answered + count.bad.total():
+        raise AssertionError(f"the count doesn't balance: {count}")
+    _tell(count, output, predictor, console)
+    if as_json:
+        print(json.dumps(_document(count, output, predictor), ensure_ascii=False))  # noqa: T201  # the result
+    elif output is not None:
+        print(output)  # noqa: T201  # the result
+    if count.rows_in and not count.rows_answered:
+        raise DataError(f"{table.name}: none of {count.rows_in:,} rows could be answered: {_reasons(count.bad)}")
+    return 0
+
+
+def _windows(
+    table: Table,
+    predictor: Predictor,
+    columns: dict[str, str],
+    writer: Writer,
+    count: Count,
+    console: Console,
+) -> Iterator[int]:
+    """Answer and write one window after the other; gives the number of rows of each."""
+    unknown = [name for name in columns if name not in predictor.task.columns]
+    if unknown:
+        raise ConfigError(f"--column {unknown[0]}=...: the task reads {', '.join(predictor.task.columns)}")
+    column = ""
+    rows = table.rows()
+    while window := list(islice(rows, WINDOW_ROWS)):
+        good = [row for row in window if row.values is not None]
+        for row in window:
+            if row.values is None:
+                count.bad[row.reason] += 1
+                if count.bad.total() <= SHOWN_ROWS:
+                    console.say(f"{table.name}:{row.line}: {row.reason}; the row is left out")
+        count.rows_in += len(window)
+        if good:
+            column = column or _column(table, predictor, columns)
+            written = _answers(good, column, predictor, count)
+            writer.write(written)
+            count.rows_out += len(written)
+        yield len(window)
+
+
+def _column(table: Table, predictor: Predictor, columns: dict[str, str]) -> str:
+    """The file's column to read: as told, as the training data called it, as we call it."""
+    ours = predictor.input_column
+    told = columns.get(ours)
+    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if predictor.takes_words else [])]
+    for name in wanted:
+        if name in table.columns:
+            return name
+    known = ", ".join(table.columns)
+    missing = " and no column ".join(f"'{name}'" for name in dict.fromkeys(wanted))
+    example = f"--column {ours}={next(iter(table.columns), 'NAME')}"
+    raise DataError(
+        f"{table.name}: there is no column {missing}. Its columns are: {known}. Say which one, as in {example}"
+    )
+
+
+def _answers(rows: list[Row], column: str, predictor: Predictor, count: Count) -> list[dict[str, Any]]:
+    """The rows with what the model says of each, or why it says nothing."""
+    inputs, reasons = [], []
+    for row in rows:
+        value = (row.values or {}).get(column)
+        given = predictor.as_input(value)
+        reason = _fault(value, given, predictor)
+        reasons.append(reason)
+        if not reason:
+            inputs.append(given)
+    answers, cut = predictor.answers(inputs)
+    count.cut.update(cut)
+    count.bad.update(reason for reason in reasons if reason)
+    count.rows_answered += len(inputs)
+    nothing = dict.fromkeys(predictor.output_columns)
+    ready = iter(answers)
+    written = []
+    for row, reason in zip(rows, reasons, strict=True):
+        answer = nothing if reason else next(ready)
+        ours = {**answer, "model": predictor.fingerprint, "error": reason or None}
+        written.append(_beside(row.values or {}, ours) | ours)
+    return written
+
+
+def _fault(value: Any, given: Any, predictor: Predictor) -> str:
+    if value is None:
+        return "no text"
+    if given is None:
+        return "not a text or a list of words" if predictor.takes_words else "not a text"
+    if not given or (isinstance(given, str) and not given.strip()):
+        return "no text"
+    try:
+        "".join(given).encode("utf-8")
+    except UnicodeEncodeError:
+        return "invalid UTF-8"
+    return ""
+
+
+def _beside(values: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
+    """The row's own columns; one whose name is taken, such as `label`, is kept as `input_label`."""
+    kept = {name: value for name, value in values.items() if name not in ours}
+    for name in values.keys() & ours.keys():
+        free = f"input_{name}"
+        while free in values or free in ours:
+            free = f"input_{free}"
+        kept[free] = values[name]
+    return kept
+
+
+def _tell(count: Count, output: Path | None, predictor: Predictor, console: Console) -> None:
+    line = f"{count.rows_in:,} rows, {count.rows_answered:,} answered by {predictor.fingerprint[:12]}"
+    if count.bad:
+        line += f"; {_reasons(count.bad)}"
+    if count.cut.get("texts_cut"):
+        line += f"; {count.cut['texts_cut']:,} texts were cut at {predictor.max_seq_length} tokens"
+    console.say(line + (f" ({output})" if output else ""))
+
+
+def _reasons(bad: Counter[str]) -> str:
+    return ", ".join(f"{number:,} {reason}" for reason, number in bad.most_common())
+
+
+def _document(count: Count, output: Path | None, predictor: Predictor) -> dict[str, Any]:
+    code = 65 if count.rows_in and not count.rows_answered else 0
+    result = {**asdict(count), "artifact": str(output), "fingerprint": predictor.fingerprint}
+    return {"command": "predict", "exit_code": code, "results": [result]}

@@ -1,0 +1,254 @@
+"""Read whole rows of a CSV, JSON-lines or Parquet file, or of standard input, in bounded memory."""
+
+from __future__ import annotations
+
+import csv
+import json
+import sys
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmtool.errors import ConfigError, DataError, MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+STDIN = "-"
+
+#: File name endings and the formats they mean; each may be followed by `.gz`, except Parquet.
+FORMATS = {
+    ".csv": "csv",
+    ".tsv": "csv",
+    ".jsonl": "jsonl",
+    ".ndjson": "jsonl",
+    ".json": "jsonl",
+    ".txt": "lines",
+    ".parquet": "parquet",
+}
+
+#: Rows of a Parquet file that are decoded at once.
+PARQUET_ROWS = 1024
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row as it was read; without `values` it could not be read, for `reason`."""
+
+    line: int
+    values: dict[str, Any] | None
+    reason: str = ""
+
+
+@dataclass
+class Table:
+    """Rows of one file. `columns` is known at once for CSV and Parquet, and grows with each row of JSON lines."""
+
+    name: str
+    format: str
+    path: Path | None
+    columns: dict[str, None] = field(default_factory=dict)
+    delimiter: str = ","
+    schema: Any = None
+    """The Arrow schema of a Parquet file."""
+    lines: Iterable[tuple[int, bytes | None]] = ()
+    """Standard input, of which the first lines were read already."""
+
+    def rows(self) -> Iterator[Row]:
+        """All rows in order.
+
+        Raises:
+            DataError: the file is damaged in a way that leaves no more rows.
+        """
+        return {"csv": _csv_rows, "jsonl": _jsonl_rows, "lines": _text_rows, "parquet": _parquet_rows}[self.format](
+            self
+        )
+
+
+def format_of(path: Path) -> str | None:
+    """The format that a file's name means, None if it means none."""
+    name = path.name.lower()
+    inner = name.removesuffix(".gz")
+    kind = FORMATS.get(Path(inner).suffix)
+    return None if kind == "parquet" and inner != name else kind
+
+
+def open_table(source: str) -> Table:
+    """A file by its name's ending, or `-` for standard input: JSON lines, or else one plain text a line.
+
+    Raises:
+        ConfigError: the ending says nothing.
+        MissingInputError: there is no such file.
+    """
+    if source == STDIN:
+        return _standard_input()
+    path = Path(source)
+    kind = format_of(path)
+    if not path.is_file():
+        raise MissingInputError(f"{source}: there is no such file")
+    if kind is None:
+        raise ConfigError(f"{source}: the ending says no format. Known: {', '.join(FORMATS)}, most also with .gz")
+    table = Table(source, kind, path)
+    if kind == "csv":
+        _read_header(table)
+    if kind == "parquet":
+        _read_schema(table)
+    return table
+
+
+def _standard_input() -> Table:
+    """JSON lines if the first line that isn't blank starts with a brace, else plain lines."""
+    lines = _stdin_lines()
+    head = []
+    for line, raw in lines:
+        head.append((line, raw))
+        if raw is None or raw.strip():
+            break
+    is_json = any(raw is not None and raw.lstrip()[:1] == b"{" for _, raw in head)
+    return Table("standard input", "jsonl" if is_json else "lines", None, lines=chain(head, lines))
+
+
+def _stdin_lines() -> Iterator[tuple[int, bytes | None]]:
+    """As `read_lines` gives them; a line that is too long is None, and the rest of it is passed over."""
+    from bmtool.data.files import MAX_LINE_BYTES
+
+    number = 0
+    while raw := sys.stdin.buffer.readline(MAX_LINE_BYTES):
+        number += 1
+        is_whole = len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n")
+        while raw and not is_whole and not raw.endswith(b"\n"):
+            raw = sys.stdin.buffer.readline(MAX_LINE_BYTES)
+        yield number, (raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw) if is_whole else None
+
+
+def _lines(table: Table) -> Iterator[tuple[int, bytes | None]]:
+    from bmtool.data.files import read_lines
+
+    if table.path is not None:
+        return read_lines(table.path)
+    return iter(table.lines)
+
+
+# ---------------------------------------------------------------- JSON lines and plain lines
+
+
+def _text_rows(table: Table) -> Iterator[Row]:
+    table.columns["text"] = None
+    for line, raw in _lines(table):
+        if raw is None:
+            yield Row(line, None, "line too long")
+            continue
+        try:
+            yield Row(line, {"text": raw.decode("utf-8").rstrip("\r\n")})
+        except UnicodeDecodeError:
+            yield Row(line, None, "invalid UTF-8")
+
+
+def _jsonl_rows(table: Table) -> Iterator[Row]:
+    for line, raw in _lines(table):
+        if raw is None:
+            yield Row(line, None, "line too long")
+        elif raw.strip():
+            row = _parsed(line, raw)
+            table.columns |= dict.fromkeys(row.values or ())
+            yield row
+
+
+def _parsed(line: int, raw: bytes) -> Row:
+    try:
+        values = json.loads(raw.decode("utf-8"))
+    except UnicodeDecodeError:
+        return Row(line, None, "invalid UTF-8")
+    except RecursionError:
+        return Row(line, None, "JSON nested too deeply")
+    except ValueError:
+        return Row(line, None, "broken JSON")
+    return Row(line, values) if isinstance(values, dict) else Row(line, None, "JSON, but no object")
+
+
+# ---------------------------------------------------------------- CSV
+
+
+def _csv_reader(table: Table) -> Any:
+    from bmtool.data.files import MAX_LINE_BYTES
+
+    csv.field_size_limit(MAX_LINE_BYTES)
+    return csv.reader(_csv_lines(table), delimiter=table.delimiter, strict=True)
+
+
+def _csv_lines(table: Table) -> Iterator[str]:
+    for line, raw in _lines(table):
+        if raw is None:
+            raise DataError(f"{table.name}:{line}: the line is too long. Is this CSV?")
+        yield raw.decode("utf-8", errors="surrogateescape")
+
+
+def _read_header(table: Table) -> None:
+    first = next(_csv_lines(table), "")
+    is_tab = table.path is not None and ".tsv" in table.path.name.lower()
+    table.delimiter = "\t" if is_tab else guess_delimiter(first)
+    try:
+        header = [name.strip() for name in next(_csv_reader(table), [])]
+    except csv.Error as error:
+        raise DataError(f"{table.name}:1: the header line can't be read: {error}") from None
+    twice = next((name for name in header if header.count(name) > 1), None)
+    if twice is not None:
+        raise DataError(f"{table.name}:1: the header names '{twice}' more than once")
+    table.columns = dict.fromkeys(header)
+
+
+def guess_delimiter(header: str) -> str:
+    """A comma, unless the header line has none and has semicolons or tabs."""
+    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
+
+
+def _csv_rows(table: Table) -> Iterator[Row]:
+    reader = _csv_reader(table)
+    next(reader, None)
+    while True:
+        line = reader.line_num + 1
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error:
+            yield Row(line, None, "broken CSV")
+            continue
+        if not cells:
+            continue
+        if len(cells) != len(table.columns):
+            yield Row(line, None, "wrong number of fields")
+        elif any("\udc80" <= char <= "\udcff" for cell in cells for char in cell if char > "\ud7ff"):
+            yield Row(line, None, "invalid UTF-8")
+        else:
+            yield Row(line, dict(zip(table.columns, cells, strict=True)))
+
+
+# ---------------------------------------------------------------- Parquet
+
+
+def _read_schema(table: Table) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        table.schema = pq.read_schema(table.path)
+    except pa.ArrowInvalid as error:
+        raise DataError(f"{table.name}: this Parquet file can't be read: {error}") from None
+    table.columns = dict.fromkeys(table.schema.names)
+
+
+def _parquet_rows(table: Table) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    number = 0
+    try:
+        with pq.ParquetFile(table.path) as file:
+            for batch in file.iter_batches(PARQUET_ROWS, use_threads=False):
+                for values in batch.to_pylist():
+                    number += 1
+                    yield Row(number, values)
+    except (pa.ArrowInvalid, UnicodeDecodeError) as error:
+        raise DataError(f"{table.name}: row {number + 1} and the rest can't be read: {error}") from None

@@ -1,0 +1,164 @@
+"""What an evaluation shows: `summary.md` for a terminal and CI, `report.html` for a person."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bmtool.artifacts.files import write_text
+from bmtool.report.blocks import Figure, Note, Number, Numbers, Section, Table
+from bmtool.report.page import write_report
+from bmtool.report.plots import Interval, Line, confusion_matrix, interval_chart, line_chart
+from bmtool.report.tables import markdown
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bmtool.contracts import GateResult
+    from bmtool.data.evaluation import Evaluation
+    from bmtool.report.blocks import Block, Cell
+
+#: More labels than this make a matrix that nobody can read; `labels.json` has it all the same.
+MAX_MATRIX_LABELS = 40
+
+
+def write_evaluation(
+    folder: Path,
+    evaluation: Evaluation,
+    *,
+    comparisons: Sequence[tuple[str, str]],
+    gates: Sequence[GateResult],
+    facts: Mapping[str, str],
+    curves: Mapping[str, Sequence[tuple[float, float]]],
+) -> None:
+    """Write `summary.md` and `report.html` into `folder`.
+
+    `comparisons` are (tone, sentence) a baseline, `curves` the losses of training by name: (step, value) each.
+    """
+    title = f"{evaluation.dataset}, {evaluation.split}"
+    write_text(folder / "summary.md", _summary(title, evaluation, comparisons, gates, facts))
+    sections = [
+        Section(
+            "Result", [_headline(evaluation), *_verdicts(comparisons, gates), _scores(evaluation), *_chart(evaluation)]
+        ),
+        *_labels(evaluation),
+        *_training(curves),
+        *_ledger(evaluation),
+    ]
+    subtitle = f"{evaluation.n:,} rows; intervals are 95 % percentile bootstrap intervals over rows."
+    write_report(folder / "report.html", title=title, facts=facts, sections=sections, subtitle=subtitle)
+
+
+def _summary(
+    title: str,
+    evaluation: Evaluation,
+    comparisons: Sequence[tuple[str, str]],
+    gates: Sequence[GateResult],
+    facts: Mapping[str, str],
+) -> str:
+    lines = [f"- {sentence}" for _, sentence in comparisons]
+    lines += [f"- gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}" for gate in gates]
+    lines += [f"- {count:,} {reason.replace('_', ' ')}" for reason, count in evaluation.cut.items() if count]
+    parts = [f"# {title}\n", markdown(_scores(evaluation)), *(["\n".join(lines) + "\n"] if lines else [])]
+    if evaluation.labels:
+        parts.append("## Labels\n\n" + markdown(_label_table(evaluation)))
+    parts.append("## What was evaluated\n\n" + markdown(Table(["", "value"], [[k, v] for k, v in facts.items()])))
+    return "\n".join(parts)
+
+
+def _headline(evaluation: Evaluation) -> Numbers:
+    numbers = [
+        Number(name, f"{score.value:.3f}", f"{score.low:.3f} to {score.high:.3f}, n {score.n:,}")
+        for name, score in list(evaluation.metrics.items())[:4]
+    ]
+    return Numbers(numbers)
+
+
+def _verdicts(comparisons: Sequence[tuple[str, str]], gates: Sequence[GateResult]) -> list[Block]:
+    notes = [
+        Note(sentence, "good" if tone == "good" else "bad" if tone == "bad" else "warning")
+        for tone, sentence in comparisons
+    ]
+    notes += [
+        Note(f"gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}", "good" if gate.passed else "bad")
+        for gate in gates
+    ]
+    return list(notes)
+
+
+def _scores(evaluation: Evaluation) -> Table:
+    """The model and its baselines, a metric a row: value (low to high); and the difference to each baseline."""
+    columns = ["metric", "model", "95 % low", "95 % high", "n"]
+    for baseline in evaluation.baselines:
+        columns += [baseline, f"model minus {baseline}"]
+    rows: list[list[Cell]] = []
+    for name, score in evaluation.metrics.items():
+        row: list[Cell] = [name, score.value, score.low, score.high, score.n]
+        for baseline, scores in evaluation.baselines.items():
+            if name in scores:
+                difference = evaluation.differences[baseline][name]
+                row += [
+                    scores[name].value,
+                    f"{difference.value:+.4f} ({difference.low:+.4f} to {difference.high:+.4f})",
+                ]
+            else:
+                row += [None, None]
+        rows.append(row)
+    return Table(columns, rows)
+
+
+def _chart(evaluation: Evaluation) -> list[Block]:
+    if not evaluation.baselines:
+        return []
+    main, score = next(iter(evaluation.metrics.items()))
+    items = [Interval("model", score.value, score.low, score.high, strong=True)]
+    items += [
+        Interval(baseline, scores[main].value, scores[main].low, scores[main].high)
+        for baseline, scores in evaluation.baselines.items()
+        if main in scores
+    ]
+    return [Figure(interval_chart(items, x_label=main), f"{main} of the model and its baselines")]
+
+
+def _labels(evaluation: Evaluation) -> list[Section]:
+    if not evaluation.labels:
+        return []
+    names = [label.name for label in evaluation.labels]
+    blocks: list[Block] = [_label_table(evaluation)]
+    if len(names) <= MAX_MATRIX_LABELS:
+        blocks.append(
+            Figure(confusion_matrix(evaluation.confusion, names), "True label (row) by predicted label (column)")
+        )
+    else:
+        blocks.append(Note(f"The confusion matrix of {len(names)} labels is in labels.json."))
+    return [Section("Labels", blocks)]
+
+
+def _label_table(evaluation: Evaluation) -> Table:
+    columns = ["label", "precision", "low", "high", "recall", "low", "high", "F1", "low", "high", "true", "predicted"]
+    rows: list[list[Cell]] = []
+    for label in evaluation.labels:
+        row: list[Cell] = [label.name]
+        for score in (label.precision, label.recall, label.f1):
+            row += [score.value, score.low, score.high]
+        rows.append([*row, label.recall.n, label.precision.n])
+    return Table(columns, rows)
+
+
+def _training(curves: Mapping[str, Sequence[tuple[float, float]]]) -> list[Section]:
+    lines = [
+        Line(name, [x for x, _ in points], [y for _, y in points], faint=name.startswith("train"))
+        for name, points in curves.items()
+        if points
+    ]
+    if not lines:
+        return []
+    chart = line_chart(lines, x_label="step", y_label="loss, nats per target")
+    return [Section("Training", [Figure(chart, "Loss while the evaluated checkpoint was trained")])]
+
+
+def _ledger(evaluation: Evaluation) -> list[Section]:
+    if not evaluation.cut:
+        return []
+    rows: list[list[Cell]] = [[reason.replace("_", " "), count] for reason, count in evaluation.cut.items()]
+    return [Section("What the model didn't see", [Table(["reason", "count"], rows)])]
