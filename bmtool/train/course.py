@@ -1,0 +1,102 @@
+"""How long a run is, and which batches make a step."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bmtool.errors import DataError
+from bmtool.train.plan import plan
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+
+    from bmtool.config.shared import Training
+
+
+@dataclass
+class Course:
+    """The batches of a run, epoch after epoch, each epoch planned when it is reached."""
+
+    lengths: NDArray[np.int64]
+    """(N,) tokens of each document, special tokens included."""
+    training: Training
+    seed: int
+    _epoch: int = -1
+    _order: NDArray[np.int64] | None = None
+    _borders: NDArray[np.int64] | None = None
+
+    def __post_init__(self) -> None:
+        """Refuse to train on nothing."""
+        if not len(self.lengths):
+            raise DataError("there is nothing to train on: the train split has no documents")
+
+    def epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The plan of one epoch; the last one asked for is remembered."""
+        if self._order is None or self._borders is None or epoch != self._epoch:
+            batch_tokens = self.training.per_device_batch_tokens
+            self._order, self._borders = plan(self.lengths, self.seed, epoch, batch_tokens)
+            self._epoch = epoch
+        return self._order, self._borders
+
+    def num_batches(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return len(self.epoch(epoch)[1]) - 1
+
+    def rows(self, epoch: int, batch: int) -> NDArray[np.int64]:
+        """The documents of a batch."""
+        order, borders = self.epoch(epoch)
+        return order[borders[batch] : borders[batch + 1]]
+
+    def window(self, epoch: int, batch: int) -> list[tuple[int, int]]:
+        """The micro-batches of the step that starts with this one, as (epoch, batch); steps go on across epochs."""
+        places = []
+        for _ in range(self.training.gradient_accumulation_steps):
+            places.append((epoch, batch))
+            epoch, batch = self.following(epoch, batch)
+        return places
+
+    def following(self, epoch: int, batch: int) -> tuple[int, int]:
+        """The place behind a micro-batch."""
+        return (epoch, batch + 1) if batch + 1 < self.num_batches(epoch) else (epoch + 1, 0)
+
+    @cached_property
+    def num_steps(self) -> int:
+        """Steps of the whole run, by the one of the three budgets that is set."""
+        training = self.training
+        if training.max_steps is not None:
+            return training.max_steps
+        if training.max_tokens is not None:
+            batches = self._batches_for(training.max_tokens)
+        else:
+            whole, part = divmod(training.num_train_epochs or 0.0, 1.0)
+            batches = sum(self.num_batches(epoch) for epoch in range(int(whole)))
+            batches += round(part * self.num_batches(int(whole))) if part else 0
+        return max(1, -(-batches // training.gradient_accumulation_steps))
+
+    @property
+    def description(self) -> str:
+        """One line for the log."""
+        return f"{self.num_steps:,} steps over {len(self.lengths):,} documents of {int(self.lengths.sum()):,} tokens"
+
+    def _batches_for(self, max_tokens: int) -> int:
+        """Batches until at least `max_tokens` tokens have been seen."""
+        batches = 0
+        for tokens in self._batch_tokens():
+            batches += 1
+            max_tokens -= tokens
+            if max_tokens <= 0:
+                break
+        return batches
+
+    def _batch_tokens(self) -> Iterator[int]:
+        epoch = 0
+        while True:
+            order, borders = self.epoch(epoch)
+            yield from np.add.reduceat(self.lengths[order], borders[:-1]).tolist()
+            epoch += 1

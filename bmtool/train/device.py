@@ -1,0 +1,75 @@
+"""Choose the device and the number of threads, the same way every time on the same machine, and say why."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from bmtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from bmtool.config.shared import Runtime
+
+_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
+_CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
+
+
+def pick_device(wanted: str) -> tuple[torch.device, str]:
+    """The device and why: `auto` is the first GPU if there is one.
+
+    Raises:
+        ConfigError: `cuda` is asked for and isn't there.
+    """
+    if wanted == "cpu":
+        return torch.device("cpu"), "asked for"
+    if torch.cuda.is_available():
+        return torch.device("cuda", 0), "asked for" if wanted == "cuda" else torch.cuda.get_device_name(0)
+    if wanted == "cuda":
+        raise ConfigError("runtime.device: cuda is asked for, and torch finds no GPU. Set it to auto or cpu")
+    return torch.device("cpu"), "no GPU"
+
+
+def pick_threads(wanted: int | None) -> tuple[int, str]:
+    """How many threads torch computes with, and why.
+
+    Never by the machine's load: the order in which sums are added depends on the number of threads, and so do results.
+    """
+    if wanted is not None:
+        return wanted, "asked for"
+    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = cgroup_quota()
+    if quota is not None and quota < affinity:
+        return max(1, int(quota)), f"the container may use {quota:g} processors"
+    return affinity, f"{affinity} processor{'s' * (affinity > 1)} may be used"
+
+
+def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
+    """Processors that the control group may use; None without a limit."""
+    try:
+        if v2.is_file():
+            quota, period = v2.read_text(encoding="ascii").split()
+            return None if quota == "max" else int(quota) / int(period)
+        quota = (v1 / "cpu.cfs_quota_us").read_text(encoding="ascii")
+        period = (v1 / "cpu.cfs_period_us").read_text(encoding="ascii")
+    except (OSError, ValueError):
+        return None
+    return int(quota) / int(period) if int(quota) > 0 else None
+
+
+def set_up(runtime: Runtime) -> tuple[torch.device, dict[str, str]]:
+    """Set torch's threads and return the device; the choices with their reasons are for the log and the summary."""
+    device, device_reason = pick_device(runtime.device)
+    threads, threads_reason = pick_threads(runtime.threads)
+    torch.set_num_threads(threads)
+    return device, {"device": f"{device.type} ({device_reason})", "threads": f"{threads} ({threads_reason})"}
+
+
+def busy_warning(threads: int) -> str:
+    """A sentence if the machine computes more than it has processors for; empty if not."""
+    running, processors = os.getloadavg()[0], os.cpu_count() or 1
+    if running + threads <= processors * 1.5 + 0.5:
+        return ""
+    return f"the machine is busy ({running:.1f} processes run on {processors} processors): training will be slow"

@@ -1,0 +1,115 @@
+"""Decide which documents stand in which batch: a pure function of lengths, seed and epoch, so that nothing is saved.
+
+Shape letters: B batches, N documents.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+#: How many documents may wait for a batch with room. Measured: 99.8 % of the tokens of a batch are real ones.
+LOOK_AHEAD = 256
+
+#: What a random stream is for: two purposes never share numbers.
+DATA, DROPOUT = 0, 1
+
+
+def plan(
+    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """A new order of all documents for this epoch, and where batches begin in it.
+
+    First fit with look-ahead: a batch takes the documents of the shuffled order one by one; what doesn't fit waits for
+    the next batch, at most `LOOK_AHEAD` documents at a time. Inside a batch long documents come first, so that equal
+    lengths are neighbours.
+
+    Args:
+        lengths: (N,) tokens of each document, special tokens included.
+        seed: of the run.
+        epoch: from 0.
+        batch_tokens: how many tokens a batch holds at most.
+
+    Returns:
+        order (N,) and borders (B + 1,): batch b is `order[borders[b]:borders[b + 1]]`.
+
+    Raises:
+        ValueError: a document doesn't fit into a batch.
+    """
+    if len(lengths) and int(lengths.max()) > batch_tokens:
+        raise ValueError(f"a document of {int(lengths.max())} tokens doesn't fit into a batch of {batch_tokens}")
+    shuffled = generator(seed, epoch, 0).permutation(len(lengths))
+    return in_order(lengths, shuffled, batch_tokens)
+
+
+def in_order(
+    lengths: NDArray[np.int64], order: NDArray[np.int64], batch_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The same for documents in a given order (any selection of them)."""
+    ordered = np.ascontiguousarray(lengths[order], dtype=np.int64)
+    places, borders = _first_fit()(ordered, batch_tokens, LOOK_AHEAD)
+    batch_of = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
+    places = places[np.lexsort((-ordered[places], batch_of))]
+    return order[places], borders
+
+
+def generator(seed: int, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
+    """Random numbers that belong to one batch: Philox at a place of its own, whatever was drawn before.
+
+    Philox is a counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
+    """
+    key = np.array([seed, epoch], dtype=np.uint64)
+    counter = np.array([0, 0, purpose, batch], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=counter))
+
+
+@lru_cache(maxsize=1)
+def _first_fit() -> Callable[..., Any]:
+    """`_fit`, compiled; the machine code is cached on disk where numba finds a folder that it may write."""
+    import numba
+
+    try:
+        return numba.njit(cache=True)(_fit)
+    except RuntimeError:  # "no locator available": neither the package's folder nor the user's cache is writable
+        return numba.njit(_fit)
+
+
+def _fit(lengths: NDArray[np.int64], batch_tokens: int, look_ahead: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    total = len(lengths)
+    places = np.empty(total, np.int64)
+    borders = np.empty(total + 1, np.int64)
+    waiting = np.empty(look_ahead, np.int64)
+    borders[0] = 0
+    num_waiting = done = following = batches = 0
+    while done < total:
+        left = batch_tokens
+        still = 0
+        for i in range(num_waiting):
+            document = waiting[i]
+            if lengths[document] <= left:
+                left -= lengths[document]
+                places[done] = document
+                done += 1
+            else:
+                waiting[still] = document
+                still += 1
+        num_waiting = still
+        while left > 0 and following < total and num_waiting < look_ahead:
+            if lengths[following] <= left:
+                left -= lengths[following]
+                places[done] = following
+                done += 1
+            else:
+                waiting[num_waiting] = following
+                num_waiting += 1
+            following += 1
+        batches += 1
+        borders[batches] = done
+    return places, borders[: batches + 1]

@@ -1,0 +1,49 @@
+"""Where a run is: everything that a resumed run must know besides weights, as plain JSON values."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass
+class State:
+    """Progress of a run. Random numbers aren't in it: they are a function of seed, epoch and batch."""
+
+    step: int = 0
+    """Steps done."""
+    epoch: int = 0
+    batch: int = 0
+    """The next micro-batch is `batch` of `epoch`."""
+    tokens: int = 0
+    """Tokens trained on, special tokens included."""
+    ended_epoch: bool = False
+    """Whether the last step held the last batch of an epoch."""
+    evaluated_step: int = -1
+    """The last step after which validation ran."""
+    metrics: dict[str, float | None] = field(default_factory=dict)
+    """What the last validation gave."""
+    best: dict[str, Any] | None = None
+    """`{step, metric, value, metrics}` of the best validation so far."""
+    evaluations_since_best: int = 0
+    stopped_early: bool = False
+    first_loss: float | None = None
+    skipped_steps: int = 0
+    bad_steps: list[int] = field(default_factory=list)
+    """Recent steps whose loss or gradient was no use, so that the weights didn't change."""
+    losses: dict[str, float] = field(default_factory=dict)
+    """Sum of each loss term over the steps since the last line of the log."""
+    losses_steps: int = 0
+    losses_tokens: int = 0
+    precision: str = ""
+    seconds: float = 0.0
+    """Seconds spent in training steps; no part of any result."""
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; floats survive JSON unchanged."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, plain: dict[str, Any]) -> State:
+        """The state that `to_json` wrote."""
+        return cls(**plain)

@@ -1,0 +1,89 @@
+"""A model's trainable weights: float32 masters for the optimizer and, in bfloat16, the copy that computes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from torch import Tensor, nn
+
+
+@dataclass
+class Weights:
+    """Parameters by name. In float32 masters *are* the model's parameters; in bfloat16 they stand beside them.
+
+    bfloat16 has 8 bits of mantissa: an update smaller than 1/256 of a weight would vanish without masters, and so would
+    small gradients of later micro-batches, which is why gradients are summed in the masters too.
+    """
+
+    computing: dict[str, nn.Parameter]
+    masters: dict[str, Tensor]
+
+    @classmethod
+    def of(cls, model: nn.Module, dtype: torch.dtype) -> Weights:
+        """Take over the model's float32 parameters and let it compute in `dtype`."""
+        computing = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        if dtype == torch.float32:
+            return cls(computing, dict(computing))
+        masters = {name: p.detach().clone() for name, p in computing.items()}
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+        return cls(computing, masters)
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether masters stand beside the model's parameters."""
+        return next(iter(self.masters.values())) is not next(iter(self.computing.values()))
+
+    def add_gradients(self) -> None:
+        """Move a micro-batch's gradients to the masters, added to what is there."""
+        if not self.is_mixed:
+            return
+        for name, parameter in self.computing.items():
+            if parameter.grad is not None:
+                master = self.masters[name]
+                if master.grad is None:
+                    master.grad = parameter.grad.float()
+                else:
+                    master.grad += parameter.grad
+                parameter.grad = None
+
+    def gradients(self) -> list[Tensor]:
+        """The gradients of the masters that have one."""
+        return [master.grad for master in self.masters.values() if master.grad is not None]
+
+    def clear_gradients(self) -> None:
+        """Forget all gradients."""
+        for name, master in self.masters.items():
+            master.grad = None
+            self.computing[name].grad = None
+
+    @torch.no_grad()
+    def publish(self) -> None:
+        """Let the model compute with the masters' new values."""
+        if self.is_mixed:
+            torch._foreach_copy_(list(self.computing.values()), list(self.masters.values()))
+
+    @torch.no_grad()
+    def load(self, values: Mapping[str, Tensor]) -> None:
+        """Set masters and model to saved values."""
+        for name, master in self.masters.items():
+            master.copy_(values[name])
+        self.publish()
+
+    def snapshot(self) -> dict[str, Tensor]:
+        """A float32 copy in main memory."""
+        return {name: master.detach().to("cpu", copy=True) for name, master in self.masters.items()}
+
+    def give_back(self, model: nn.Module) -> None:
+        """Make the model a float32 one that holds the masters' values; gradients are dropped."""
+        for parameter in model.parameters():
+            parameter.data = parameter.data.float()
+        for name, parameter in self.computing.items():
+            parameter.data = self.masters[name].detach()
+            parameter.grad = None
