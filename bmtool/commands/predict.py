@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from collections import Counter
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
@@ -173,12 +173,12 @@ def _fault(value: Any, given: Any, predictor: Predictor) -> str:
 
 def _beside(values: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:
     """The row's own columns; one whose name is taken, such as `label`, is kept as `input_label`."""
-    kept = {name: value for name, value in values.items() if name not in ours}
-    for name in values.keys() & ours.keys():
-        free = f"input_{name}"
-        while free in values or free in ours:
+    kept: dict[str, Any] = {}
+    for name, value in values.items():
+        free = name
+        while free in ours or (free != name and free in values):
             free = f"input_{free}"
-        kept[free] = values[name]
+        kept[free] = value
     return kept
 
 
@@ -197,5 +197,13 @@ def _reasons(bad: Counter[str]) -> str:
 
 def _document(count: Count, output: Path | None, predictor: Predictor) -> dict[str, Any]:
     code = 65 if count.rows_in and not count.rows_answered else 0
-    result = {**asdict(count), "artifact": str(output), "fingerprint": predictor.fingerprint}
+    result = {
+        "artifact": str(output),
+        "fingerprint": predictor.fingerprint,
+        "rows_in": count.rows_in,
+        "rows_answered": count.rows_answered,
+        "rows_out": count.rows_out,
+        "bad": dict(count.bad),
+        "cut": dict(count.cut),
+    }
     return {"command": "predict", "exit_code": code, "results": [result]}

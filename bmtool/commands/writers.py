@@ -83,10 +83,8 @@ class Parquet(Writer):
             self.file = pq.ParquetWriter(self.path, self.schema)
         for row in rows:
             _check_columns(row, self.schema.names)
-        try:
+        with _explained():
             self.file.write_table(pa.Table.from_pylist(list(rows), self.schema))
-        except (pa.ArrowInvalid, pa.ArrowTypeError) as error:
-            raise DataError(f"a column changes its type, which Parquet can't hold: {error}. Write .jsonl") from None
 
     def _types(self, rows: Sequence[Mapping[str, Any]]) -> Any:
         import pyarrow as pa
@@ -94,7 +92,8 @@ class Parquet(Writer):
         known = {} if self.given is None else {field.name: field.type for field in self.given}
         fields = []
         for name in _columns(rows):
-            inferred = known.get(name) or pa.infer_type([row.get(name) for row in rows])
+            with _explained():
+                inferred = known.get(name) or pa.infer_type([row.get(name) for row in rows])
             fields.append(pa.field(name, pa.string() if pa.types.is_null(inferred) else inferred))
         return pa.schema(fields)
 
@@ -102,6 +101,16 @@ class Parquet(Writer):
         """Write the footer."""
         if self.file is not None:
             self.file.close()
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError) as error:
+        raise DataError(f"a column holds values of several types, which Parquet can't: {error}. Write .jsonl") from None
 
 
 @contextmanager
