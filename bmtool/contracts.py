@@ -143,6 +143,9 @@ class Source(Component):
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File name endings that mean this source, such as `.csv`."""
 
+    columns: dict[str, str] | None = None
+    """Our name: theirs, for this source alone; it goes before the dataset's own `columns`."""
+
     @abstractmethod
     def files(self) -> list[tuple[str, Path]]:
         """(stable name, path) of every file whose bytes identify the input, sorted by name.
@@ -185,11 +188,18 @@ class TokenizerTrainer(Component):
 
     @abstractmethod
     def train(self, texts: Iterable[str]) -> Tokenizer:
-        """A tokenizer with special tokens and post-processor, ready to be saved as `tokenizer.json`."""
+        """A tokenizer with special tokens and post-processor, ready to be saved as `tokenizer.json`.
+
+        `texts` may be iterated more than once.
+        """
 
     @abstractmethod
     def special_tokens(self) -> dict[str, str]:
         """`{"pad_token": "[PAD]", ...}` for `tokenizer_config.json`."""
+
+    def transformers_settings(self) -> dict[str, Any]:
+        """What else `tokenizer_config.json` says: the class that `AutoTokenizer` opens it with, and its settings."""
+        return {"tokenizer_class": "PreTrainedTokenizerFast"}
 
 
 # ---------------------------------------------------------------- models and training

@@ -1,0 +1,253 @@
+"""Rows as they come from a source: their types, what makes one unreadable, and the id that follows from its content.
+
+A column has a kind: `text`, `label`, `words` (list of text), `tags` (list of labels), or one that is kept for grouping
+and slices: `group` (needs a value) or `extra` (may be empty). Labels and kept columns are text whatever they were in
+the source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+from bmtool.contracts import Rejected
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+#: A record batch in memory and on disk holds no more than this (a longer row has one of its own).
+MAX_BATCH_ROWS = 8192
+MAX_BATCH_BYTES = 4 * 1024 * 1024
+
+LISTS = ("words", "tags")
+KINDS = ("text", "label", "words", "tags", "group", "extra")
+
+
+class BadRowError(Exception):
+    """A row that can't be read, and why; readers turn it into a rejection."""
+
+
+def schema_of(kinds: Mapping[str, str]) -> pa.Schema:
+    """The schema to read columns with, by name and kind; only `extra` ones may be null."""
+    fields = []
+    for name, kind in kinds.items():
+        kind_type = pa.list_(pa.string()) if kind in LISTS else pa.string()
+        fields.append(pa.field(name, kind_type, nullable=kind == "extra", metadata={"kind": kind}))
+    return pa.schema(fields)
+
+
+def kind_of(field: pa.Field) -> str:
+    """The kind of a column that `schema_of` made; a field without one is `text`, or `words` if it is a list."""
+    kind = (field.metadata or {}).get(b"kind")
+    if kind is not None:
+        return str(kind.decode())
+    return "words" if pa.types.is_list(field.type) else "text"
+
+
+def scalar_text(value: Any) -> str | None:
+    """A label as text: `5` for 5 and 5.0, `true` for True; None stays None.
+
+    Raises:
+        BadRowError: it is a list, a mapping, or no finite number.
+    """
+    if value is None or type(value) is str:
+        return value
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if isinstance(value, int) or (isinstance(value, float) and value - value == 0):
+        return str(value)
+    raise BadRowError(f"expected one value, got {_describe(value)}")
+
+
+def converter(kind: str) -> Callable[[Any], Any]:
+    """A function that turns a plain value of a source into what a column of `kind` holds, or raises BadRowError."""
+
+    def text(value: Any) -> str | None:
+        if value is None or type(value) is str:
+            return value
+        raise BadRowError(f"expected text, got {_describe(value)}")
+
+    def many(one: Callable[[Any], str | None]) -> Callable[[Any], list[str | None] | None]:
+        def convert(value: Any) -> list[str | None] | None:
+            if value is None:
+                return None
+            if type(value) is not list:
+                raise BadRowError(f"expected a list, got {_describe(value)}")
+            return [one(member) for member in value]
+
+        return convert
+
+    return {"text": text, "words": many(text), "tags": many(scalar_text)}.get(kind, scalar_text)
+
+
+def _describe(value: Any) -> str:
+    names = {dict: "a mapping", list: "a list", bool: "true or false", int: "a number", float: "a number", str: "text"}
+    return names.get(type(value), type(value).__name__)
+
+
+class RowBuffer:
+    """Gathers plain rows of one file into record batches; rows that don't fit the schema are rejected on the way."""
+
+    def __init__(
+        self, file: str, schema: pa.Schema, mapping: Mapping[str, str], reject: Callable[[Rejected], None]
+    ) -> None:
+        self.file = file
+        self.schema = schema
+        self.theirs = [mapping.get(name, name) for name in schema.names]
+        self.converters = [converter(kind_of(field)) for field in schema]
+        self.reject = reject
+        self.rows: list[list[Any]] = []
+        self.lines: list[int] = []
+        self.size = 0
+
+    def add(self, line: int, values: Sequence[Any]) -> bool:
+        """Add a row, its values in the schema's order; True when the buffer is full and wants `flush`."""
+        try:
+            row = [convert(value) for convert, value in zip(self.converters, values, strict=True)]
+        except BadRowError as error:
+            self.refuse(line, self._blame(values, error))
+            return False
+        self.rows.append(row)
+        self.lines.append(line)
+        self.size += sum(len(value) for value in row if value)
+        return self.size >= MAX_BATCH_BYTES or len(self.rows) >= MAX_BATCH_ROWS
+
+    def refuse(self, line: int, reason: str) -> None:
+        """Reject a row that has no values at all."""
+        self.reject(Rejected(self.file, line, reason))
+
+    def flush(self) -> list[pa.RecordBatch]:
+        """What was gathered, as one batch (or none), and start anew."""
+        rows, lines = self.rows, self.lines
+        self.rows, self.lines, self.size = [], [], 0
+        try:
+            batch = self._batch(rows)
+        except UnicodeEncodeError:
+            good = [index for index, row in enumerate(rows) if self._encodes(row, lines[index])]
+            rows, lines = [rows[index] for index in good], [lines[index] for index in good]
+            batch = self._batch(rows)
+        batch = sift(batch, np.array(lines, dtype=np.int64), self.file, self.reject, theirs=self.theirs)
+        return [batch] if batch.num_rows else []
+
+    def _batch(self, rows: list[list[Any]]) -> pa.RecordBatch:
+        columns = zip(*rows, strict=True) if rows else [()] * len(self.schema)
+        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
+        return pa.record_batch(arrays, schema=self.schema)
+
+    def _encodes(self, row: list[Any], line: int) -> bool:
+        try:
+            for value in row:
+                for text in value if isinstance(value, list) else (value,):
+                    (text or "").encode("utf-8")
+        except UnicodeEncodeError:
+            self.refuse(line, "invalid UTF-8")
+            return False
+        return True
+
+    def _blame(self, values: Sequence[Any], error: BadRowError) -> str:
+        for name, convert, value in zip(self.theirs, self.converters, values, strict=True):
+            try:
+                convert(value)
+            except BadRowError:
+                return f"wrong type in column '{name}': {error}"
+        return str(error)
+
+
+def sift(
+    batch: pa.RecordBatch,
+    lines: NDArray[np.int64],
+    file: str,
+    reject: Callable[[Rejected], None],
+    *,
+    theirs: Sequence[str] | None = None,
+) -> pa.RecordBatch:
+    """Reject rows with a missing value, a NUL character, or lists that don't run in parallel; the rest as a batch.
+
+    `lines` (rows,) says where each row came from; `theirs` are the columns' names in the source, for the message.
+    """
+    reasons: dict[int, str] = {}
+    lengths = None
+    for index, field in enumerate(batch.schema):
+        name = theirs[index] if theirs else field.name
+        column = batch.column(index)
+        if not field.nullable:
+            _mark(reasons, column.is_null(), f"no value in column '{name}'")
+        if pa.types.is_list(field.type):
+            members = pc.list_parent_indices(column)
+            flat = pc.list_flatten(column)
+            _mark_rows(reasons, members.filter(flat.is_null()), f"no value in a list of column '{name}'")
+            _mark_rows(reasons, members.filter(_has_nul(flat)), f"NUL character in column '{name}'")
+            own = pc.fill_null(pc.list_value_length(column), 0)
+            if lengths is not None:
+                _mark(reasons, pc.not_equal(own, lengths), "lists of different lengths")
+            lengths = own
+        else:
+            _mark(reasons, _has_nul(column), f"NUL character in column '{name}'")
+    if not reasons:
+        return batch
+    for row in sorted(reasons):
+        reject(Rejected(file, int(lines[row]), reasons[row]))
+    keep = np.ones(batch.num_rows, dtype=bool)
+    keep[list(reasons)] = False
+    return batch.filter(pa.array(keep))
+
+
+def _has_nul(texts: pa.Array) -> pa.Array:
+    return pc.fill_null(pc.match_substring(texts, "\0"), False)
+
+
+def _mark(reasons: dict[int, str], bad: pa.Array, reason: str) -> None:
+    _mark_rows(reasons, pc.indices_nonzero(bad), reason)
+
+
+def _mark_rows(reasons: dict[int, str], rows: pa.Array, reason: str) -> None:
+    for row in rows.to_pylist():
+        reasons.setdefault(row, reason)
+
+
+def row_ids(batch: pa.RecordBatch) -> pa.Array:
+    """32 hex digits a row: xxh3_128 over the names and values of its columns as read, in the order of the names.
+
+    It depends on nothing else: not on the file, the position, or the order of the columns. Each value goes in with its
+    length in front, so that no two different rows are written alike.
+    """
+    parts = []
+    for name in sorted(batch.schema.names):
+        parts += [pa.scalar(f"{len(name)}:{name}"), _framed(batch.column(name))]
+    joined = pc.binary_join_element_wise(*parts, "") if batch.num_rows else pa.array([], pa.string())
+    digest = xxhash.xxh3_128_hexdigest
+    return pa.array([digest(value) for value in joined.cast(pa.binary()).to_pylist()], type=pa.string())
+
+
+def _framed(column: pa.Array) -> pa.Array:
+    """`5:hello` for `hello`, `-` for null; for a list the framed members behind their number."""
+    if pa.types.is_list(column.type):
+        flat = _framed(pc.list_flatten(column))
+        lengths = pc.fill_null(pc.list_value_length(column), 0)
+        offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy(zero_copy_only=False))]).astype(np.int32)
+        joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), flat), "")
+        return pc.binary_join_element_wise(lengths.cast(pa.string()), "[", joined, "")
+    length = pc.binary_length(column).cast(pa.string())
+    return pc.fill_null(pc.binary_join_element_wise(length, column, ":"), "-")
+
+
+def text_bytes(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.int64]:
+    """(rows,) UTF-8 bytes of the text in the named columns, lists of text included."""
+    total = np.zeros(batch.num_rows, dtype=np.int64)
+    for name in names:
+        column = batch.column(name)
+        if pa.types.is_list(column.type):
+            sizes = pc.fill_null(pc.binary_length(pc.list_flatten(column)), 0).to_numpy(zero_copy_only=False)
+            parents = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
+            total += np.bincount(parents, weights=sizes, minlength=batch.num_rows).astype(np.int64)
+        else:
+            total += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
+    return total

@@ -1,0 +1,84 @@
+"""Decide which split a row belongs to, by a hash alone; and draw a few rows a label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import xxhash
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SPLITS = ("train", "validation", "test")
+
+
+def assign(values: pa.Array, seed: int, *, validation: float, test: float) -> NDArray[np.uint8]:
+    """(rows,) index into SPLITS of each row's group value (string).
+
+    `u = xxh3_64(value, seed) / 2^64` (its upper 53 bits, so that u < 1 holds exactly); test if `u >= 1 - test`, else
+    validation if `u >= 1 - test - validation`, else train. So two datasets with equal seed and ratios put a group into
+    the same split, and a row keeps its split while the data grows. The ratios hold in expectation.
+    """
+    encoded = values.dictionary_encode()
+    hashed = [xxhash.xxh3_64_intdigest(value, seed) for value in encoded.dictionary.cast(pa.binary()).to_pylist()]
+    u = (np.array(hashed, dtype=np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    of_value = np.zeros(len(u), dtype=np.uint8)
+    if validation:
+        of_value[u >= 1 - test - validation] = SPLITS.index("validation")
+    if test:
+        of_value[u >= 1 - test] = SPLITS.index("test")
+    return np.asarray(of_value[encoded.indices.to_numpy(zero_copy_only=False)])
+
+
+def split_names(*, validation: float, test: float) -> list[str]:
+    """The splits that exist at these ratios: those with a share above zero."""
+    shares = {"train": 1 - test - validation, "validation": validation, "test": test}
+    return [name for name in SPLITS if shares[name] > 1e-9]
+
+
+class Draw:
+    """Draws up to `per_label` rows a label: those with the smallest ids, or with a seed the smallest hashes of them."""
+
+    def __init__(self, per_label: int, seed: int | None) -> None:
+        self.per_label = per_label
+        self.seed = seed
+        self.best = pa.schema({"label": pa.string(), "key": pa.string(), "row": pa.int64()}).empty_table()
+        self.num_rows = 0
+
+    def add(self, ids: pa.Array, labels: pa.Array) -> None:
+        """Look at the next rows of the split."""
+        keys = ids
+        if self.seed is not None:
+            plain = ids.cast(pa.binary()).to_pylist()
+            keys = pa.array([xxhash.xxh3_128_hexdigest(one, self.seed) for one in plain], type=pa.string())
+        rows = np.arange(self.num_rows, self.num_rows + len(ids))
+        self.num_rows += len(ids)
+        new = pa.table({"label": labels, "key": keys, "row": pa.array(rows, pa.int64())})
+        ordered = pa.concat_tables([self.best, new]).sort_by([(name, "ascending") for name in ("label", "key", "row")])
+        codes = ordered["label"].combine_chunks().dictionary_encode().indices.to_numpy(zero_copy_only=False)
+        starts = np.flatnonzero(np.diff(codes, prepend=-1))
+        rank = np.arange(len(codes)) - np.repeat(starts, np.diff(np.append(starts, len(codes))))
+        self.best = ordered.filter(pa.array(rank < self.per_label)).combine_chunks()
+
+    def drawn(self) -> NDArray[np.bool_]:
+        """(rows,) True for each row of the split that was drawn."""
+        mask = np.zeros(self.num_rows, dtype=bool)
+        mask[self.best["row"].to_numpy()] = True
+        return mask
+
+
+def sorted_labels(values: set[str]) -> tuple[str, ...]:
+    """Labels in the order of their ids: by number if all are whole numbers, else by their characters."""
+    try:
+        return tuple(sorted(values, key=lambda value: (int(value), value)))
+    except ValueError:
+        return tuple(sorted(values))
+
+
+def share_of_ids(ids: pa.Array, share: float) -> pa.Array:
+    """True for about `share` of the rows, decided by each row's id alone (it is a hash): a sample without a seed."""
+    limit = min(int(share * 2**32), 2**32 - 1)
+    return pc.less_equal(pc.utf8_slice_codeunits(ids, 0, 8), f"{limit:08x}")
