@@ -240,6 +240,94 @@ def clean(
     )
 
 
+@app.command()
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Configurations.")],
+    set_: Set = None,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say everything that is wrong with configurations, without opening data."""
+    from bmtool.commands.check import check as command
+
+    console = Console(quiet=quiet)
+    _call(console, lambda: _enter(folder) or command(files, set_ or [], as_json=json, console=console))
+
+
+@app.command("list")
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="A kind of component, or a section of the file.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A component: its settings, defaults and an example.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the components that a configuration can name, and all settings."""
+    from bmtool.commands.list_ import list_ as command
+
+    _call(Console(), lambda: command(kind, name, as_json=json))
+
+
+@app.command()
+def init(
+    source: Annotated[Path, typer.Argument(help="A CSV, JSONL or Parquet file, or a folder of them.")],
+    force: Annotated[bool, typer.Option("--force", help="Replace the configuration that is there.")] = False,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Look at a file, guess its columns, write a commented configuration that runs."""
+    from bmtool.commands.init import init as command
+
+    console = Console(quiet=quiet)
+    _call(console, lambda: _enter(folder) or command(source, force=force, as_json=json, console=console))
+
+
+@app.command()
+def predict(
+    model: Annotated[Path, typer.Argument(help="A checkpoint or an ONNX bundle.")],
+    source: Annotated[str, typer.Argument(help="A CSV, JSONL or Parquet file, or - for JSONL on standard input.")],
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; JSONL to stdout without it.")
+    ] = None,
+    column: Annotated[list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="e.g. text=body")] = None,
+    batch_tokens: Annotated[int | None, typer.Option("--batch-tokens", min=1, help="Tokens in a batch.")] = None,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Answer each row of a file, in order, beside the row's own columns."""
+    from bmtool.commands.predict import predict as command
+
+    pairs = {}
+    for pair in column or []:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise typer.BadParameter(f"'{pair}' is not of the form text=body", param_hint="--column")
+        pairs[ours] = theirs
+    console = Console(quiet=quiet)
+    _call(
+        console,
+        lambda: (
+            _enter(folder)
+            or command(
+                model, source, output=output, columns=pairs, batch_tokens=batch_tokens, as_json=json, console=console
+            )
+        ),
+    )
+
+
+@app.command()
+def inspect(
+    artifact: Annotated[Path, typer.Argument(help="The folder of an artifact, or a name such as runs/x/finetune.")],
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Show what an artifact is, what it was made from and what is in it."""
+    from bmtool.commands.inspect import inspect as command
+
+    _call(Console(), lambda: _enter(folder) or command(artifact, as_json=json))
+
+
 def main() -> None:
     """The entry point of the command `bmtool`."""
     app()
