@@ -238,6 +238,10 @@ class Examples:
     labels: tuple[str, ...] = ()
     cut: Mapping[str, int] = field(default_factory=dict)
     """What was lost on the way, by reason: `texts_cut`, `tokens_cut`, ..."""
+    vocab_size: int = 0
+    """How many token ids there are; 0 where the goal never needs to know."""
+    special_ids: Mapping[str, int] = field(default_factory=dict)
+    """Ids of special tokens by their text, such as `[MASK]`."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -278,6 +282,8 @@ Columns = dict[str, Any]
 class Goal(Component):
     """What the loop trains for. The loop knows no term's and no goal's name."""
 
+    auto_class: ClassVar[str]
+    """The class of transformers that opens its checkpoint, such as `AutoModelForMaskedLM`."""
     metrics: ClassVar[tuple[str, ...]]
     """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
 
@@ -289,6 +295,10 @@ class Goal(Component):
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack the given examples into one batch; all randomness comes from `rng`."""
 
+    def measured(self) -> Goal:
+        """The goal as it is evaluated: a fixed one, so that numbers can be compared. Most are as they are trained."""
+        return self
+
     @abstractmethod
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The *sum* of each loss term over the batch: the loop divides by the whole window's counts."""
@@ -299,16 +309,12 @@ class Goal(Component):
 
 
 class Objective(Goal):
-    """A self-supervised goal. Its checkpoint is `AutoModelFor...` of the class named here."""
-
-    auto_class: ClassVar[str]
-    """`AutoModelForMaskedLM`, `AutoModelForCausalLM`."""
+    """A self-supervised goal: the text itself is the answer."""
 
 
 class Task(Goal):
     """A supervised goal on labelled rows. To add one: a file in `tasks/`, its test, a config."""
 
-    auto_class: ClassVar[str]
     head: ClassVar[Literal["document", "token"]]
     """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
     columns: ClassVar[Mapping[str, str]]
@@ -361,14 +367,22 @@ class Baseline(Component):
     reads: ClassVar[frozenset[str]] = frozenset()
     """What a task's columns must hold for it, such as `text` and `label`; empty: it can do every task."""
 
-    def trained(self, finetune: Any) -> dict[str, Any]:
-        """Fine-tune settings by name for artifacts that this baseline needs made first; most need none."""
-        del finetune
+    def trained(self, pipeline: Pipeline) -> dict[str, Settings]:
+        """Fine-tune settings by name for artifacts that this baseline needs made first; most need none.
+
+        Raises:
+            ConfigError: the file doesn't say what they need.
+        """
+        del pipeline
         return {}
 
     @abstractmethod
-    def predict(self, job: Job, task: Task, train: Any, test: Any, labels: tuple[str, ...]) -> Columns:
-        """Results for each row of the split `test`, as `Task.outputs` gives them; only `train` may be learned from."""
+    def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
+        """Results for each row of the split called `split`, as `Task.outputs` gives them, with ids of `labels`.
+
+        Only the dataset's train and validation splits may be learned from. What `trained` asked for is in `job.inputs`
+        as `<name of the baseline>:<name it gave>`.
+        """
 
 
 class Exporter(Component):
