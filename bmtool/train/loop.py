@@ -258,7 +258,8 @@ class Trainer:
         if len(self.state.bad_steps) >= MAX_BAD:
             steps = ", ".join(map(str, self.state.bad_steps))
             raise DivergedError(
-                f"training diverged: {MAX_BAD} windows (steps {steps}) gave no usable loss or gradient. Lower learning_rate (now {self.training.learning_rate:g}), raise warmup_ratio "
+                f"training diverged: {MAX_BAD} windows (steps {steps}) gave no usable loss or gradient. "
+                f"Lower learning_rate (now {self.training.learning_rate:g}), raise warmup_ratio "
                 f"(now {self.training.warmup_ratio:g}), or set precision to fp32 (now {self.state.precision})"
             )
 

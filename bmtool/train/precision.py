@@ -8,8 +8,8 @@ import torch
 def pick_precision(wanted: str, device: torch.device) -> tuple[torch.dtype, str]:
     """The compute type and why, for the log and the manifest.
 
-    `auto` takes bfloat16 where the hardware multiplies it natively, else float32: elsewhere a bfloat16 matrix product is
-    emulated, and was measured six times slower than float32.
+    `auto` takes bfloat16 where the hardware multiplies it natively, else float32: elsewhere it is emulated, and
+    was measured six times slower than float32.
     """
     capable, reason = _has_bf16(device)
     if wanted == "fp32":

@@ -9,8 +9,8 @@ def factor(kind: str, step: int, num_steps: int, *, warmup_ratio: float, decay_r
     """The factor in (0, 1] at `step`, counted from 0, of `num_steps`.
 
     All kinds rise linearly over the first `warmup_ratio` of the steps. Then `constant` stays; `linear` and `cosine`
-    fall to zero behind the last step; `wsd` (warm-up, stable, decay: Hu et al. 2024, MiniCPM, section 4) stays, and falls
-    linearly over the last `decay_ratio`, so that any checkpoint of the stable part can go on.
+    fall to zero behind the last step; `wsd` (warm-up, stable, decay: Hu et al. 2024, MiniCPM, section 4) stays, and
+    falls linearly over the last `decay_ratio`, so that any checkpoint of the stable part can go on.
 
     Raises:
         ValueError: an unknown kind.
