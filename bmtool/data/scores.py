@@ -120,6 +120,19 @@ def ratio(numerator: Any, denominator: Any) -> Floats:
     return np.asarray(np.divide(top, bottom, out=np.zeros(top.shape), where=bottom != 0))
 
 
+def per_document(outputs: Columns, num_documents: int) -> Columns:
+    """Results of pieces of documents summed over each document, whose row the column `document` says.
+
+    Rows must be independent for a bootstrap, and pieces of one text aren't.
+    """
+    owner = outputs["document"]
+    return {
+        name: np.bincount(owner, weights=values, minlength=num_documents)
+        for name, values in outputs.items()
+        if name != "document"
+    }
+
+
 def sums(outputs: Columns, numerator: str, denominator: str) -> Floats:
     """(N, 2): two columns of outputs side by side."""
     return np.stack([outputs[numerator], outputs[denominator]], axis=1).astype(np.float64)

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bmtool.data.labelled import word_positions
+from bmtool.data.labelled import joined, word_positions
 from bmtool.models.batches import pack
 from bmtool.models.packed import document_logits, token_logits
 
@@ -33,8 +33,8 @@ def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
         return pack(examples, rows, targets={}, counts={})
     lengths = examples.packed_lengths[rows]
     starts = np.cumsum(lengths) - lengths + len(examples.prefix)
-    positions, seen, _ = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
-    labels = np.concatenate([examples.columns["references"][row] for row in rows])[seen]
+    positions, seen = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
+    labels = joined([examples.columns["references"][row] for row in rows])[seen]
     targets = {"positions": torch.from_numpy(positions), "labels": torch.from_numpy(labels)}
     return pack(examples, rows, targets=targets, counts={"cross_entropy": len(labels)})
 

@@ -50,12 +50,12 @@ class TextClassification(Task):
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (N, C): `predictions` (N,), `probabilities` (N, C)."""
-        from bmtool.data.labelled import judge_texts
+        from bmtool.data.answers import judge_texts
 
         return judge_texts(logits, batch.rows, examples)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `label` and `score`, the probability of that label."""
-        from bmtool.data.labelled import text_table
+        from bmtool.data.answers import text_table
 
         return text_table(outputs, labels)

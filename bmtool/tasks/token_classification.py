@@ -50,12 +50,12 @@ class TokenClassification(Task):
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word."""
-        from bmtool.data.labelled import judge_words
+        from bmtool.data.answers import judge_words
 
         return judge_words(logits, batch.cu_seq_lens, batch.rows, examples)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `tags` and `scores`: for each word its tag and the probability of that tag."""
-        from bmtool.data.labelled import word_table
+        from bmtool.data.answers import word_table
 
         return word_table(outputs, labels)

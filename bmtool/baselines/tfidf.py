@@ -1,0 +1,40 @@
+"""Count words weighted by how rare they are (TF-IDF), then a logistic regression: strong where words tell the label."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from pydantic import Field, PositiveFloat
+
+from bmtool.contracts import Baseline
+
+if TYPE_CHECKING:
+    from bmtool.contracts import Columns, Job, Task
+
+
+class Tfidf(Baseline):
+    """Words and pairs of words; characters where most letters are of scripts without spaces, such as Chinese.
+
+    The strength `C` of the regression is chosen on the validation split. Without one it is the middle of `strengths`.
+    """
+
+    reads: ClassVar = frozenset({"text", "label"})
+
+    strengths: tuple[PositiveFloat, ...] = Field(default=(1.0, 10.0, 100.0), min_length=1)
+
+    def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
+        """`predictions` only."""
+        from bmtool.data.labelled import references_of
+        from bmtool.data.tfidf import choose_and_predict
+
+        text = next(column for column, kind in task.columns.items() if kind == "text")
+        parts = {
+            name: (dataset[name].column(text).to_pylist(), references_of(dataset[name], task, labels))
+            for name in ("train", "validation")
+            if name in dataset.splits and dataset[name].num_rows
+        }
+        predictions, reason = choose_and_predict(
+            parts["train"], parts.get("validation"), dataset[split].column(text).to_pylist(), self.strengths
+        )
+        job.console.say(f"tfidf: {reason}")
+        return {"predictions": predictions}

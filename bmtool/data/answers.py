@@ -1,0 +1,149 @@
+"""From logits to answers: predictions with their probabilities, the likelihood of the truth, and tables of them.
+
+Shape letters: N examples, C labels, T tokens of a packed batch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bmtool.data.labelled import joined, split_rows, word_positions
+from bmtool.data.storage import SplitWriter, features, write_split_info
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Columns, Examples
+
+#: The tag of a word that belongs to no span; also what a word gets that the model couldn't see.
+OUTSIDE = "O"
+
+
+def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """Log-probabilities over the last axis, in float64."""
+    shifted = logits.astype(np.float64) - logits.max(axis=-1, keepdims=True)
+    return np.asarray(shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True)))
+
+
+def judge_texts(logits: NDArray[np.float32], rows: NDArray[np.int64], examples: Examples) -> Columns:
+    """From logits (N, C): `predictions` (N,), `probabilities` (N, C); with labels `references`, `nll`, `targets` too.
+
+    Raises:
+        ValueError: there isn't one row of C logits for each text.
+    """
+    _check_shape(logits, len(rows), examples)
+    log_probabilities = log_softmax(logits)
+    outputs: Columns = {
+        "predictions": log_probabilities.argmax(axis=-1),
+        "probabilities": np.exp(log_probabilities).astype(np.float32),
+    }
+    if "references" in examples.columns:
+        references = examples.columns["references"][rows]
+        outputs["references"] = references
+        outputs["nll"] = -log_probabilities[np.arange(len(rows)), references]
+        outputs["targets"] = np.ones(len(rows), dtype=np.int64)
+    return outputs
+
+
+def judge_words(logits: NDArray[np.float32], cu_seq_lens: Any, rows: NDArray[np.int64], examples: Examples) -> Columns:
+    """From logits (T, C): lists of N arrays `predictions` and `scores`, a value a word.
+
+    With tags also `references` (the same shape), `nll` (N,) summed over the words that the model saw, and `targets`
+    (N,), how many those are. `cu_seq_lens` (N + 1) says where documents start, as a tensor or an array.
+
+    Raises:
+        ValueError: there isn't one row of C logits for each token.
+    """
+    borders = np.asarray(cu_seq_lens.tolist(), dtype=np.int64)
+    _check_shape(logits, int(borders[-1]), examples)
+    words = [examples.columns["word_tokens"][row] for row in rows]
+    lengths = [len(places) for places in words]
+    positions, seen = word_positions(words, borders[:-1] + len(examples.prefix))
+    log_probabilities = log_softmax(logits[positions])
+    outside = examples.labels.index(OUTSIDE) if OUTSIDE in examples.labels else 0
+    predictions = np.full(len(seen), outside, dtype=np.int64)
+    scores = np.zeros(len(seen), dtype=np.float32)
+    predictions[seen] = log_probabilities.argmax(axis=-1)
+    scores[seen] = np.exp(log_probabilities.max(axis=-1, initial=-np.inf))
+    outputs: Columns = {"predictions": split_rows(predictions, lengths), "scores": split_rows(scores, lengths)}
+    if "references" in examples.columns:
+        references = [examples.columns["references"][row] for row in rows]
+        nll = np.zeros(len(seen))
+        nll[seen] = -log_probabilities[np.arange(len(positions)), joined(references)[seen]]
+        outputs["references"] = references
+        rows_of_words = np.repeat(np.arange(len(rows)), lengths)
+        outputs["nll"] = np.bincount(rows_of_words, weights=nll, minlength=len(rows))
+        outputs["targets"] = np.bincount(rows_of_words[seen], minlength=len(rows))
+    return outputs
+
+
+def _check_shape(logits: NDArray[np.float32], num_rows: int, examples: Examples) -> None:
+    wanted = (num_rows, len(examples.labels))
+    if logits.shape != wanted:
+        raise ValueError(f"the head gave logits of shape {logits.shape}, not {wanted}")
+
+
+def _names(values: Any, labels: tuple[str, ...]) -> pa.Array:
+    """Label names for label ids, a list column for one value a word."""
+    names = pa.array(labels, pa.string())
+    if not isinstance(values, list):
+        return names.take(pa.array(values, pa.int64()))
+    flat = joined(values)
+    return _list_array(names.take(pa.array(flat, pa.int64())), values)
+
+
+def _list_array(flat: pa.Array, like: Sequence[NDArray[Any]]) -> pa.Array:
+    offsets = np.cumsum([0, *(len(row) for row in like)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
+
+
+def text_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+    """Columns `label` and `score` (its probability) of N texts."""
+    best = outputs["probabilities"][np.arange(len(outputs["predictions"])), outputs["predictions"]]
+    return pa.table({"label": _names(outputs["predictions"], labels), "score": pa.array(best, pa.float32())})
+
+
+def word_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+    """Columns `tags` and `scores` (their probabilities), a list a text."""
+    return pa.table({"tags": _names(outputs["predictions"], labels), "scores": _floats(outputs["scores"])})
+
+
+def _floats(rows: Any) -> pa.Array:
+    """A list column of float32 from an array (N, C), or from a list of N arrays."""
+    flat = np.concatenate(list(rows)) if len(rows) else np.zeros(0, dtype=np.float32)
+    return _list_array(pa.array(flat, pa.float32()), rows)
+
+
+def predictions_table(ids: pa.ChunkedArray, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+    """What `evaluate` keeps of each row: id, reference, prediction, scores.
+
+    For texts `scores` are the probabilities of all labels in their order, for words the probability of each word's tag.
+    Outputs without predictions (those of an objective) are kept as they are.
+    """
+    if "predictions" not in outputs:
+        plain = {name: pa.array(values) for name, values in outputs.items() if not isinstance(values, list)}
+        return pa.table({"id": ids, **plain})
+    scores = outputs["probabilities"] if "probabilities" in outputs else outputs["scores"]
+    return pa.table(
+        {
+            "id": ids,
+            "reference": _names(outputs["references"], labels),
+            "prediction": _names(outputs["predictions"], labels),
+            "scores": _floats(scores),
+        }
+    )
+
+
+def write_predictions(folder: Path, table: pa.Table, fingerprint: str) -> None:
+    """Write `table` as the folder `folder`, which `datasets.load_from_disk` opens."""
+    writer = SplitWriter(folder, table.schema)
+    for batch in table.to_batches():
+        writer.write(batch)
+    shards = writer.close()
+    write_split_info(folder, shards, table.num_rows, described=features(table.schema, {}), fingerprint=fingerprint)

@@ -1,0 +1,169 @@
+"""Put a model's answers beside those of baselines: every number with its interval, and the differences."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bmtool.data.scores import (
+    bootstrap,
+    bootstrap_columns,
+    class_counts,
+    confusion,
+    paired_difference,
+    precision_recall_f1,
+    readable,
+    total,
+)
+from bmtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bmtool.contracts import Columns, Metric, Score
+
+
+@dataclass(frozen=True)
+class Label:
+    """How well one label is found: n is how often it was predicted, is true, and either."""
+
+    name: str
+    precision: Score
+    recall: Score
+    f1: Score
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured on one split of one dataset. The first metric is the main one."""
+
+    dataset: str
+    split: str
+    n: int
+    metrics: dict[str, Score]
+    baselines: dict[str, dict[str, Score]] = field(default_factory=dict)
+    differences: dict[str, dict[str, Score]] = field(default_factory=dict)
+    """baseline -> metric -> the model's value minus the baseline's, on the same rows"""
+    labels: tuple[Label, ...] = ()
+    confusion: tuple[tuple[int, ...], ...] = ()
+    """(C, C) true label (row) by predicted label (column)"""
+    cut: dict[str, int] = field(default_factory=dict)
+
+    def plain(self) -> dict[str, Any]:
+        """Its part of `metrics.json`."""
+        baselines = {
+            baseline: {
+                name: asdict(score) | {"difference": _interval(self.differences[baseline][name])}
+                for name, score in scores.items()
+            }
+            for baseline, scores in self.baselines.items()
+        }
+        metrics = {name: asdict(score) for name, score in self.metrics.items()}
+        return {"split": self.split, "n": self.n, "metrics": metrics, "baselines": baselines}
+
+    def plain_labels(self) -> dict[str, Any]:
+        """Its part of `labels.json`: precision, recall and F1 of each label, and the confusion matrix."""
+        labels = {
+            label.name: {"precision": asdict(label.precision), "recall": asdict(label.recall), "f1": asdict(label.f1)}
+            for label in self.labels
+        }
+        return {"labels": labels, "confusion": [list(row) for row in self.confusion]}
+
+
+def _interval(score: Score) -> dict[str, float]:
+    return {"value": score.value, "low": score.low, "high": score.high}
+
+
+def evaluate_outputs(
+    outputs: Columns,
+    metrics: Sequence[Metric],
+    labels: tuple[str, ...],
+    *,
+    dataset: str,
+    split: str,
+    baselines: Mapping[str, Columns],
+    cut: Mapping[str, int],
+    seed: int,
+    resamples: int,
+) -> Evaluation:
+    """Score outputs and those of baselines on the same rows; a baseline is judged by the metrics it can be judged by.
+
+    Raises:
+        ConfigError: the outputs lack what a metric reads.
+        DataError: a metric has no value over these rows.
+    """
+    for metric in metrics:
+        if not readable(metric, outputs):
+            lacking = ", ".join(column for column in metric.reads if column not in outputs)
+            raise ConfigError(
+                f"evaluate.metrics: {metric.name()} reads {lacking}, which this model's goal doesn't give"
+            )
+    ours = {metric.name(): metric.statistics(outputs, labels) for metric in metrics}
+    scores: dict[str, dict[str, Score]] = {}
+    differences: dict[str, dict[str, Score]] = {}
+    for baseline, columns in baselines.items():
+        scores[baseline], differences[baseline] = {}, {}
+        for metric in [metric for metric in metrics if readable(metric, columns)]:
+            name, theirs = metric.name(), metric.statistics(columns, labels)
+            scores[baseline][name] = bootstrap(metric, theirs, seed, resamples)
+            differences[baseline][name] = paired_difference(metric, ours[name], theirs, seed, resamples)
+    has_labels = bool(labels) and "predictions" in outputs
+    return Evaluation(
+        dataset=dataset,
+        split=split,
+        n=len(next(iter(outputs.values()))),
+        metrics={metric.name(): bootstrap(metric, ours[metric.name()], seed, resamples) for metric in metrics},
+        baselines=scores,
+        differences=differences,
+        labels=label_scores(outputs, labels, seed, resamples) if has_labels else (),
+        confusion=tuple(map(tuple, confusion(outputs, len(labels)).tolist())) if has_labels else (),
+        cut=dict(cut),
+    )
+
+
+def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples: int) -> tuple[Label, ...]:
+    """Precision, recall and F1 of each label with their intervals."""
+    from bmtool.contracts import Score
+
+    counts = class_counts(outputs, len(labels))
+
+    def all_three(totals: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
+        return np.concatenate(precision_recall_f1(totals), axis=-1)
+
+    middle, low, high = (part.reshape(3, -1) for part in bootstrap_columns(all_three, counts, seed, resamples))
+    right, predicted, true = total(counts).reshape(3, -1)
+    n = np.stack([predicted, true, predicted + true - right]).astype(int)
+    rows = [
+        [Score(float(middle[k, c]), float(low[k, c]), float(high[k, c]), int(n[k, c])) for k in range(3)]
+        for c in range(len(labels))
+    ]
+    return tuple(Label(name, *three) for name, three in zip(labels, rows, strict=True))
+
+
+def comparisons(evaluation: Evaluation, main: Metric) -> list[tuple[str, str]]:
+    """(tone, sentence) for each baseline: `good` where the model surely wins by the main metric, `bad` where it loses.
+
+    The tones are those of the report: good, warning, bad.
+    """
+    return [
+        _compare(baseline, main, evaluation.metrics[main.name()].value, scores[main.name()].value, differences)
+        for baseline, scores in evaluation.baselines.items()
+        if (differences := evaluation.differences[baseline].get(main.name())) is not None
+    ]
+
+
+def _compare(baseline: str, main: Metric, ours: float, theirs: float, difference: Score) -> tuple[str, str]:
+    sign = 1 if main.higher_is_better else -1
+    ahead = sign * difference.value
+    surely = (difference.low if sign > 0 else -difference.high) > 0
+    numbers = (
+        f"{main.name()} {ours:.3f} against {theirs:.3f}, "
+        f"difference {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
+    )
+    if surely:
+        return "good", f"better than {baseline}: {numbers}"
+    if ahead < 0:
+        return "bad", f"the model LOSES to {baseline}: {numbers}"
+    return "warning", f"not surely better than {baseline}: {numbers}"

@@ -1,0 +1,278 @@
+"""Measure a checkpoint on rows it has never seen, beside baselines, and judge it by gates."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, model_validator
+
+from bmtool.config.model import HOW, Choose, Component, Settings, explained
+from bmtool.config.references import Ref, Reference
+from bmtool.config.units import Count
+from bmtool.contracts import GateResult, Job, Need
+from bmtool.data.gates import Gate, judge
+from bmtool.errors import ConfigError, DataError, MissingInputError
+from bmtool.registry import BASELINES, METRICS, OBJECTIVES, TASKS
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from bmtool.contracts import Baseline, Columns, Goal, Metric, Task
+    from bmtool.data.dataset import Dataset
+    from bmtool.data.evaluation import Evaluation
+    from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.apply import Answers
+
+VERSION = 1
+VERSION_COUNTS = True
+KIND = "evaluation"
+
+_METRIC, _BASELINE = Choose(METRICS), Choose(BASELINES)
+
+
+class Config(Settings):
+    """What is measured, on which rows, beside what, and what must be reached."""
+
+    from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
+    """The checkpoint: `finetune` (the default; `pretrain` in a file without it), or a folder, with a slash."""
+    data: Annotated[Ref | None, HOW] = None
+    """The dataset: by default the one that the checkpoint's section names."""
+    split: str | None = None
+    """The split: by default `test`; for a pre-trained model of a corpus without it `validation`."""
+    metrics: tuple[Annotated[SerializeAsAny[Component], BeforeValidator(_METRIC), _METRIC], ...] | None = None
+    """By default those of the task or objective. The first one is the main one."""
+    baselines: tuple[Annotated[SerializeAsAny[Component], BeforeValidator(_BASELINE), _BASELINE], ...] = ()
+    """What stands beside the model, on the same rows."""
+    gates: Annotated[tuple[Gate, ...], HOW] = ()
+    """What must be reached; judged at each call from the recorded numbers."""
+    resamples: Count = 1000
+    """Resamples of the bootstrap behind each interval."""
+    seed: NonNegativeInt | None = None
+    """Of the bootstrap."""
+
+    @model_validator(mode="after")
+    def _gates_are_measured(self) -> Config:
+        names = [metric.name() for metric in self.metrics] if self.metrics else None
+        strange = [gate.metric for gate in self.gates if names is not None and gate.metric not in names]
+        if strange:
+            raise explained(f"gates ask for {', '.join(strange)}, which isn't among metrics", at="gates")
+        return self
+
+
+def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
+    """The checkpoint, the dataset under its own name, and what baselines need to be trained first."""
+    start = config.from_ or _default_start(pipeline)
+    data = config.data or _default_data(start, pipeline)
+    _check_task(config, data, pipeline)
+    name = data.value if data.form == "name" else Path(data.value).name
+    inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
+    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+        for label, section in baseline.trained(pipeline).items():
+            inputs[f"{baseline.name()}:{label}"] = Need("checkpoint", made=("finetune", section))
+    return inputs
+
+
+def raw(config: Config) -> list[tuple[str, Path]]:
+    """No raw files: all inputs are artifacts."""
+    del config
+    return []
+
+
+def run(config: Config, job: Job) -> dict[str, Any]:
+    """Run the saved checkpoint and the baselines, score them, and write numbers, predictions and the report."""
+    from bmtool.data.dataset import open_dataset
+    from bmtool.data.evaluation import comparisons, evaluate_outputs
+    from bmtool.train.apply import run_checkpoint
+
+    role = next(role for role in job.inputs if role.startswith("data:"))
+    dataset = open_dataset(job.inputs[role].folder)
+    checkpoint = job.inputs["from"].folder
+    goal = _goal(checkpoint, dataset)
+    split = _split(config, dataset)
+    answers = run_checkpoint(checkpoint, goal, dataset[split], job)
+    metrics = cast("tuple[Metric, ...]", config.metrics or tuple(METRICS.load(name)() for name in goal.metrics))
+    evaluation = evaluate_outputs(
+        answers.outputs,
+        metrics,
+        answers.labels,
+        dataset=role.partition(":")[2],
+        split=split,
+        baselines=_baselines(config, job, goal, dataset, split, answers),
+        cut=answers.examples.cut,
+        seed=job.seed,
+        resamples=config.resamples,
+    )
+    compared = comparisons(evaluation, metrics[0])
+    _write(config, job, goal, dataset[split].column("id"), answers, evaluation, compared)
+    datasets = {evaluation.dataset: evaluation.plain()}
+    return {"datasets": datasets, "comparisons": [text for _, text in compared], "cut": evaluation.cut}
+
+
+def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
+    """Judge the recorded numbers."""
+    return judge(config.gates, summary["datasets"])
+
+
+def describe(summary: dict[str, Any]) -> list[str]:
+    """Each metric with its interval, and how the model stands beside its baselines."""
+    lines = []
+    for name, result in summary["datasets"].items():
+        for metric, score in result["metrics"].items():
+            lines.append(
+                f"{name} {result['split']}: {metric} {score['value']:.3f} "
+                f"({score['low']:.3f} to {score['high']:.3f}, n {score['n']:,})"
+            )
+    cut = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in summary["cut"].items() if count]
+    return [*lines, *summary["comparisons"], *([", ".join(cut)] if cut else [])]
+
+
+# ---------------------------------------------------------------- before anything is made
+
+
+def _default_start(pipeline: Pipeline) -> Reference:
+    only_pretrained = pipeline.finetune is None and pipeline.pretrain is not None
+    return Reference(form="name", value="pretrain" if only_pretrained else "finetune")
+
+
+def _default_data(start: Reference, pipeline: Pipeline) -> Reference:
+    section = getattr(pipeline, start.value, None) if start.form == "name" else None
+    if section is None:
+        raise ConfigError(
+            f"{pipeline.file}: evaluate.data: say which dataset to evaluate on; this file has no section that trained "
+            f"'{start}', from which it could be taken"
+        )
+    return cast("Reference", section.data)
+
+
+def _check_task(config: Config, data: Reference, pipeline: Pipeline) -> None:
+    """What can be known about the goal from the same file, before anything is made."""
+    prepared = pipeline.prepare.get(data.value) if data.form == "name" else None
+    if prepared is None:
+        return
+    task = prepared.task
+    kinds = set(task.columns.values()) if task else set()
+    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+        if task is None:
+            raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
+        if not baseline.reads <= kinds:
+            raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_unfit(baseline, task)}")
+    measured = [metric.name() for metric in config.metrics] if config.metrics else list(task.metrics) if task else None
+    strange = [gate.metric for gate in config.gates if measured is not None and gate.metric not in measured]
+    if strange:
+        raise ConfigError(
+            f"{pipeline.file}: evaluate.gates: {strange[0]} isn't measured ({', '.join(measured or [])} are). "
+            f"Add it to evaluate.metrics"
+        )
+
+
+def _unfit(baseline: Baseline, task: Task) -> str:
+    needed, there = sorted(baseline.reads), sorted(set(task.columns.values()))
+    return f"{baseline.name()} reads {' and '.join(needed)}, and {task.name()} has {' and '.join(there)}. Leave it out"
+
+
+# ---------------------------------------------------------------- parts of a run
+
+
+def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
+    """What the checkpoint was trained for.
+
+    Raises:
+        MissingInputError: nothing that can be evaluated, or not what the dataset is for.
+    """
+    from bmtool.data.labelled import task_of
+    from bmtool.models.checkpoint import read_info
+
+    info = read_info(checkpoint)
+    if info["goal"] is None:
+        raise MissingInputError(f"{checkpoint}: this checkpoint has no head to evaluate. Fine-tune it first")
+    if info["goal_kind"] == "objective":
+        goal = cast("Goal", Choose(OBJECTIVES)(info["goal"]))
+        _check_tokenizer(checkpoint, dataset)
+        return goal
+    task = task_of(dataset)
+    if task.name() != info["goal"]["type"]:
+        raise MissingInputError(
+            f"{checkpoint}: the checkpoint was trained for {info['goal']['type']}, "
+            f"and {dataset.folder} is for {task.name()}"
+        )
+    return cast("Goal", Choose(TASKS)(info["goal"]))
+
+
+def _check_tokenizer(checkpoint: Path, dataset: Dataset) -> None:
+    """A corpus holds token ids: they must be those of the checkpoint's own tokenizer."""
+    from bmtool.artifacts.files import sha256_of
+
+    folder = dataset.tokenizer_folder
+    if folder is None:
+        raise MissingInputError(f"{dataset.folder}: a pre-trained model is evaluated on a corpus, and this is none")
+    if sha256_of(folder / "tokenizer.json") != sha256_of(checkpoint / "tokenizer.json"):
+        raise MissingInputError(
+            f"{dataset.folder}: the corpus was encoded by another tokenizer than that of {checkpoint}. Prepare it with "
+            f"tokenizer: {{from: {checkpoint}}}"
+        )
+
+
+def _split(config: Config, dataset: Dataset) -> str:
+    """The split to evaluate; rows must be in it."""
+    fallback = "validation" if dataset.task is None and "test" not in dataset.splits else "test"
+    name = config.split or fallback
+    if not dataset[name].num_rows:
+        raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
+    return name
+
+
+def _baselines(
+    config: Config, job: Job, goal: Goal, dataset: Dataset, split: str, answers: Answers
+) -> dict[str, Columns]:
+    """What each baseline says about the rows that the model was asked about."""
+    outputs = {}
+    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+        if dataset.task is None:
+            raise ConfigError("evaluate.baselines: a corpus has none; they answer tasks")
+        task = cast("Task", goal)
+        if not baseline.reads <= set(task.columns.values()):
+            raise ConfigError(f"evaluate.baselines: {_unfit(baseline, task)}")
+        job.console.say(f"baseline {baseline.name()}")
+        said = baseline.predict(job, task, dataset, split, answers.labels)
+        outputs[baseline.name()] = {**said, "references": answers.outputs["references"]}
+    return outputs
+
+
+def _write(
+    config: Config,
+    job: Job,
+    goal: Goal,
+    ids: pa.ChunkedArray,
+    answers: Answers,
+    evaluation: Evaluation,
+    compared: list[tuple[str, str]],
+) -> None:
+    """Write `metrics.json`, `labels.json`, `predictions/`, `summary.md` and `report.html`."""
+    from bmtool.artifacts.files import write_json
+    from bmtool.data.answers import predictions_table, write_predictions
+    from bmtool.report.evaluation import write_evaluation
+    from bmtool.train.apply import loss_curves
+
+    datasets = {evaluation.dataset: evaluation.plain()}
+    judged = judge(config.gates, datasets)
+    write_json(job.folder / "metrics.json", {"datasets": datasets, "gates": [asdict(gate) for gate in judged]})
+    if evaluation.labels:
+        write_json(job.folder / "labels.json", {evaluation.dataset: evaluation.plain_labels()})
+    table = predictions_table(ids, answers.outputs, answers.labels)
+    write_predictions(job.folder / "predictions", table, job.fingerprint)
+    write_evaluation(
+        job.folder,
+        evaluation,
+        comparisons=compared,
+        gates=judged,
+        facts={
+            "checkpoint": job.inputs["from"].folder.name,
+            "goal": goal.name(),
+            "dataset": evaluation.dataset,
+            "split": evaluation.split,
+            "seed of the bootstrap": str(job.seed),
+        },
+        curves=loss_curves(job.inputs["from"].folder),
+    )

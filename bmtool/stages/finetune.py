@@ -1,0 +1,279 @@
+"""Teach a pre-trained model a task from labelled rows, and keep the checkpoint that is best on validation."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any, cast
+
+from pydantic import (
+    BeforeValidator,
+    Field,
+    PositiveFloat,
+    PositiveInt,
+    SerializeAsAny,
+    field_validator,
+    model_validator,
+)
+
+from bmtool.config.model import HOW, Choose, Component, explained
+from bmtool.config.references import Ref, Reference
+from bmtool.config.shared import Training
+from bmtool.config.units import Count
+from bmtool.contracts import GateResult, Job, Need
+from bmtool.errors import ConfigError, DataError, MissingInputError, did_you_mean
+from bmtool.registry import ARCHITECTURES, METRICS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedModel
+
+    from bmtool.contracts import Architecture, Examples, Task
+    from bmtool.data.dataset import Dataset
+    from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.loop import Selection
+    from tokenizers import Tokenizer
+
+VERSION = 1
+VERSION_COUNTS = False
+KIND = "checkpoint"
+
+_ARCHITECTURE = Choose(ARCHITECTURES, key="architecture")
+
+
+class Config(Training):
+    """Fine-tune on a labelled dataset: on top of a checkpoint, or with `model:` from scratch."""
+
+    exclusive = (*Training.exclusive, ("from", "model"))
+
+    data: Annotated[Ref, HOW]
+    """The labelled dataset: a name under `prepare:`, or a path with a slash."""
+    from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
+    """What to start from: `pretrain` (the default), or a checkpoint folder, with a slash."""
+    model: Annotated[SerializeAsAny[Component], BeforeValidator(_ARCHITECTURE), _ARCHITECTURE] | None = None
+    """An architecture, to start from new weights instead."""
+    tokenizer: Annotated[Ref | None, HOW] = None
+    """With `model`: the corpus whose tokenizer is used; by default that of the pretrain section."""
+    per_device_batch_tokens: Count = 2048
+    """16 texts of full length: labelled data is small, and many small steps learn more from it than few large ones."""
+    learning_rate: PositiveFloat = 1e-4
+    """Between what suits a base-size model (5e-5) and a tiny one (5e-4)."""
+    head_learning_rate: PositiveFloat | None = None
+    """Another learning rate for the new head, whose weights start from nothing."""
+    metric_for_best_model: str | None = None
+    """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric."""
+    early_stopping_patience: PositiveInt | None = None
+    """Stop after so many validations without a better one."""
+
+    @field_validator("metric_for_best_model")
+    @classmethod
+    def _known_metric(cls, name: str | None) -> str | None:
+        if name is not None and name not in METRICS.names():
+            known = ", ".join(METRICS.names())
+            raise explained(f"unknown metric '{name}'.{did_you_mean(name, METRICS.names())} Known: {known}")
+        return name
+
+    @model_validator(mode="after")
+    def _one_start(self) -> Config:
+        if self.model is not None and self.from_ is not None:
+            raise explained("set one of from and model: start from a checkpoint, or from new weights", at="model")
+        if self.model is None and self.tokenizer is not None:
+            raise explained("has an effect only with model: a checkpoint brings its own tokenizer", at="tokenizer")
+        return self
+
+    @property
+    def needs_validation(self) -> str:
+        """The setting that asks for a validation split; empty without one."""
+        if self.early_stopping_patience is not None:
+            return "early_stopping_patience"
+        return "metric_for_best_model" if self.metric_for_best_model is not None else ""
+
+
+def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
+    """The dataset, and the checkpoint to start from or the corpus whose tokenizer is used."""
+    _check_dataset(config, pipeline)
+    data = Need("dataset", config.data)
+    if config.model is None:
+        return {"data": data, "from": Need("checkpoint", config.from_ or Reference(form="name", value="pretrain"))}
+    tokenizer = config.tokenizer or getattr(pipeline.pretrain, "data", None)
+    if tokenizer is None:
+        raise ConfigError(
+            f"{pipeline.file}: finetune.tokenizer: a model from scratch needs the tokenizer of a corpus, and there "
+            f"is no pretrain section to take it from. Give the corpus's name"
+        )
+    return {"data": data, "tokenizer": Need("dataset", tokenizer)}
+
+
+def raw(config: Config) -> list[tuple[str, Path]]:
+    """No raw files: all inputs are artifacts."""
+    del config
+    return []
+
+
+def run(config: Config, job: Job) -> dict[str, Any]:
+    """Encode the rows, open or build the model, train it, keep the best, save it."""
+    from bmtool.data.dataset import open_dataset
+    from bmtool.data.encode import load_tokenizer
+    from bmtool.data.labelled import task_of
+    from bmtool.data.scores import evaluate_metrics
+    from bmtool.models.checkpoint import head_parameters, save_checkpoint
+    from bmtool.train.loop import fit
+
+    dataset = open_dataset(job.inputs["data"].folder)
+    task = task_of(dataset)
+    labels = dataset.labels
+    folder = _tokenizer_folder(job)
+    parts = _examples(config, job, task, dataset, load_tokenizer(folder))
+    model = _model(config, job, task, labels, folder)
+    fitted = fit(
+        model,
+        task,
+        parts["train"],
+        parts.get("validation"),
+        training=config,
+        job=job,
+        score=lambda outputs: evaluate_metrics(task.metrics, outputs, labels),
+        selection=_selection(config, task) if "validation" in parts else None,
+        head=head_parameters(model),
+        head_learning_rate=config.head_learning_rate,
+    )
+    save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
+    return {
+        "task": task.name(),
+        "labels": list(labels),
+        "rows": {name: len(examples) for name, examples in parts.items()},
+        "tokens_per_epoch": int(parts["train"].packed_lengths.sum()),
+        "cut": {name: dict(examples.cut) for name, examples in parts.items()},
+        "steps": fitted.steps,
+        "epochs": fitted.epochs,
+        "tokens": fitted.tokens,
+        "stopped_early": fitted.stopped_early,
+        "skipped_steps": fitted.skipped_steps,
+        "best": fitted.best,
+        "validation": fitted.metrics,
+        "tokens_per_second": round(fitted.tokens_per_second),
+        "environment": {"choices": fitted.choices},
+    }
+
+
+def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
+    """None: `evaluate` has them."""
+    del config, summary
+    return []
+
+
+def describe(summary: dict[str, Any]) -> list[str]:
+    """The best step and its scores, or the last one."""
+    best, steps = summary["best"], summary["steps"]
+    if not summary["validation"]:
+        return [f"the last of {steps:,} steps is kept: there is no validation split to choose by"]
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
+    early = ", stopped early" if summary["stopped_early"] else ""
+    kept = f"step {best['step']:,} of {steps:,}{early}, the best by {best['metric']}" if best else f"step {steps:,}"
+    return [f"kept {kept}; on validation: {scores}"]
+
+
+def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Examples]:
+    """Train and validation rows, encoded; what was cut is said. The test split isn't touched.
+
+    Raises:
+        ConfigError: a setting needs a validation split, and there is none.
+        DataError: there are fewer than two labels, or a split has no rows.
+    """
+    if config.needs_validation and "validation" not in dataset.splits:
+        raise ConfigError(_no_validation(config, str(config.data)))
+    if len(dataset.labels) < 2:
+        raise DataError(f"{dataset.folder}: there is nothing to tell apart: the labels are {list(dataset.labels)}")
+    parts: dict[str, Examples] = {}
+    for name in [name for name in ("train", "validation") if name in dataset.splits]:
+        if not dataset[name].num_rows:
+            raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
+        parts[name] = task.examples(dataset[name], tokenizer, config.max_seq_length)
+        cut = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in parts[name].cut.items() if count]
+        if cut:
+            job.console.say(f"{name}: {', '.join(cut)} at max_seq_length {config.max_seq_length}")
+    return parts
+
+
+def _tokenizer_folder(job: Job) -> Path:
+    from bmtool.data.dataset import open_dataset
+
+    if "from" in job.inputs:
+        return job.inputs["from"].folder
+    corpus = job.inputs["tokenizer"].folder
+    folder = open_dataset(corpus).tokenizer_folder
+    if folder is None:
+        raise MissingInputError(f"{corpus}: no tokenizer is here. finetune.tokenizer must name a corpus")
+    return folder
+
+
+def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokenizer_folder: Path) -> PreTrainedModel:
+    """The checkpoint with a head for `labels`, or a new model; new weights depend on the seed alone."""
+    from bmtool.data.encode import load_tokenizer
+    from bmtool.models.build import new_model, special_ids
+    from bmtool.models.checkpoint import open_model
+
+    if "from" in job.inputs:
+        return open_model(job.inputs["from"].folder, task.auto_class, labels, seed=job.seed)
+    tokenizer = load_tokenizer(tokenizer_folder)
+    settings = cast("Architecture", config.model).config(
+        vocab_size=tokenizer.get_vocab_size(),
+        max_seq_length=config.max_seq_length,
+        special_ids=special_ids(tokenizer, tokenizer_folder),
+    )
+    return new_model(settings, task.auto_class, labels, job.seed)
+
+
+def _selection(config: Config, task: Task) -> Selection:
+    from bmtool.data.scores import higher_is_better
+    from bmtool.train.loop import Selection
+
+    metric = config.metric_for_best_model or task.metrics[0]
+    if metric not in task.metrics:
+        raise ConfigError(f"finetune.metric_for_best_model: {_unmeasured(metric, task)}")
+    return Selection(metric, higher_is_better(metric), config.early_stopping_patience)
+
+
+def _info(config: Config, job: Job, task: Task, labels: tuple[str, ...], best: dict[str, Any] | None) -> dict[str, Any]:
+    """What `bmtool.json` says: all that is needed to use the model, and how its training rows were prepared."""
+    manifest = job.inputs["data"].manifest
+    prepared = manifest.config if manifest else {}
+    return {
+        "goal_kind": "task",
+        "goal": task.model_dump(mode="json", exclude={"labels"}),
+        "labels": list(labels),
+        "max_seq_length": config.max_seq_length,
+        "data_fingerprint": job.inputs["data"].fingerprint,
+        "metric": best["metric"] if best else None,
+        "best": best,
+        "columns": prepared.get("columns") or {},
+        "clean": prepared.get("clean") or [],
+    }
+
+
+def _check_dataset(config: Config, pipeline: Pipeline) -> None:
+    """What can be known about the dataset from the same file, before anything is made."""
+    prepared = pipeline.prepare.get(config.data.value) if config.data.form == "name" else None
+    if prepared is None:
+        return
+    task = prepared.task
+    if task is None:
+        raise ConfigError(
+            f"{pipeline.file}: finetune.data: '{config.data}' is a corpus. Give it a task under prepare.{config.data}, "
+            f"or name a dataset that has one"
+        )
+    metric = config.metric_for_best_model
+    if metric is not None and metric not in task.metrics:
+        raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
+    if config.needs_validation and not getattr(prepared.split, "validation", 0):
+        raise ConfigError(f"{pipeline.file}: {_no_validation(config, config.data.value)}")
+
+
+def _unmeasured(metric: str, task: Task) -> str:
+    return f"{task.name()} isn't measured by {metric}; it is by {', '.join(task.metrics)}"
+
+
+def _no_validation(config: Config, dataset: str) -> str:
+    return (
+        f"finetune.{config.needs_validation} needs a validation split, and '{dataset}' has none. "
+        f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
+    )

@@ -1,0 +1,72 @@
+"""Open a saved checkpoint and let it answer a split: what evaluation measures is what lies on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+
+from bmtool.data.encode import load_tokenizer
+from bmtool.data.labelled import with_labels
+from bmtool.data.scores import per_document
+from bmtool.errors import DataError
+from bmtool.models.checkpoint import open_model, read_info
+from bmtool.train.device import pick_device, pick_threads
+from bmtool.train.monitor import METRICS_LOG, read_log
+from bmtool.train.predict import run_goal
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bmtool.contracts import Columns, Examples, Goal, Job
+    from bmtool.data.dataset import Split
+
+#: Tokens of a batch. Results don't depend on it but for rounding; without gradients this takes little memory.
+BATCH_TOKENS = 8192
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What a checkpoint says about a split."""
+
+    examples: Examples
+    outputs: Columns
+    """A row for each row of the split"""
+    labels: tuple[str, ...]
+    """The checkpoint's own labels, in the order of their ids; () for an objective."""
+
+
+def run_checkpoint(
+    folder: Path, goal: Goal, split: Split, job: Job, *, labels: tuple[str, ...] | None = None
+) -> Answers:
+    """Open the checkpoint in `folder` in float32 and run `goal` over `split`; the split's labels are mapped by name.
+
+    Raises:
+        DataError: the split has labels that the checkpoint doesn't know, or `labels` are given and aren't its labels.
+    """
+    info = read_info(folder)
+    own = tuple(info["labels"])
+    if labels is not None and own != labels:
+        raise DataError(f"{folder}: the labels are {', '.join(own)}, and not {', '.join(labels)}")
+    torch.set_num_threads(pick_threads(job.runtime.threads)[0])
+    device, _ = pick_device(job.runtime.device)
+    model: torch.nn.Module = open_model(folder, goal.auto_class)
+    model.to(device)
+    examples = goal.examples(split, load_tokenizer(folder), int(info["max_seq_length"]))
+    if own:
+        examples = with_labels(examples, own)
+    outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
+    if "document" in outputs:
+        outputs = per_document(outputs, split.num_rows)
+    return Answers(examples, outputs, own)
+
+
+def loss_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
+    """The losses in a checkpoint's log: `train` and `validation`, (step, nats) each; empty for a foreign checkpoint."""
+    path = folder / METRICS_LOG
+    lines = read_log(path) if path.is_file() else []
+    train = [(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
+    validation = [(line["step"], line["metrics"].get("loss")) for line in lines if line["kind"] == "validation"]
+    curves = {"train": train, "validation": validation}
+    return {name: [(step, loss) for step, loss in points if loss is not None] for name, points in curves.items()}

@@ -1,0 +1,175 @@
+"""Baselines learn from train (and choose on validation) only, and speak the model's label ids."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from bmtool.artifacts.manifest import Artifact, Manifest
+from bmtool.baselines.from_scratch import FromScratch
+from bmtool.baselines.majority import Majority
+from bmtool.baselines.tfidf import Tfidf
+from bmtool.config.model import validate
+from bmtool.data.tfidf import choose_and_predict, is_without_spaces, vectorizer
+from bmtool.errors import ConfigError, DataError
+from bmtool.registry import BASELINES, TASKS
+from bmtool.tasks.text_classification import TextClassification
+from bmtool.tasks.token_classification import TokenClassification
+
+
+def split(name, labels, **columns):
+    table = pa.table(columns)
+    return SimpleNamespace(
+        name=name, labels=labels, num_rows=table.num_rows, schema=table.schema, column=table.column, table=table
+    )
+
+
+
+class Data:
+    def __init__(self, *splits):
+        self.splits = {part.name: part for part in splits}
+
+    def __getitem__(self, name):
+        return self.splits[name]
+
+
+def reviews(*, validation=True):
+    good, bad = (
+        ["a lovely calm film", "lovely acting", "calm and lovely"],
+        ["a dull loud film", "dull acting", "so loud"],
+    )
+    names = ("bad", "good")
+    parts = [split("train", names, text=good + bad, label=[1, 1, 1, 0, 0, 0])]
+    if validation:
+        parts.append(split("validation", names, text=["lovely film", "dull film"], label=[1, 0]))
+    parts.append(split("test", names, text=["calm acting", "loud acting", "lovely"], label=[1, 0, 1]))
+    return Data(*parts)
+
+
+def test_majority_gives_the_most_frequent_label_of_train_as_the_models_id(make_job):
+    data = Data(
+        split("train", ("bad", "good"), text=["x"] * 3, label=[1, 1, 0]),
+        split("test", ("bad", "good"), text=["x"] * 2, label=[0, 0]),
+    )
+
+    outputs = Majority().predict(make_job(), TextClassification(), data, "test", ("good", "bad"))
+
+    assert outputs["predictions"].tolist() == [0, 0]
+
+
+def test_majority_gives_each_word_the_most_frequent_tag(make_job):
+    data = Data(
+        split("train", ("B-PER", "O"), words=[["a", "b", "c"]], tags=[[1, 0, 1]]),
+        split("test", ("B-PER", "O"), words=[["a"], [], ["b", "c"]], tags=[[0], [], [1, 1]]),
+    )
+
+    outputs = Majority().predict(make_job(), TokenClassification(), data, "test", ("B-PER", "O"))
+
+    assert [row.tolist() for row in outputs["predictions"]] == [[1], [], [1, 1]]
+
+
+def test_a_label_the_model_does_not_know_is_a_data_error(make_job):
+    with pytest.raises(DataError) as error:
+        Majority().predict(make_job(), TextClassification(), reviews(), "test", ("good", "awful"))
+
+    assert str(error.value) == ("the data has labels that the model was not trained on: bad. It knows good, awful")
+
+
+def test_tfidf_tells_words_apart_and_says_how_it_chose(make_job):
+    job = make_job()
+
+    outputs = Tfidf().predict(job, TextClassification(), reviews(), "test", ("good", "bad"))
+
+    assert outputs["predictions"].tolist() == [0, 1, 0]
+    assert job.console.lines == ["tfidf: 20 word n-grams, C 1 by validation accuracy (1 1.000, 10 1.000, 100 1.000)"]
+
+
+def test_tfidf_without_a_validation_split_takes_the_middle_strength(make_job):
+    job = make_job()
+
+    Tfidf().predict(job, TextClassification(), reviews(validation=False), "test", ("bad", "good"))
+
+    assert job.console.lines[0].endswith("C 10, since there is no validation split")
+
+
+def test_tfidf_chooses_on_validation():
+    train = (["a a a b", "a b", "b b a", "b"] * 5, np.asarray([0, 0, 1, 1] * 5))
+    upside_down = (train[0], 1 - train[1])
+
+    _, reason = choose_and_predict(train, upside_down, ["a"], [1e-9, 100.0])
+
+    assert "C 1e-09 by" in reason  # the weaker fit is less wrong where validation says the opposite
+
+
+def test_scripts_without_spaces_are_counted_by_character():
+    chinese = ["这部电影很好看", "演员很差 bad", "好看"]
+
+    words = vectorizer(chinese).fit(chinese)
+
+    assert is_without_spaces(chinese)
+    assert "好看" in words.vocabulary_
+    assert not is_without_spaces(["a film about 北京 and more words of English", "plain"])
+    assert is_without_spaces(["ภาพยนตร์ดีมาก"])
+    assert is_without_spaces(["とても面白い映画でした"])
+
+
+def test_one_letter_words_count():
+    assert "c" in vectorizer(["c r d"]).fit(["c r d"]).vocabulary_
+
+
+@pytest.mark.parametrize("train", [(["a b", "c"], np.asarray([1, 1])), (["", " "], np.asarray([0, 1]))])
+def test_tfidf_with_nothing_to_tell_apart_gives_one_label(train):
+    predictions, reason = choose_and_predict(train, None, ["a", "b"], [1.0])
+
+    assert len(set(predictions.tolist())) == 1
+    assert reason.startswith("nothing to tell apart")
+
+
+@pytest.mark.parametrize("baseline", BASELINES.names())
+@pytest.mark.parametrize("task", TASKS.names())
+def test_a_baseline_reads_kinds_of_columns_that_tasks_name(baseline, task):
+    kinds = set(TASKS.load(task).columns.values())
+
+    fits = BASELINES.load(baseline).reads <= kinds
+
+    assert fits or (baseline, task) == ("tfidf", "token_classification")
+
+
+class Section(SimpleNamespace):
+    def model_copy(self, update):
+        return Section(**{**vars(self), **update})
+
+
+def test_from_scratch_repeats_the_finetune_section_with_new_weights():
+    finetune = Section(from_=None, model=None, tokenizer=None, learning_rate=5e-4, head_learning_rate=2e-3, epochs=3)
+    pipeline = SimpleNamespace(
+        file="x.yaml", finetune=finetune, pretrain=SimpleNamespace(model="a bert", data="corpus")
+    )
+
+    trained = validate(FromScratch, {"learning_rates": [1e-4, 0.001]}).trained(pipeline)
+
+    assert list(trained) == ["0.0001", "0.001"]
+    assert [section.learning_rate for section in trained.values()] == [1e-4, 1e-3]
+    assert all((s.model, s.tokenizer, s.head_learning_rate) == ("a bert", "corpus", None) for s in trained.values())
+    assert all(section.epochs == 3 for section in trained.values())
+
+
+def test_from_scratch_without_an_architecture_is_a_configuration_error():
+    finetune = Section(from_="./bert", model=None, tokenizer=None)
+
+    with pytest.raises(ConfigError, match="from_scratch takes architecture and tokenizer from the pretrain section"):
+        FromScratch().trained(SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None))
+
+
+def scratch(tmp_path, rate, best):
+    manifest = Manifest("checkpoint", "finetune", 1, rate, {}, {}, {}, {"best": best})
+    return Artifact(tmp_path / rate, "checkpoint", rate, manifest)
+
+
+def test_from_scratch_will_not_choose_a_learning_rate_without_validation(make_job, tmp_path):
+    job = make_job(
+        inputs={f"from_scratch:{rate}": scratch(tmp_path, rate, None) for rate in ("0.0003", "0.001", "0.003")}
+    )
+
+    with pytest.raises(ConfigError, match="chooses its learning rate on a validation split"):
+        FromScratch().predict(job, TextClassification(), reviews(), "test", ("bad", "good"))
