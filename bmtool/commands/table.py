@@ -23,9 +23,9 @@ FORMATS = {
     ".tsv": "csv",
     ".jsonl": "jsonl",
     ".ndjson": "jsonl",
-    ".json": "jsonl",
     ".txt": "lines",
     ".parquet": "parquet",
+    ".pq": "parquet",
 }
 
 #: Rows of a Parquet file that are decoded at once.

@@ -1,0 +1,259 @@
+"""`bmtool init`: look at a file or folder of rows and write a configuration that runs as it is."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass
+from importlib.util import find_spec
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.files import write_text
+from bmtool.commands.guess import Column, Guess, guess, look, percentile
+from bmtool.commands.table import FORMATS, Table, format_of, open_table
+from bmtool.errors import ConfigError, DataError, MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.console import Console
+
+#: So many rows are looked at; what the rest holds is estimated by the files' sizes.
+MOST_ROWS = 20_000
+
+#: Training budgets in tokens: what a tiny BERT gets through in a few minutes on two cores.
+PRETRAIN_TOKENS = (400_000, 3_000_000)
+FINETUNE_TOKENS = 2_000_000
+
+#: Tokens of pre-training for each token of text: beyond it the same texts teach little that is new.
+PRETRAIN_EPOCHS = 20
+
+#: Words that YAML or a reader could take for something else, written in quotes.
+_PLAIN = re.compile(r"[^\W\d][\w./-]*(?:\*[\w./-]*)?")
+_RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a source, and what the first rows of them show."""
+
+    stem: str
+    pattern: str
+    """what `sources:` says: a path or a glob"""
+    tables: list[Table]
+    columns: Mapping[str, Column]
+    rows_seen: int
+    scale: float
+    """all rows for each row seen, roughly"""
+
+
+def init(source: Path, *, force: bool = False, as_json: bool = False, console: Console) -> int:
+    """Write `<stem>.yaml` into the current folder, print its path, say on stderr what was guessed and why.
+
+    Raises:
+        MissingInputError: nothing readable is there.
+        ConfigError: the configuration exists already, or the files' format isn't known.
+        DataError: no column holds text.
+    """
+    found = _find(source)
+    target = Path(f"{found.stem}.yaml")
+    if target.exists() and not force:
+        raise ConfigError(f"{target} exists already. Move it away, or use --force to write it again")
+    chosen = guess(found.columns, found.rows_seen)
+    if chosen is None:
+        names = ", ".join(found.columns) or "none"
+        raise DataError(f"{source}: no column holds text. The columns are: {names}")
+    rows = round(found.rows_seen * found.scale)
+    about = "" if found.scale == 1 else "about "
+    console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
+    for reason in chosen.reasons:
+        console.say(reason)
+    if rows < 200:
+        console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
+    write_text(target, render(found, chosen))
+    columns = {"text": chosen.text, "label": chosen.label, "group": chosen.group}
+    document = {
+        "command": "init",
+        "exit_code": 0,
+        "results": [{"file": str(target), "rows": rows, **{k: c.name if c else None for k, c in columns.items()}}],
+    }
+    print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
+    console.say(f"next: bmtool run {target}")
+    return 0
+
+
+# ---------------------------------------------------------------- looking
+
+
+def _find(source: Path) -> Found:
+    if source.is_dir():
+        files, pattern = _files_in(source)
+        stem = source.resolve().name
+    elif source.is_file():
+        files, pattern = [source], str(source)
+        stem = re.sub(r"(\.gz)$", "", source.name)
+        stem = stem.removesuffix(Path(stem).suffix)
+    else:
+        raise MissingInputError(f"{source}: there is no such file or folder")
+    if format_of(files[0]) in {None, "lines"}:
+        raise ConfigError(f"{source}: init reads {', '.join(e for e, kind in FORMATS.items() if kind != 'lines')}")
+    tables = [open_table(str(path)) for path in files]
+    seen, columns, scale = _look(files, tables)
+    if not seen:
+        raise DataError(f"{source}: no row could be read")
+    return Found(stem, pattern, tables, columns, seen, scale)
+
+
+def _files_in(folder: Path) -> tuple[list[Path], str]:
+    """The files of the commonest ending, and the glob that means them."""
+    known = [p for p in sorted(folder.iterdir()) if p.is_file() and format_of(p) not in {None, "lines"}]
+    endings = Counter(_ending(path) for path in known)
+    if not endings:
+        raise MissingInputError(f"{folder}: no file here ends in one of {', '.join(FORMATS)} (or in one with .gz)")
+    ending = endings.most_common(1)[0][0]
+    return [path for path in known if _ending(path) == ending], f"{folder}/*{ending}"
+
+
+def _ending(path: Path) -> str:
+    inner = path.name.removesuffix(".gz")
+    return Path(inner).suffix + (".gz" if inner != path.name else "")
+
+
+def _look(files: list[Path], tables: list[Table]) -> tuple[int, Mapping[str, Column], float]:
+    """(rows looked at, columns, all rows for each of them): as many rows of each file, none of it whole in memory."""
+    share = max(MOST_ROWS // len(tables), 20)
+    seen, all_seen = 0, True
+    sampled_bytes, total_bytes = 0.0, 0.0
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        nonlocal seen, all_seen, sampled_bytes, total_bytes
+        for path, table in zip(files, tables, strict=True):
+            size = path.stat().st_size * (4 if path.name.endswith(".gz") else 1)
+            total_bytes += size
+            read = 0
+            for row in islice(table.rows(), share):
+                if row.values is not None:
+                    seen += 1
+                    yield row.values
+                read += 1
+                sampled_bytes += len(str(row.values)) * 1.1
+            all_seen = all_seen and read < share
+
+    columns = look(rows())
+    return seen, columns, 1.0 if all_seen else max(total_bytes / max(sampled_bytes, 1.0), 1.0)
+
+
+# ---------------------------------------------------------------- writing
+
+
+def render(found: Found, chosen: Guess) -> str:
+    """The configuration: at most 15 lines, every key with the name the documentation uses."""
+    about = f"text in {_word(chosen.text.name)}"
+    about += f", label in {_word(chosen.label.name)}" if chosen.label else "; no labels, so nothing is fine-tuned"
+    lines = [
+        f"# Written by `bmtool init`: {about}. Run it with `bmtool run`; `bmtool list` shows what else there is.",
+        "version: 1",
+        f"name: {_name(found.stem)}",
+        "prepare:",
+        *_datasets(found, chosen),
+        *_training(found, chosen),
+    ]
+    if chosen.label is None:
+        return "\n".join([*lines, "evaluate: {split: test}"]) + "\n"
+    lines.append("evaluate: {baselines: [majority, tfidf]}  # and, say, gates: [{metric: accuracy, min: 0.8}]")
+    if all(find_spec(module) for module in ("onnx", "onnxruntime", "onnxscript")):
+        lines.append("export: {formats: [onnx]}")
+    return "\n".join(lines) + "\n"
+
+
+def _datasets(found: Found, chosen: Guess) -> list[str]:
+    """All texts as a corpus, and the labelled rows.
+
+    Both share out rows by the same column and ratios, so that a text that is tested is in neither's train split.
+    """
+    sources, text = _sources(found), f"text: {_word(chosen.text.name)}"
+    group = _word(chosen.group.name) if chosen.group else "text"
+    shared = "clean: [unicode, whitespace], deduplicate: [exact],\n"
+    shared += f"     split: {{validation: 0.1, test: 0.1, group: {group}}}"
+    vocabulary = f"tokenizer: {{type: wordpiece, vocab_size: {_vocab_size(chosen.text, _tokens(found, chosen))}}}"
+    lines = [
+        "  corpus:  # the texts alone, to pre-train on",
+        f"    {{sources: {sources}, columns: {{{text}}}, {shared}, {vocabulary}}}",
+    ]
+    if chosen.label is not None:
+        columns = f"{{{text}, label: {_word(chosen.label.name)}}}"
+        why = "with labels; equal splits, so that no test text is pre-trained on"
+        lines += [
+            f"  {_dataset_name(chosen.label.name)}:  # {why}",
+            f"    {{task: text_classification, sources: {sources}, columns: {columns}, {shared}}}",
+        ]
+    return lines
+
+
+def _training(found: Found, chosen: Guess) -> list[str]:
+    tokens = _tokens(found, chosen)
+    length = _max_seq_length(chosen.text)
+    budget = _count(min(max(PRETRAIN_EPOCHS * tokens, PRETRAIN_TOKENS[0]), PRETRAIN_TOKENS[1]))
+    model = "model: {architecture: bert, size: tiny}, objective: mlm"
+    common = f"max_seq_length: {length}"
+    lines = [f"pretrain: {{data: corpus, {model}, {common}, max_tokens: {budget}, learning_rate: 3e-3}}"]
+    if chosen.label is not None:
+        data = f"data: {_dataset_name(chosen.label.name)}, {common}, {_finetune_budget(tokens)}"
+        best = "metric_for_best_model: f1_macro, early_stopping_patience: 5"
+        lines.append(f"finetune: {{{data}, learning_rate: 5e-4, head_learning_rate: 2e-3, {best}}}")
+    return lines
+
+
+def _tokens(found: Found, chosen: Guess) -> int:
+    return max(round(chosen.text.tokens * found.scale), 1)
+
+
+def _sources(found: Found) -> str:
+    path = _word(found.pattern)
+    table = found.tables[0]
+    expected = "\t" if ".tsv" in found.pattern.lower() else ","
+    if table.format == "csv" and table.delimiter != expected:
+        return f"{{type: csv, path: {path}, delimiter: {json.dumps(table.delimiter)}}}"
+    return path
+
+
+def _max_seq_length(text: Column) -> int:
+    """Room for 95 of 100 texts, within what trains in minutes."""
+    tokens = percentile(text.lengths, 0.95) * text.tokens / max(text.chars, 1) + 2
+    return next((length for length in (32, 64, 128) if tokens <= length), 256)
+
+
+def _vocab_size(text: Column, tokens: int) -> int:
+    """More text, more words; in Chinese and its like, room for the characters, which get half of a vocabulary."""
+    if text.han > 0.3 * text.chars:
+        return 12_288
+    return 8192 if tokens > 1_000_000 else 4096 if tokens > 100_000 else 2048
+
+
+def _finetune_budget(tokens: int) -> str:
+    epochs = FINETUNE_TOKENS // tokens
+    return f"num_train_epochs: {min(epochs, 20)}" if epochs >= 2 else f"max_tokens: {_count(2 * FINETUNE_TOKENS)}"
+
+
+def _count(tokens: int) -> str:
+    return f"{tokens / 1e6:.1f}".removesuffix(".0") + "M" if tokens >= 1_000_000 else f"{tokens // 1000}k"
+
+
+def _word(text: str) -> str:
+    """`text` as a YAML value inside a flow mapping, quoted where it could be taken for something else."""
+    if _PLAIN.fullmatch(text) and text.lower() not in _RESERVED:
+        return text
+    return json.dumps(text, ensure_ascii=False)
+
+
+def _name(stem: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "reviews"
+    return _word(name)
+
+
+def _dataset_name(label: str) -> str:
+    name = re.sub(r"[^A-Za-z0-9_-]+", "_", label).strip("_-")
+    return name if name and name != "corpus" and not name.isdigit() and name.lower() not in _RESERVED else "labelled"
