@@ -208,6 +208,9 @@ class TokenizerTrainer(Component):
 class Architecture(Component):
     """A family of models that can be built from settings. Sizes are shorthands for its dimensions."""
 
+    objectives: ClassVar[tuple[str, ...]]
+    """Names of the objectives that it can be pre-trained with."""
+
     @abstractmethod
     def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
         """The transformers configuration; `special_ids` maps `pad`, `bos`, `eos`, ... to token ids."""

@@ -25,6 +25,8 @@ class Gpt(Architecture):
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
     """
 
+    objectives = ("clm",)
+
     size: Literal["tiny", "mini", "small", "base"] = "tiny"
     hidden_size: PositiveInt | None = None
     num_hidden_layers: PositiveInt | None = None
