@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from contextlib import contextmanager
@@ -72,8 +73,9 @@ class Console:
         self._write(f"warning: {text}")
 
     def error(self, text: str) -> None:
-        """An error, always shown."""
-        self._write(f"error: {text}", prefix=False)
+        """An error, always shown. Lines that start with a place in a file stay as they are: editors read them."""
+        is_placed = re.match(r"\S+:[0-9]+:[0-9]+: |--set ", text)
+        self._write(text if is_placed else f"error: {text}", prefix=False)
 
     def _write(self, text: str, *, prefix: bool = True) -> None:
         line = f"{self.prefix}{text}" if prefix else text

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import ValidationError
 
@@ -14,9 +15,9 @@ from bmtool.config.model import Settings, validate
 from bmtool.config.shape import at, below, is_mapping, members, settings_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from bmtool.config.document import Document, KeyPath
+    from bmtool.config.document import Document, KeyPath, Node
 
 S = TypeVar("S", bound=Settings)
 
@@ -40,31 +41,82 @@ class Fault:
         return "missing" in self.context
 
 
-def check(model: type[S], document: Document) -> S | None:
+@dataclass(frozen=True)
+class Checked(Generic[S]):
+    """What a check leaves: the settings, without the sections and datasets that have faults."""
+
+    settings: S
+    left_out: frozenset[KeyPath]
+    """`("pretrain",)`, `("prepare", "corpus")`: parts that can't be judged any further."""
+
+
+def check(model: type[S], document: Document, *, stand_ins: Mapping[str, Any]) -> Checked[S]:
     """Build `model` from `document` and note every fault in `document.problems`.
 
-    Returns the settings, also from a faulty file, as far as they could be read: whoever checks further finds what else
-    is wrong. A part that can't be read is left out. None if even that isn't possible.
+    What comes back serves further checks also when there are faults: misspelled keys are put right, and `stand_ins`
+    replace what is wrong or missing at the top of the file.
     """
-    value = document.root.plain()
-    built, faults = _build(model, value)
-    first = [*faults, *(fault for fault in _rivals(model, value) if fault.path not in {f.path for f in faults})]
-    for repair in (_mended, _without_parts):
-        if built is None:
-            value = repair(model, value, faults)
-            built, faults = _build(model, value)
-            first += [fault for fault in faults if _is_news(fault, first)]
-    for fault in _nameless(model, list(_shown(first))):
-        document.problem(fault.path, _text(model, document.root.plain(), fault))
-    return built
+    value = _given(document.root.plain(), model)
+    faults = _faults(model, value)
+    faults += [rival for rival in _rivals(model, value) if rival.path not in {fault.path for fault in faults}]
+    mended = _mended(value, faults)
+    hidden = _faults(model, mended) if faults else []
+    faults += [fault for fault in (_as_written(fault, faults) for fault in hidden) if _is_news(fault, faults)]
+    for fault in _nameless(model, list(_shown(faults))):
+        is_empty = fault.is_missing and len(list(document.root.along(fault.path))) > len(fault.path)
+        text = "required setting has no value" if is_empty else _text(model, document.root.plain(), fault)
+        document.problem(fault.path, text)
+    left_out = {_part(fault.path) for fault in _shown(faults) if not fault.is_unknown}
+    left_out |= {_part(fault.path) for fault in hidden} | {_part(path) for path in _broken(document.root)}
+    rest = _without(mended, left_out, stand_ins)
+    return Checked(validate(model, rest), frozenset(left_out))
 
 
-def _build(model: type[S], value: Any) -> tuple[S | None, list[Fault]]:
+def _part(path: KeyPath) -> KeyPath:
+    """The section or dataset that a place belongs to."""
+    return path[: 2 if path[:1] == ("prepare",) else 1]
+
+
+def _broken(node: Node, path: KeyPath = ()) -> Iterator[KeyPath]:
+    """Places that were refused when the file was read."""
+    if node.broken:
+        yield path
+    elif isinstance(node.value, dict | list):
+        items = node.value.items() if isinstance(node.value, dict) else enumerate(node.value)
+        for key, child in items:
+            yield from _broken(child, (*path, key))
+
+
+def _without(value: Any, parts: Iterable[KeyPath], stand_ins: Mapping[str, Any]) -> Any:
+    value = copy.deepcopy(value)
+    for part in parts:
+        parent, key = _parent(value, part)
+        if isinstance(parent, dict):
+            parent.pop(key, None)
+    return {**stand_ins, **value}
+
+
+def _given(value: Any, annotation: Any) -> Any:
+    """`value` without settings that are null: null means "not given", so that a file can take back what it extends."""
+    if isinstance(value, list):
+        return [_given(item, below(annotation, value, i) if annotation else None) for i, item in enumerate(value)]
+    if not isinstance(value, dict):
+        return value
+    is_settings = annotation is not None and settings_at(annotation, value) is not None
+    return {
+        key: _given(member, below(annotation, value, key) if annotation is not None else None)
+        for key, member in value.items()
+        if member is not None or not is_settings
+    }
+
+
+def _faults(model: type[Settings], value: Any) -> list[Fault]:
     try:
-        return validate(model, value), []
+        validate(model, value)
     except ValidationError as error:
         problems = error.errors(include_url=False)
-    return None, [Fault(tuple(p["loc"]), p["msg"], p.get("ctx") or {}) for p in problems]
+        return [Fault(tuple(p["loc"]), p["msg"], p.get("ctx") or {}) for p in problems]
+    return []
 
 
 def _rivals(model: type[Settings], value: Any) -> Iterator[Fault]:
@@ -85,9 +137,8 @@ def _shown(faults: list[Fault]) -> Iterator[Fault]:
     return (fault for fault in faults if not (fault.is_missing and fault.path in meant))
 
 
-def _mended(model: type[Settings], value: Any, faults: list[Fault]) -> Any:
+def _mended(value: Any, faults: list[Fault]) -> Any:
     """`value` with misspelled keys put right and wrong values left out: shows faults that those hide."""
-    del model
     value = copy.deepcopy(value)
     for fault in faults:
         parent, key = _parent(value, fault.path)
@@ -99,17 +150,6 @@ def _mended(model: type[Settings], value: Any, faults: list[Fault]) -> Any:
     return value
 
 
-def _without_parts(model: type[Settings], value: Any, faults: list[Fault]) -> Any:
-    """`value` without the sections and datasets that can't be read."""
-    value = copy.deepcopy(value)
-    for fault in faults:
-        depth = 2 if fault.path[:1] == ("prepare",) else 1
-        parent, key = _parent(value, fault.path[:depth])
-        if isinstance(parent, dict) and not (depth == 1 and key in members(model) and fault.is_missing):
-            parent.pop(key, None)
-    return value
-
-
 def _parent(value: Any, path: KeyPath) -> tuple[Any, str | int | None]:
     for key in path[:-1]:
         inside = isinstance(value, dict) and key in value
@@ -118,16 +158,23 @@ def _parent(value: Any, path: KeyPath) -> tuple[Any, str | int | None]:
     return value, path[-1] if path else None
 
 
+def _as_written(fault: Fault, known: list[Fault]) -> Fault:
+    """A fault of a mended configuration with the misspelled keys that its place has in the file."""
+    for other in known:
+        right = (*other.path[:-1], other.context["meant"]) if other.is_unknown else None
+        if right and fault.path[: len(right)] == right:
+            return dataclasses.replace(fault, path=(*other.path, *fault.path[len(right) :]))
+    return fault
+
+
 def _is_news(fault: Fault, known: list[Fault]) -> bool:
     """Whether a fault of a mended configuration is one of the file too, and not one of the mending."""
     for other in known:
-        if fault.path[: len(other.path)] == other.path:
-            return False
-        meant = other.context.get("meant") if other.is_unknown else ""
-        if meant and fault.path[: len(other.path)] == (*other.path[:-1], meant):
+        is_inside = fault.path[: len(other.path)] == other.path
+        if is_inside and not (other.is_unknown and len(fault.path) > len(other.path)):
             return False
         # A section was judged as a whole after one of its values had been left out.
-        if not other.is_unknown and not other.is_missing and fault.path == other.path[:-1]:
+        if not other.is_unknown and fault.path == other.path[:-1]:
             return False
     return True
 

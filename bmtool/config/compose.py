@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.config.document import KeyPath
+    from bmtool.config.model import Choose
 
 #: The annotation of a place: what may stand there (see shape.py).
 Annotation = Any
@@ -63,10 +64,10 @@ def merged(base: Node, top: Node, annotation: Annotation) -> Node:
     """`top` laid over `base`, where `annotation` reads both."""
     choice = chooser(annotation) if annotation is not None else None
     if choice:
-        base, top = _long(base, choice.key), _long(top, choice.key)
+        base, top = _long(base, choice), _long(top, choice)
     if not isinstance(base.value, dict) or not isinstance(top.value, dict):
         return top
-    if choice and choice.key in top.value and not _same(base, top, choice.key):
+    if choice and not _same(base, top, choice):
         return top
     kept = _without_rivals(base.value, list(top.value.items()), annotation, {**base.plain(), **top.plain()})
     plain = {**base.plain(), **top.plain()}
@@ -76,14 +77,21 @@ def merged(base: Node, top: Node, annotation: Annotation) -> Node:
     return Node(kept, top.place, top.broken)
 
 
-def _long(node: Node, key: str) -> Node:
+def _long(node: Node, choice: Choose) -> Node:
     """A component written as its name, as a mapping."""
-    return Node({key: node}, node.place, node.broken) if isinstance(node.value, str) else node
+    mapping = choice.mapping(node.value) if isinstance(node.value, str) else None
+    if not isinstance(mapping, dict):
+        return node
+    return Node({key: Node(value, node.place) for key, value in mapping.items()}, node.place, node.broken)
 
 
-def _same(base: Node, top: Node, key: str) -> bool:
-    name = base.value.get(key)
-    return name is not None and name.value == top.value[key].value
+def _same(base: Node, top: Node, choice: Choose) -> bool:
+    """Whether `top` has more settings for the component that `base` names, or names it too."""
+    named = top.value.get(choice.key)
+    if named is not None:
+        return choice.key in base.value and base.value[choice.key].value == named.value
+    own = choice.component(top.plain())
+    return own is None or own is choice.component(base.plain())
 
 
 def _without_rivals(
@@ -136,7 +144,7 @@ def _laid(base: Node, path: KeyPath, value: Node, annotation: Annotation, place:
     key, rest, here = path[0], path[1:], whole[: len(whole) - len(path)]
     choice = chooser(annotation) if annotation is not None else None
     if choice:
-        base = _long(base, choice.key)
+        base = _long(base, choice)
     if isinstance(base.value, list):
         return _laid_into_list(base, path, value, annotation, place, whole)
     if base.value is not None and not isinstance(base.value, dict):

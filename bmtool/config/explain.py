@@ -9,7 +9,8 @@ from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from bmtool.config.aliases import NOTES, keys_for, value_for
-from bmtool.config.model import Choose, Settings
+from bmtool.config.describe import expects, listing
+from bmtool.config.model import chooser_of
 from bmtool.config.shape import alternatives, at, chooser, members, settings_at
 from bmtool.errors import close_to, did_you_mean
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from bmtool.config.document import KeyPath
+    from bmtool.config.model import Settings
 
 _NOUNS: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
 #: Longer values are cut in messages.
@@ -34,6 +36,8 @@ def in_words(error: ValidationError, model: type[Settings], value: Any) -> Valid
         is_union = len(problems) > 1 and len(problems[0]["loc"]) > len(path)
         if is_union and any(len(other) > len(path) and other[: len(path)] == path for other in grouped):
             continue  # one branch of the union fits, but for something deeper inside, which is shown
+        if problems[0]["type"] == "too_short" and any(path == other[: len(path)] for other in grouped if other != path):
+            continue  # it is only too short without the items that are wrong
         for problem in problems[:1] if is_union else problems:
             place, text = _explain(problem, path, model, value, is_union=is_union)
             details.append({"type": text, "loc": place, "input": problem["input"]})
@@ -64,7 +68,11 @@ def _explain(
     if kind == "extra_forbidden":
         return path, unknown(str(path[-1]), *_around(model, value, path[:-1]))
     annotation, found = at(model, value, path)
-    text = _expected(annotation, found) if is_union else _wrong(kind, context, annotation, found)
+    if kind.startswith("string_") and problem["loc"][-1] == "[key]":
+        return path, _custom(text=f"{shown(path[-1])} can't be a name: it takes small letters, digits, '_' and '-'")
+    text = (
+        f"expected {expects(annotation)}, got {shown(found)}" if is_union else _wrong(kind, context, annotation, found)
+    )
     return path, _custom(text=text or f"{problem['msg'][0].lower()}{problem['msg'][1:]}, got {shown(found)}")
 
 
@@ -86,6 +94,7 @@ def unknown(key: str, known: Mapping[str, Any], written: Any) -> PydanticCustomE
     meant = sure or ("" if inner else close_to(key, known))
     hint = f" Did you mean '{meant or inner}'?" if meant or inner else ""
     hint += NOTES.get(sure, "") + (" It is one level further in." if inner else "")
+    hint = hint if sure or inner else _in_component(key, known) or hint
     listed = f" Known here: {', '.join(known)}." if known else " Nothing can be set here."
     return _custom(text=f"unknown setting.{hint or listed}", unknown=key, meant=meant, sure=bool(sure or inner))
 
@@ -108,6 +117,18 @@ def _inner(key: str, known: Mapping[str, Any], written: Any) -> str:
         settings = settings_at(annotation, value) if value is not None or chooser(annotation) is None else None
         if settings and key in members(settings) and not _is_unit(settings):
             return f"{name}.{key}"
+    return ""
+
+
+def _in_component(key: str, known: Mapping[str, Any]) -> str:
+    """Which component that can be chosen here has the setting `key`."""
+    for name, annotation in known.items():
+        choice = chooser_of(annotation, [])
+        for component in choice.kind.names() if choice else ():
+            if choice and key in members(choice.kind.load(component)):
+                written = f"{{{choice.key}: {component}, {key}: ...}}"
+                written = f"[{written}]" if chooser(annotation) is None else written
+                return f" '{key}' is a setting of the {choice.kind.name} '{component}': {name}: {written}."
     return ""
 
 
@@ -145,6 +166,8 @@ def _wrong(kind: str, context: dict[str, Any], annotation: Any, value: Any) -> s
     if kind in limits:
         context = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
         return f"{limits[kind].format(**context)}, got {shown(value) if not isinstance(value, list) else len(value)}"
+    if kind == "string_pattern_mismatch":
+        return f"expected {expects(annotation)}, got {shown(value)}"
     if kind == "literal_error":
         return _not_among(annotation, context, value)
     if kind in ("value_error", "assertion_error"):
@@ -192,25 +215,4 @@ def _not_among(annotation: Any, context: dict[str, Any], value: Any) -> str:
     word = str(value)
     meant = value_for(word, known)
     hint = f" Did you mean '{meant}'?" if meant else did_you_mean(word, known)
-    return f"expected {_listing(known)}, got {shown(value)}.{hint}".removesuffix(".")
-
-
-def _expected(annotation: Any, value: Any) -> str:
-    """`expected text or a list, got 5`, from the branches of a union."""
-    names: list[str] = []
-    for choice in alternatives(annotation):
-        if isinstance(choice, Choose):
-            names.append(f"the name of a {choice.kind.name}")
-        elif get_origin(choice) is Literal:
-            names += [str(option) for option in get_args(choice)]
-        elif get_origin(choice) in (list, tuple):
-            names.append("a list")
-        elif get_origin(choice) is dict or (isinstance(choice, type) and issubclass(choice, Settings)):
-            names.append("a mapping")
-        else:
-            names.append(_NOUNS.get(choice, "another value"))
-    return f"expected {_listing(list(dict.fromkeys(names)))}, got {shown(value)}" if names else ""
-
-
-def _listing(words: list[str]) -> str:
-    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} or {words[-1]}"
+    return f"expected {listing(known)}, got {shown(value)}.{hint}".removesuffix(".")

@@ -24,6 +24,14 @@ class Marker:
         self.name = name
 
 
+class Words:
+    """What a setting expects, in words for the user; placed in `Annotated[...]` where the type doesn't say it."""
+
+    def __init__(self, text: str) -> None:
+        """`a duration such as 10m`."""
+        self.text = text
+
+
 #: Marks a setting that decides *how* something is made and not *what* is made: it is no part of the fingerprint.
 #: References to inputs carry it too: their resolved identity is in the fingerprint, not the way they were written.
 HOW = Marker("how")
@@ -79,7 +87,7 @@ def validate(model: type[S], value: Any) -> S:
     """
     try:
         # JSON mode is strict about types, yet reads a list as a tuple and text as a Path, as YAML needs.
-        return model.model_validate_json(json.dumps(value))
+        return model.model_validate_json(json.dumps(value), by_name=False)
     except ValidationError as error:
         from bmtool.config.explain import in_words  # only a faulty file needs it
 
@@ -175,6 +183,7 @@ __all__ = [
     "Component",
     "Settings",
     "ValidationError",
+    "Words",
     "chooser_of",
     "chosen",
     "explained",

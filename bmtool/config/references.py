@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_serializer
 
-from bmtool.config.model import Settings, explained
+from bmtool.config.model import Settings, Words, explained
 
 STAGES = ("prepare", "pretrain", "finetune", "evaluate", "export")
 
@@ -41,4 +41,4 @@ def reference(value: Any) -> Any:
     return Reference(form="name", value=value)
 
 
-Ref = Annotated[Reference, BeforeValidator(reference)]
+Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]

@@ -15,18 +15,26 @@ from pydantic import (
     model_validator,
 )
 
-from bmtool.config.model import HOW, Settings, explained
-from bmtool.config.units import Count, Every, Interval, Ratio
+from bmtool.config.model import HOW, Settings, Words, explained
+from bmtool.config.units import Count, Every, EverySteps, Interval, Ratio
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError
+
+Name = Annotated[
+    str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), Words("small letters, digits, '_' and '-'")
+]
+"""What names a file's results or a dataset: it becomes a folder's name."""
 
 
 class Runtime(Settings):
     """The machine: none of it decides what is made, all of it is recorded."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
+    """`auto` takes a GPU if there is one."""
     threads: PositiveInt | None = None
+    """By default what the machine and the container allow."""
     workers: PositiveInt | None = None
+    """Processes that prepare data; by default as many as threads."""
 
 
 def _path(value: object) -> object:
@@ -43,7 +51,7 @@ class Head(Settings):
 
     version: Literal[1]
     """The format of the file."""
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64)]
+    name: Name
     """What the results are called: their names are links under `output_dir/name`."""
     extends: str | None = None
     """Another file that this one is laid over, relative to this one."""
@@ -61,25 +69,42 @@ class Training(Settings):
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = (("max_tokens", "max_steps", "num_train_epochs"),)
 
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 128
+    """Longer texts are cut into pieces (pretrain) or cut off and counted (finetune), in tokens."""
     per_device_batch_tokens: Count = 4096
+    """Tokens of a batch on each device. Whole texts are packed into it; nothing is padded."""
     gradient_accumulation_steps: PositiveInt = 1
+    """Batches that make one step; as many small batches equal one large one."""
     max_tokens: Count | None = None
+    """How long to train, in tokens; or by `max_steps` or `num_train_epochs`."""
     max_steps: PositiveInt | None = None
+    """How long to train, in steps."""
     num_train_epochs: PositiveFloat | None = None
+    """How long to train, in passes over the data."""
     optim: Literal["adamw"] = "adamw"
+    """The optimizer."""
     learning_rate: PositiveFloat
+    """The highest learning rate of the schedule."""
     weight_decay: NonNegativeFloat = 0.01
+    """Of weight matrices; biases and norms have none."""
     lr_scheduler_type: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
+    """How the learning rate goes down: constant and then down (wsd), as a cosine, in a line, not at all."""
     warmup_ratio: Ratio = 0.05
+    """The share of steps in which the learning rate goes up from 0."""
     decay_ratio: Ratio = 0.5
+    """The share of steps at the end in which the learning rate goes down (wsd)."""
     max_grad_norm: PositiveFloat = 1.0
+    """Longer gradients are shortened to this."""
     precision: Literal["auto", "bf16", "fp32"] = "auto"
+    """`auto` takes bf16 where the hardware is fast at it."""
     save_every: Annotated[Every, HOW] = Interval(seconds=600.0)
-    eval_every: Every | None = None
+    """How often the state is saved, so that an interrupted run goes on from there."""
+    eval_every: EverySteps | None = None
+    """How often the validation split is looked at; without it, after each epoch, or ten times a run."""
     seed: NonNegativeInt | None = None
+    """Of weights, order and masks; by default the seed in the head."""
 
     @model_validator(mode="after")
-    def _one_budget(self) -> Training:
+    def _fits_together(self) -> Training:
         given = [name for name in self.exclusive[0] if getattr(self, name) is not None]
         if len(given) != 1:
             raise explained(
@@ -89,8 +114,14 @@ class Training(Settings):
             )
         if self.per_device_batch_tokens < self.max_seq_length:
             raise explained(
-                f"per_device_batch_tokens ({self.per_device_batch_tokens}) must hold at least one text of "
-                f"max_seq_length ({self.max_seq_length}) tokens",
+                f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got "
+                f"{self.per_device_batch_tokens}",
                 at="per_device_batch_tokens",
+            )
+        if "decay_ratio" in self.model_fields_set and self.lr_scheduler_type != "wsd":
+            raise explained(
+                f"has an effect only with lr_scheduler_type wsd, not with {self.lr_scheduler_type}. "
+                f"Remove it, or set it to null",
+                at="decay_ratio",
             )
         return self

@@ -8,10 +8,14 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from bmtool.config.model import Settings, explained
+from bmtool.config.model import Settings, Words, explained
 
 _COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
+
+def _shown(value: Any) -> str:
+    return f"'{value}'" if isinstance(value, str) else str(value)
 
 
 def count(value: Any) -> Any:
@@ -21,7 +25,7 @@ def count(value: Any) -> Any:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGB]?)", value.strip())
     number = float(match[1]) * _COUNTS[match[2]] if match else 0.5
     if not number.is_integer():
-        raise explained(f"expected a whole number such as 500, 20k or 4M, got '{value}'")
+        raise explained(f"expected a whole number such as 500, 20k or 4M, got {_shown(value)}")
     return int(number)
 
 
@@ -34,7 +38,7 @@ def seconds(value: Any) -> Any:
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", value.strip())
         if match:
             return float(match[1]) * _SECONDS[match[2]]
-    raise explained(f"expected a duration such as 90s, 10m or 2h, got '{value}'")
+    raise explained(f"expected a duration such as 90s, 10m or 2h, got {_shown(value)}")
 
 
 def ratio(value: Any) -> Any:
@@ -42,7 +46,7 @@ def ratio(value: Any) -> Any:
     if isinstance(value, str):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", value.strip())
         if not match:
-            raise explained(f"expected a share such as 0.05 or 5%, got '{value}'")
+            raise explained(f"expected a share such as 0.05 or 5%, got {_shown(value)}")
         return float(match[1]) / 100
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -65,11 +69,22 @@ def interval(value: Any) -> Any:
         return Interval(seconds=seconds(value))
     except PydanticCustomError:
         raise explained(
-            f"expected a duration such as 10m, or a number of steps such as '500 steps', got '{value}'"
+            f"expected a duration such as 10m, or a number of steps such as '500 steps', got {_shown(value)}"
         ) from None
 
 
-Count = Annotated[int, BeforeValidator(count), Field(gt=0)]
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0)]
-Ratio = Annotated[float, BeforeValidator(ratio), Field(ge=0, le=1)]
-Every = Annotated[Interval, BeforeValidator(interval)]
+def steps(value: Any) -> Any:
+    """`500 steps` to an Interval. A duration is refused: what is done after a while isn't done alike twice."""
+    read = value if isinstance(value, Interval) else None
+    if isinstance(value, str) and re.fullmatch(r"\s*[0-9]+\s*steps?\s*", value):
+        read = interval(value)
+    if read is None or read.steps is None:
+        raise explained(f"expected a number of steps such as '500 steps', got {_shown(value)}")
+    return read
+
+
+Count = Annotated[int, BeforeValidator(count), Field(gt=0), Words("a whole number such as 500, 20k or 4M")]
+Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0), Words("a duration such as 90s, 10m or 2h")]
+Ratio = Annotated[float, BeforeValidator(ratio), Field(ge=0, le=1), Words("a share such as 0.05 or 5%")]
+Every = Annotated[Interval, BeforeValidator(interval), Words("a duration such as 10m, or '500 steps'")]
+EverySteps = Annotated[Interval, BeforeValidator(steps), Words("a number of steps such as '500 steps'")]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import create_model
 
@@ -13,13 +13,15 @@ from bmtool.config.check import check
 from bmtool.config.compose import compose
 from bmtool.config.document import Node
 from bmtool.config.references import STAGES
-from bmtool.config.shared import Head, Runtime
+from bmtool.config.shared import Head, Name, Runtime
+from bmtool.runner.relations import Relations
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bmtool.config.document import Document
     from bmtool.config.model import Settings
+    from bmtool.contracts import Stage
 
 
 @dataclass(frozen=True)
@@ -49,23 +51,31 @@ def load_pipeline(
     Raises:
         ConfigError: all that is wrong with it, one line a problem.
     """
-    model = file_model(sections or stage_sections())
+    modules = {} if sections else stage_modules()
+    model = file_model(sections or {stage: module.Config for stage, module in modules.items()})
     document = compose(file, overrides, model)
     _fill_empty_sections(document)
-    read: Any = check(model, document)
+    checked = check(model, document, stand_ins={"version": 1, "name": "unnamed"})
+    pipeline = _pipeline(file, checked.settings)
+    Relations(pipeline, document, checked.left_out).check(modules)
     document.raise_problems()
-    return _pipeline(file, read)
+    return pipeline
 
 
-def stage_sections() -> dict[str, type[Settings]]:
-    """The settings class of every stage."""
-    return {stage: importlib.import_module(f"bmtool.stages.{stage}").Config for stage in STAGES}
+def stage_module(stage: str) -> Stage:
+    """The module of a stage, loaded by name."""
+    return cast("Stage", importlib.import_module(f"bmtool.stages.{stage}"))
+
+
+def stage_modules() -> dict[str, Stage]:
+    """The module of every stage."""
+    return {stage: stage_module(stage) for stage in STAGES}
 
 
 def file_model(sections: Mapping[str, type[Settings]]) -> type[Head]:
     """The settings class of a whole file: the head, and a section a stage (for `prepare` one a dataset)."""
     fields: dict[str, Any] = {
-        stage: (dict[str, section] if stage == "prepare" else section | None, None)  # type: ignore[valid-type]
+        stage: (dict[Name, section] if stage == "prepare" else section | None, None)  # type: ignore[valid-type]
         for stage, section in sections.items()
     }
     return create_model("File", __base__=Head, **fields)

@@ -1,0 +1,43 @@
+"""`bmtool check`: everything that is wrong with configurations, as far as it can be seen without opening data."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from bmtool.config.references import STAGES
+from bmtool.errors import ConfigError
+from bmtool.runner.pipeline import load_pipeline
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bmtool.console import Console
+    from bmtool.runner.pipeline import Pipeline
+
+
+def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool, console: Console) -> int:
+    """Check each file; print `reviews.yaml: ok (...)` for the good ones, a line a problem for the others."""
+    results: list[dict[str, Any]] = []
+    for file in files:
+        result: dict[str, Any] = {"file": str(file), "status": "done", "sections": [], "error": None}
+        try:
+            result["sections"] = sections(load_pipeline(file, overrides))
+        except ConfigError as error:
+            result |= {"status": "failed", "error": str(error)}
+            console.error(str(error))
+        else:
+            if not as_json and not console.quiet:
+                print(f"{file}: ok ({'; '.join(result['sections'])})")  # noqa: T201  # the result
+        results.append(result)
+    code = ConfigError.exit_code if any(result["error"] for result in results) else 0
+    if as_json:
+        print(json.dumps({"command": "check", "exit_code": code, "results": results}, ensure_ascii=False))  # noqa: T201
+    return code
+
+
+def sections(pipeline: Pipeline) -> list[str]:
+    """What a file has: `["prepare corpus, stars", "pretrain"]`."""
+    present = [stage for stage in STAGES if stage != "prepare" and getattr(pipeline, stage) is not None]
+    return [f"prepare {', '.join(pipeline.prepare)}", *present] if pipeline.prepare else present

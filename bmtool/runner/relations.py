@@ -1,0 +1,116 @@
+"""What the sections of a file must not contradict in each other, as far as it can be seen without opening data."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bmtool.config.references import STAGES, Reference
+from bmtool.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.config.document import Document, KeyPath
+    from bmtool.contracts import Stage
+    from bmtool.runner.pipeline import Pipeline
+
+#: The stages that make checkpoints, in the order in which they can build on each other.
+_TRAINING = ("pretrain", "finetune")
+
+
+@dataclass
+class Relations:
+    """The checks of one file."""
+
+    pipeline: Pipeline
+    document: Document
+    left_out: frozenset[KeyPath]
+    """Sections and datasets with faults of their own: nothing is concluded from their absence."""
+
+    def check(self, modules: Mapping[str, Stage]) -> None:
+        """Note every contradiction in the document; `modules` are the stages by name, to be asked for more."""
+        for stage in STAGES[1:]:
+            config = getattr(self.pipeline, stage)
+            if config is None:
+                continue
+            found = [*self._data(stage, config), *self._start(stage, config)]
+            if not self.left_out:
+                found += self._gates(stage, config)
+            for path, text in found:
+                self.document.problem(path, text)
+            if not found and not self.left_out and stage in modules:
+                self._ask(stage, config, modules[stage])
+
+    def _data(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        for key in ("data", "tokenizer"):
+            reference = getattr(config, key, None)
+            if not isinstance(reference, Reference) or reference.form != "name":
+                continue
+            path, name = (stage, key), reference.value
+            if name not in self._datasets() and self._datasets():
+                hint = did_you_mean(name, self._datasets()) or f" There: {', '.join(self._datasets())}."
+                yield path, f"there is no dataset '{name}' under 'prepare'.{hint} A path needs a slash: './{name}'"
+            elif name in self.pipeline.prepare:
+                task = self.pipeline.prepare[name].task
+                if self.left_out and stage == "evaluate":
+                    continue
+                wants_corpus = stage == "pretrain" or key == "tokenizer" or self._judges_pretrain(stage, config)
+                if wants_corpus and task is not None:
+                    yield path, f"'{name}' has a task. A corpus is needed here: a dataset without 'task'"
+                elif not wants_corpus and task is None:
+                    yield path, f"'{name}' is a corpus. A dataset with a task is needed here: set prepare.{name}.task"
+
+    def _datasets(self) -> list[str]:
+        node = self.document.root.value.get("prepare")
+        return list(node.value) if node is not None and isinstance(node.value, dict) else []
+
+    def _judges_pretrain(self, stage: str, config: Any) -> bool:
+        """Whether what is evaluated is a pre-trained model, which is judged on a corpus."""
+        start: Any = getattr(config, "from_", None)
+        if stage == "evaluate" and start is None:
+            return self.pipeline.finetune is None and self.pipeline.pretrain is not None
+        return stage == "evaluate" and start.form == "name" and start.value == "pretrain"
+
+    def _start(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        start = getattr(config, "from_", None)
+        if not isinstance(start, Reference) or start.form != "name":
+            return
+        earlier = [name for name in _TRAINING if STAGES.index(name) < STAGES.index(stage)]
+        if not earlier:
+            yield (stage, "from"), f"expected the folder of a checkpoint, with a slash, such as './{start}'"
+        elif start.value not in earlier:
+            known = " or ".join(earlier)
+            hint = did_you_mean(start.value, earlier)
+            yield (stage, "from"), f"expected {known}, or a path with a slash, got '{start}'.{hint}".removesuffix(".")
+
+    def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        """Gates on metrics that the task or the objective isn't measured by."""
+        measured = [metric.name() for metric in getattr(config, "metrics", None) or ()] or self._measured(stage, config)
+        for index, gate in enumerate(getattr(config, "gates", None) or ()):
+            if measured and gate.metric not in measured:
+                path = (stage, "gates", index, "metric")
+                yield path, f"'{gate.metric}' isn't measured here; {', '.join(measured)} are"
+
+    def _measured(self, stage: str, config: Any) -> list[str]:
+        if self._judges_pretrain(stage, config):
+            return list(getattr(getattr(self.pipeline.pretrain, "objective", None), "metrics", ()))
+        data = getattr(config, "data", None) or getattr(self.pipeline.finetune, "data", None)
+        dataset = self.pipeline.prepare.get(str(data))
+        return list(dataset.task.metrics) if dataset is not None and dataset.task is not None else []
+
+    def _ask(self, stage: str, config: Any, module: Stage) -> None:
+        """Let the stage say what it needs: it refuses what can't be."""
+        try:
+            module.needs(config, self.pipeline)
+        except ConfigError as error:
+            said = str(error).removeprefix(f"{self.pipeline.file}: ")
+            match = re.match(r"['`]?((?:prepare|pretrain|finetune|evaluate|export)[a-z_.0-9\[\]]*)['`]?:? ", said)
+            path = _path(match[1]) if match else (stage,)
+            self.document.problem(path, said[match.end() :] if match else said)
+
+
+def _path(text: str) -> KeyPath:
+    parts = re.sub(r"\[([0-9]+)\]", r".\1", text).split(".")
+    return tuple(int(part) if part.isdecimal() else part for part in parts)
