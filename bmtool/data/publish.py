@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -46,7 +46,7 @@ class Written:
 
     rows: int = 0
     text_bytes: int = 0
-    tokens: int | None = None
+    tokens: int = 0
     without_tokens: int = 0
     labels: Counter[str] = field(default_factory=Counter)
     lengths: list[NDArray[np.int64]] = field(default_factory=list)
@@ -78,10 +78,12 @@ class SampledTexts:
             yield from texts.to_pylist()
 
 
-def draw(rules: Rules, collected: Collected, per_label: Mapping[str, int | None], seed: int | None) -> dict[str, Any]:
+def draw(
+    rules: Rules, collected: Collected, per_label: Mapping[str, int | None], *, seed: int | None
+) -> dict[str, NDArray[np.bool_]]:
     """For each split that is drawn from: (rows,) True for the rows drawn; counts the others in the ledger."""
     column = rules.of_kind("label")[0]
-    masks = {}
+    masks: dict[str, NDArray[np.bool_]] = {}
     for split, wanted in per_label.items():
         if wanted is None or split not in collected.rows:
             continue
@@ -94,6 +96,27 @@ def draw(rules: Rules, collected: Collected, per_label: Mapping[str, int | None]
         collected.ledger.drop(NOT_DRAWN, dropped)
         collected.ledger.rows_out -= dropped
     return masks
+
+
+def publish(
+    rules: Rules,
+    collected: Collected,
+    job: Job,
+    *,
+    masks: Mapping[str, NDArray[np.bool_]],
+    tokenizer: Tokenizer | None,
+) -> Published:
+    """Write every split: rows that were drawn (`masks`, by `draw`), labels as ids, token ids if there is a tokenizer.
+
+    Raises:
+        DataError: the labels are none.
+        TryAgainError, StoppedError: the run was asked to stop.
+    """
+    columns = rules.of_kind("label", "tags")
+    counts = {split: count_labels(rows_of(collected, split, masks.get(split)), columns) for split in collected.rows}
+    labels = find_labels(rules, counts)
+    splits = Publisher(rules, collected, job, masks, labels, tokenizer).write()
+    return Published(splits, labels, counts, tokenizer)
 
 
 def find_labels(rules: Rules, counts: Mapping[str, Counter[str]]) -> tuple[str, ...]:
@@ -126,6 +149,16 @@ def rows_of(collected: Collected, split: str, mask: NDArray[np.bool_] | None) ->
 
 
 @dataclass(frozen=True)
+class Published:
+    """What was written, for the report."""
+
+    splits: dict[str, Written]
+    labels: tuple[str, ...]
+    label_counts: dict[str, Counter[str]]
+    tokenizer: Tokenizer | None
+
+
+@dataclass(frozen=True)
 class Publisher:
     """Writes the splits of one dataset."""
 
@@ -135,14 +168,6 @@ class Publisher:
     masks: Mapping[str, NDArray[np.bool_]]
     labels: tuple[str, ...]
     tokenizer: Tokenizer | None
-
-    def label_counts(self) -> dict[str, Counter[str]]:
-        """How often each label occurs in each split."""
-        columns = self.rules.of_kind("label", "tags")
-        return {
-            split: count_labels(rows_of(self.collected, split, self.masks.get(split)), columns)
-            for split in self.collected.rows
-        }
 
     def schema(self) -> pa.Schema:
         """The columns on disk."""
@@ -192,7 +217,7 @@ class Publisher:
             columns[TOKENS] = pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), pa.array(ids))
             has_tokens = lengths > 0
             result.without_tokens += int((~has_tokens).sum())
-            result.tokens = (result.tokens or 0) + len(ids)
+            result.tokens = result.tokens + len(ids)
             finished = pa.record_batch([columns[name] for name in schema.names], schema=schema)
             finished = finished.filter(pa.array(has_tokens))
             result.lengths.append(lengths[has_tokens])

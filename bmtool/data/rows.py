@@ -105,18 +105,21 @@ class RowBuffer:
         self.converters = [converter(kind_of(field)) for field in schema]
         self.reject = reject
         self.rows: list[list[Any]] = []
-        self.lines: list[int] = []
+        self.places: list[tuple[str, int]] = []
         self.size = 0
 
     def add(self, line: int, values: Sequence[Any]) -> bool:
-        """Add a row, its values in the schema's order; True when the buffer is full and wants `flush`."""
+        """Add a row, its values in the schema's order; True when the buffer is full and wants `flush`.
+
+        The row's place is `line` of the buffer's current `file`.
+        """
         try:
             row = [convert(value) for convert, value in zip(self.converters, values, strict=True)]
         except BadRowError as error:
             self.refuse(line, self._blame(values, error))
             return False
         self.rows.append(row)
-        self.lines.append(line)
+        self.places.append((self.file, line))
         self.size += sum(len(value) for value in row if value)
         return self.size >= MAX_BATCH_BYTES or len(self.rows) >= MAX_BATCH_ROWS
 
@@ -126,15 +129,15 @@ class RowBuffer:
 
     def flush(self) -> list[pa.RecordBatch]:
         """What was gathered, as one batch (or none), and start anew."""
-        rows, lines = self.rows, self.lines
-        self.rows, self.lines, self.size = [], [], 0
+        rows, places = self.rows, self.places
+        self.rows, self.places, self.size = [], [], 0
         try:
             batch = self._batch(rows)
         except UnicodeEncodeError:
-            good = [index for index, row in enumerate(rows) if self._encodes(row, lines[index])]
-            rows, lines = [rows[index] for index in good], [lines[index] for index in good]
+            good = [index for index, row in enumerate(rows) if self._encodes(row, places[index])]
+            rows, places = [rows[index] for index in good], [places[index] for index in good]
             batch = self._batch(rows)
-        batch = sift(batch, np.array(lines, dtype=np.int64), self.file, self.reject, theirs=self.theirs)
+        batch = sift(batch, places.__getitem__, self.reject, theirs=self.theirs)
         return [batch] if batch.num_rows else []
 
     def _batch(self, rows: list[list[Any]]) -> pa.RecordBatch:
@@ -142,13 +145,13 @@ class RowBuffer:
         arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
         return pa.record_batch(arrays, schema=self.schema)
 
-    def _encodes(self, row: list[Any], line: int) -> bool:
+    def _encodes(self, row: list[Any], place: tuple[str, int]) -> bool:
         try:
             for value in row:
                 for text in value if isinstance(value, list) else (value,):
                     (text or "").encode("utf-8")
         except UnicodeEncodeError:
-            self.refuse(line, "invalid UTF-8")
+            self.reject(Rejected(*place, "invalid UTF-8"))
             return False
         return True
 
@@ -163,15 +166,14 @@ class RowBuffer:
 
 def sift(
     batch: pa.RecordBatch,
-    lines: NDArray[np.int64],
-    file: str,
+    place: Callable[[int], tuple[str, int]],
     reject: Callable[[Rejected], None],
     *,
     theirs: Sequence[str] | None = None,
 ) -> pa.RecordBatch:
     """Reject rows with a missing value, a NUL character, or lists that don't run in parallel; the rest as a batch.
 
-    `lines` (rows,) says where each row came from; `theirs` are the columns' names in the source, for the message.
+    `place` gives (file, line) of a row; `theirs` are the columns' names in the source, for the message.
     """
     reasons: dict[int, str] = {}
     lengths = None
@@ -194,7 +196,7 @@ def sift(
     if not reasons:
         return batch
     for row in sorted(reasons):
-        reject(Rejected(file, int(lines[row]), reasons[row]))
+        reject(Rejected(*place(row), reasons[row]))
     keep = np.ones(batch.num_rows, dtype=bool)
     keep[list(reasons)] = False
     return batch.filter(pa.array(keep))

@@ -118,6 +118,7 @@ def read_docstrings(
         # One buffer a package: a batch never waits for rows of the next one.
         buffer = RowBuffer(package.name, schema, mapping, reject)
         for file, path in package.files:
+            buffer.file = file
             for line, row in _rows_of(package.name, file, path, reject, tag_parameters=tag_parameters):
                 if buffer.add(line, [row[column] for column in buffer.theirs]):
                     yield from buffer.flush()

@@ -94,7 +94,8 @@ def _convert(
     # Bad bytes are taken out before any kernel reads the column as text.
     good = pa.array(~bad)
     kept = [column.filter(good).cast(field.type) for field, column in zip(schema, columns, strict=True)]
-    sifted = sift(pa.record_batch(kept, schema=schema), lines[~bad], name, reject, theirs=theirs)
+    places = [(name, line) for line in lines[~bad].tolist()]
+    sifted = sift(pa.record_batch(kept, schema=schema), places.__getitem__, reject, theirs=theirs)
     if sifted.num_rows:
         yield sifted
 

@@ -1,0 +1,145 @@
+"""Settings that `prepare` is made of: sources by their file's ending, splits, samples, limits, tokenizers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny, model_validator
+
+from bmtool.config.model import HOW, Choose, Component, Settings, explained, validate
+from bmtool.config.references import Ref
+from bmtool.config.units import Count, Ratio
+from bmtool.registry import SOURCES, TOKENIZERS
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class ChooseSource(Choose):
+    """Reads `data/*.csv`, `docstrings`, `{path: ...}` or `{type: ..., ...}`: the type follows from the ending."""
+
+    def mapping(self, value: Any) -> Any:
+        """The long form, with `type`."""
+        if isinstance(value, str):
+            return {"type": value} if value in self.kind.names() else self.mapping({"path": value})
+        if isinstance(value, dict) and "type" not in value:
+            paths = value.get("path")
+            first = paths[0] if isinstance(paths, list) and paths else paths
+            found = self._by_ending(first) if isinstance(first, str) else None
+            return {"type": found, **value} if found else value
+        return value
+
+    def _by_ending(self, path: str) -> str | None:
+        return next((name for ending, name in self._endings().items() if path.lower().endswith(ending)), None)
+
+    def _endings(self) -> dict[str, str]:
+        return {ending: name for name in self.kind.names() for ending in self.kind.load(name).suffixes}
+
+    def _misshapen(self, value: Any) -> str:
+        if isinstance(value, str):
+            return (
+                f"'{value}' has no known ending ({', '.join(self._endings())}) and is no source "
+                f"({', '.join(self.kind.names())}). Say what it is: {{type: jsonl, path: {value}}}"
+            )
+        return "expected a path, the name of a source, or a mapping with 'type' and its settings"
+
+
+class TokenizerFrom(Settings):
+    """The tokenizer of a checkpoint or of another corpus, taken as it is."""
+
+    folder: Annotated[Ref, HOW] = Field(alias="from")
+
+    @model_validator(mode="after")
+    def _is_a_path(self) -> TokenizerFrom:
+        if self.folder.form != "path":
+            raise explained(f"'{self.folder}' is no path. Give the folder that holds tokenizer.json, with a slash")
+        return self
+
+    def path(self) -> Path:
+        """The folder that holds tokenizer.json: the one named, or its `tokenizer/`."""
+        from pathlib import Path
+
+        from bmtool.config.variables import expand
+
+        folder = Path(expand(self.folder.value))
+        inner = folder / "tokenizer"
+        return inner if not (folder / "tokenizer.json").exists() and inner.is_dir() else folder
+
+    def files(self) -> list[tuple[str, Path]]:
+        """What is taken over."""
+        from bmtool.data.tokenizers import tokenizer_files
+
+        return tokenizer_files(self.path())
+
+
+class ChooseTokenizer(Choose):
+    """Reads `{from: FOLDER}` besides what every component is read from."""
+
+    def component(self, value: Any) -> Any:
+        """The class that `value` chooses."""
+        return TokenizerFrom if self._is_from(value) else super().component(value)
+
+    def __call__(self, value: Any) -> Any:
+        """Validate one YAML value."""
+        if isinstance(value, TokenizerFrom):
+            return value
+        return validate(TokenizerFrom, value) if self._is_from(value) else super().__call__(value)
+
+    @staticmethod
+    def _is_from(value: Any) -> bool:
+        return isinstance(value, dict) and "from" in value and "type" not in value
+
+
+def as_list(value: Any) -> Any:
+    """One value where a list may stand; a tuple, as what follows is strict about types."""
+    if isinstance(value, str | dict | Component):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+_choose_source = ChooseSource(SOURCES)
+_choose_tokenizer = ChooseTokenizer(TOKENIZERS)
+OneSource = Annotated[SerializeAsAny[Component], BeforeValidator(_choose_source), _choose_source]
+OneTokenizer = Annotated[SerializeAsAny[Settings], BeforeValidator(_choose_tokenizer), _choose_tokenizer]
+
+
+class Split(Settings):
+    """How rows are shared out, by a hash of the row's id or of a column's value. What is left is `train`."""
+
+    validation: Ratio = 0.0
+    test: Ratio = 0.0
+    group: str | None = None
+    """Rows with the same value in this column stay together."""
+
+    @model_validator(mode="after")
+    def _leaves_no_less_than_nothing(self) -> Split:
+        if self.validation + self.test > 1:
+            raise explained(f"validation ({self.validation:g}) and test ({self.test:g}) are more than 1 together")
+        return self
+
+
+class Sample(Settings):
+    """Draw a few rows of each label: those with the smallest ids."""
+
+    train_per_label: PositiveInt | None = None
+    test_per_label: PositiveInt | None = None
+    seed: NonNegativeInt | None = None
+    """Draws other train rows; test rows stay."""
+
+    def per_label(self) -> dict[str, int | None]:
+        """How many rows of each label, by split."""
+        return {"train": self.train_per_label, "test": self.test_per_label}
+
+    @model_validator(mode="after")
+    def _draws_something(self) -> Sample:
+        if self.train_per_label is None and self.test_per_label is None:
+            raise explained("set train_per_label, test_per_label or both")
+        return self
+
+
+class Limits(Settings):
+    """Gates on the data: exit 3 when they aren't met. The dataset is kept, for a look at it."""
+
+    max_rejected: Ratio | None = None
+    """Share of rows that could not be read"""
+    min_rows: Count | None = None
