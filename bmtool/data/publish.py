@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 NOT_DRAWN = "not drawn"
-NO_TOKENS = "no tokens"
 
 #: A tokenizer learns from no more than this: its counts have settled long before, and its memory is bounded.
 TOKENIZER_BYTES = 1024**3

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
-from bmtool.data.publish import NO_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
     from bmtool.contracts import Job, Task
     from bmtool.data.collect import Collected
     from bmtool.data.publish import Published
+
+NO_TOKENS = "no tokens"
 
 
 def write_report(task: Task | None, collected: Collected, published: Published, job: Job) -> dict[str, Any]:
@@ -80,7 +81,9 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     ledger = summary["ledger"]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger["dropped"].items() if count)
     dropped = f" (dropped: {reasons})" if reasons else ""
-    splits = ", ".join(f"{name} {rows:,}" for name, rows in summary["splits"].items())
+    splits = ", ".join(
+        f"{name} {summary['splits'][name]:,}" for name in ("train", "validation", "test") if name in summary["splits"]
+    )
     lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", f"splits: {splits}"]
     if summary["labels"]:
         shown = ", ".join(summary["labels"][:12]) + (", ..." if len(summary["labels"]) > 12 else "")

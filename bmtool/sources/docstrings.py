@@ -24,15 +24,16 @@ class Docstrings(Source):
 
     def files(self) -> list[tuple[str, Path]]:
         """Each distribution's RECORD, and the standard library's os.py."""
-        from bmtool.data.readers.docstrings import installed_packages
+        from bmtool.data.readers.docstrings import identities
 
-        return sorted({package.identity for package in installed_packages(self.packages)})
+        return identities(self.packages)
 
     def read(
         self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
     ) -> Iterator[pa.RecordBatch]:
         """Batches of docstrings in the order of packages, files and lines."""
-        from bmtool.data.readers.docstrings import installed_packages, read_docstrings
+        from bmtool.data.readers.docstrings import identities, installed_packages, read_docstrings
 
+        identities(self.packages)
         packages = installed_packages(self.packages)
         return read_docstrings(packages, columns, schema, reject, tag_parameters=self.tags == "parameters")

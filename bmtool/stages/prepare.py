@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bmtool.config.model import HOW, Component, Settings, chosen, explained
 from bmtool.contracts import GateResult, Need, Source, Task, TokenizerTrainer
@@ -44,6 +44,14 @@ class Config(Settings):
     limits: Annotated[Limits, HOW] = Limits()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
+    @field_validator("columns", mode="after")
+    @classmethod
+    def _own_names(cls, columns: dict[str, str]) -> dict[str, str]:
+        for name in OWN_COLUMNS:
+            if name in columns:
+                raise explained(f"'{name}' is a column that bmtool makes itself; give yours another name", at=name)
+        return columns
+
     @model_validator(mode="after")
     def _fits_together(self) -> Config:
         if self.task is not None and self.tokenizer is not None:
@@ -51,9 +59,8 @@ class Config(Settings):
             raise explained(text, at="tokenizer")
         if self.sample is not None and "label" not in self.kinds().values():
             raise explained("'sample' draws rows of each label: it needs a task with one label a row", at="sample")
-        for name in self.kinds():
-            if name in OWN_COLUMNS:
-                raise explained(f"'{name}' is a column that bmtool makes itself; give yours another name", at="columns")
+        if self.split.group in OWN_COLUMNS:
+            raise explained(f"'{self.split.group}' is a column that bmtool makes itself", at="split")
         if self.task is None and self.tokenizer_trainer() and self.split.validation + self.split.test >= 1:
             raise explained("the split leaves no train rows for the tokenizer to learn from", at="split")
         return self

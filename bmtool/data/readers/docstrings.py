@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import ast
+import csv
 import re
 import sys
 import sysconfig
 import warnings
 from dataclasses import dataclass
-from importlib.metadata import distributions
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +16,7 @@ from bmtool.contracts import Rejected
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from importlib.metadata import Distribution
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -39,53 +38,83 @@ class Package:
     name: str
     files: tuple[tuple[str, Path], ...]
     """(`torch/nn/functional.py`, path), sorted"""
-    identity: tuple[str, Path]
-    """(`torch 2.13.0`, its RECORD): changes when an installed file does"""
 
 
-def installed_packages(names: Sequence[str] | None) -> list[Package]:
-    """The packages of the running environment sorted by name, bmtool left out; only those in `names` if given.
+@dataclass(frozen=True)
+class Installed:
+    """A distribution with a RECORD: the list of its files with their hashes."""
 
-    Distributions without a RECORD can't be identified and are left out too.
+    label: str
+    """`torch 2.13.0`"""
+    record: Path
+
+    def files(self) -> list[str]:
+        """Its Python files, relative to the folder it is installed in, sorted."""
+        with self.record.open(encoding="utf-8", newline="") as handle:
+            names = (row[0] for row in csv.reader(handle) if row)
+            inside = (
+                name for name in names if name.endswith(".py") and not name.startswith(("..", "/", "__pycache__/"))
+            )
+            return sorted(inside)
+
+    def holds(self, packages: Collection[str]) -> bool:
+        """Whether it has files of one of these top-level packages; a search in RECORD's text, it isn't parsed."""
+        text = "\n" + self.record.read_text(encoding="utf-8")
+        return any(f"\n{name}/" in text or f"\n{name}.py," in text for name in packages)
+
+
+def installed(packages: Sequence[str] | None) -> list[Installed]:
+    """The distributions of the running environment, sorted by label, bmtool left out; those of `packages` if given.
+
+    What is installed without a RECORD can't be identified and is left out too.
+    """
+    found: dict[str, Installed] = {}
+    for folder in sys.path:
+        for record in sorted(Path(folder or ".").glob("*.dist-info/RECORD")):
+            name, _, version = record.parent.name.removesuffix(".dist-info").partition("-")
+            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), Installed(f"{name} {version}", record))
+    ours = [one for name, one in found.items() if not name.startswith("bmtool")]
+    return sorted((one for one in ours if packages is None or one.holds(packages)), key=lambda one: one.label)
+
+
+def identities(packages: Sequence[str] | None) -> list[tuple[str, Path]]:
+    """What the docstrings come from: (`torch 2.13.0`, its RECORD), and (`python 3.12.1`, os.py), sorted.
 
     Raises:
-        MissingInputError: a name isn't installed.
+        MissingInputError: a package isn't installed.
     """
-    found: dict[str, Package] = {}
-    for distribution in sorted(distributions(), key=lambda one: (one.name or "").lower()):
-        for package in _packages_of(distribution):
-            found.setdefault(package.name, package)
-    found[STDLIB] = _standard_library()
-    for name in names or ():
-        if name not in found:
+    found = installed(packages)
+    for name in packages or ():
+        if name != STDLIB and not any(one.holds([name]) for one in found):
             raise MissingInputError(f"docstrings: the package '{name}' isn't installed in {sys.prefix}")
-    return [found[name] for name in sorted(found) if names is None or name in names]
+    named = [(one.label, one.record) for one in found]
+    if packages is None or STDLIB in packages:
+        named.append((f"python {'.'.join(map(str, sys.version_info[:3]))}", _stdlib_folder() / "os.py"))
+    return sorted(named)
 
 
-def _packages_of(distribution: Distribution) -> Iterator[Package]:
-    name = distribution.name or ""
-    if name.lower().replace("_", "-").startswith("bmtool") or not distribution.files:
-        return
-    record = next((file for file in distribution.files if file.name == "RECORD"), None)
-    if record is None:
-        return
-    identity = (f"{name} {distribution.version}", Path(str(record.locate())))
-    by_package: dict[str, list[tuple[str, Path]]] = {}
-    for file in distribution.files:
-        top = file.parts[0]
-        if file.suffix == ".py" and top not in {"..", "__pycache__"} and not file.is_absolute():
-            package = top.removesuffix(".py")
-            by_package.setdefault(package, []).append((file.as_posix(), Path(str(file.locate()))))
-    for package, files in sorted(by_package.items()):
-        yield Package(package, tuple(sorted(files)), identity)
+def installed_packages(packages: Sequence[str] | None) -> list[Package]:
+    """The top-level packages of all distributions, sorted by name; only those in `packages` if given."""
+    files: dict[str, dict[str, Path]] = {}
+    for distribution in installed(packages):
+        root = distribution.record.parent.parent
+        for name in distribution.files():
+            package = name.partition("/")[0].removesuffix(".py")
+            if packages is None or package in packages:
+                files.setdefault(package, {}).setdefault(name, root / name)
+    if packages is None or STDLIB in packages:
+        files[STDLIB] = _stdlib_files()
+    return [Package(name, tuple(sorted(files[name].items()))) for name in sorted(files)]
 
 
-def _standard_library() -> Package:
-    root = Path(sysconfig.get_path("stdlib"))
-    paths = [path for path in root.rglob("*.py") if not _NOT_STDLIB.intersection(path.relative_to(root).parts)]
-    files = sorted((f"{STDLIB}/{path.relative_to(root).as_posix()}", path) for path in paths)
-    version = ".".join(map(str, sys.version_info[:3]))
-    return Package(STDLIB, tuple(files), (f"python {version}", root / "os.py"))
+def _stdlib_folder() -> Path:
+    return Path(sysconfig.get_path("stdlib"))
+
+
+def _stdlib_files() -> dict[str, Path]:
+    root = _stdlib_folder()
+    paths = (path.relative_to(root) for path in root.rglob("*.py"))
+    return {f"{STDLIB}/{path.as_posix()}": root / path for path in paths if not _NOT_STDLIB.intersection(path.parts)}
 
 
 def read_docstrings(
