@@ -16,7 +16,16 @@ except SystemExit as end:
 
 
 @pytest.mark.parametrize(
-    "words", [["--help"], ["prepare", "--help"], ["--version"], ["list"], ["list", "filters"], ["check", "tiny.yaml"], ["run", "tiny.yaml", "--dry-run"]]
+    "words",
+    [
+        ["--help"],
+        ["prepare", "--help"],
+        ["--version"],
+        ["list"],
+        ["list", "filters"],
+        ["check", "tiny.yaml"],
+        ["run", "tiny.yaml", "--dry-run"],
+    ],
 )
 def test_light_commands_import_nothing_heavy(tmp_path, words, project_folder):
     program = PROGRAM.replace("{heavy}", repr(HEAVY))
