@@ -201,6 +201,8 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, tokenizer_folder: Path
     folder.mkdir(parents=True, exist_ok=True)
     with quiet_transformers():
         model.save_pretrained(folder)
+    for weights in folder.glob("*.safetensors"):
+        shutil.copymode(folder / "config.json", weights)  # safetensors lets only the owner read
     copy_tokenizer(tokenizer_folder, folder)
     write_json(folder / INFO, dict(info))
 

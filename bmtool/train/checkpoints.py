@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bmtool.console import Console
 
 KEPT = 2
-BEST = "best.safetensors"
+MODEL, OPTIMIZER, BEST = "model.safetensors", "optimizer.safetensors", "best.safetensors"
 _MANIFEST = "manifest.json"
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
 
@@ -115,8 +115,8 @@ class Checkpoints:
             self.console.warn(f"saved state {folder.name} is damaged ({problem}); it is put aside as {aside.name}")
         return None
 
-    def save(self, state: Mapping[str, Any], files: Mapping[str, dict[str, Tensor]], *, wait: bool = False) -> None:
-        """Start to write a state; tensors must be copies. `wait` comes back when it is on the disk.
+    def save(self, state: Mapping[str, Any], files: Mapping[str, dict[str, Tensor]]) -> None:
+        """Start to write a state; tensors must be copies.
 
         A file that didn't change since the last state (`best.safetensors`) is left out of `files`, and linked.
 
@@ -126,8 +126,6 @@ class Checkpoints:
         self.finish()
         self.last_step = int(state["step"])
         self.writing = self.writer.submit(self._write, dict(state), dict(files))
-        if wait:
-            self.finish()
 
     def finish(self) -> None:
         """Wait until the last state is on the disk.

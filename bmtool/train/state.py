@@ -34,7 +34,6 @@ class State:
     losses: dict[str, float] = field(default_factory=dict)
     """Sum of each loss term over the steps since the last line of the log."""
     losses_steps: int = 0
-    losses_tokens: int = 0
     precision: str = ""
     seconds: float = 0.0
     """Seconds spent in training steps; no part of any result."""

@@ -40,6 +40,11 @@ class Weights:
         """Whether masters stand beside the model's parameters."""
         return next(iter(self.masters.values())) is not next(iter(self.computing.values()))
 
+    @property
+    def count(self) -> int:
+        """How many numbers are trained."""
+        return sum(master.numel() for master in self.masters.values())
+
     def add_gradients(self) -> None:
         """Move a micro-batch's gradients to the masters, added to what is there."""
         if not self.is_mixed:
