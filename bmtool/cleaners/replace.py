@@ -26,6 +26,7 @@ class Replace(Cleaner):
     """
 
     pattern: str = Field(min_length=1)
+    """A regular expression."""
     replacement: str = Field("", alias="with")
 
     @model_validator(mode="after")

@@ -64,9 +64,8 @@ def encoded_words(split: Split, words: str, tags: str, tokenizer: Tokenizer, max
             )
         references["references"] = split_rows(_label_ids(split, tags), num_tags)
     examples = _examples(split, encoded.ids, encoded.offsets, tokenizer, max_seq_length, references)
-    places = encoded.word_starts - np.repeat(encoded.offsets[:-1], num_words)
-    is_cut = places >= np.repeat(examples.lengths, num_words)
-    word_tokens = split_rows(np.where(is_cut, -1, places), num_words)
+    is_cut = encoded.word_starts >= np.repeat(examples.lengths, num_words)
+    word_tokens = split_rows(np.where(is_cut, -1, encoded.word_starts), num_words)
     cut = {**examples.cut, "words_cut": int(is_cut.sum())}
     return with_columns(examples, {"word_tokens": word_tokens}, cut=cut)
 
@@ -78,9 +77,10 @@ def _list_lengths(split: Split, column: str) -> NDArray[np.int64]:
 def _label_ids(split: Split, column: str) -> NDArray[np.int64]:
     """The label ids of a column, flat for a list column."""
     values = split.column(column).combine_chunks()
-    flat = values.flatten() if pa.types.is_list(values.type) or pa.types.is_large_list(values.type) else values
+    is_list = pa.types.is_list(values.type) or pa.types.is_large_list(values.type)
+    flat = values.flatten() if is_list else values
     ids = flat.cast(pa.int64()).fill_null(-1).to_numpy(zero_copy_only=False)
-    missing = int(values.null_count + (ids < 0).sum())
+    missing = int((ids < 0).sum()) + (values.null_count if is_list else 0)
     if missing:
         raise DataError(f"split '{split.name}': {missing} values of column '{column}' are missing")
     return np.asarray(ids, dtype=np.int64)

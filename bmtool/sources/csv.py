@@ -22,6 +22,7 @@ class Csv(Source):
     suffixes: ClassVar[tuple[str, ...]] = (".csv", ".csv.gz", ".tsv", ".tsv.gz")
 
     path: Annotated[str | tuple[str, ...], HOW]
+    """A file, a pattern such as `data/*.csv`, or a list of them."""
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """None: a tab for `.tsv`, a comma else."""
 

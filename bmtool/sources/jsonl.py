@@ -20,6 +20,7 @@ class Jsonl(Source):
     suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
 
     path: Annotated[str | tuple[str, ...], HOW]
+    """A file, a pattern such as `data/*.jsonl`, or a list of them."""
 
     def files(self) -> list[tuple[str, Path]]:
         """The files that `path` means, sorted by name."""

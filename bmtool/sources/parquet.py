@@ -1,4 +1,4 @@
-"""Parquet files."""
+"""Parquet files, read a piece at a time."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Parquet(Source):
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
     path: Annotated[str | tuple[str, ...], HOW]
+    """A file, a pattern such as `data/*.parquet`, or a list of them."""
 
     def files(self) -> list[tuple[str, Path]]:
         """The files that `path` means, sorted by name."""

@@ -1,0 +1,245 @@
+"""Fine-tuning learns, keeps the best on validation, writes a plain transformers folder, never opens the test split."""
+
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+from bmtool.config.model import ValidationError, validate, what
+from bmtool.errors import ConfigError, DataError, TryAgainError
+from bmtool.runner.pipeline import Pipeline
+from bmtool.stages import finetune
+
+BASE = {
+    "data": "stars",
+    "num_train_epochs": 8,
+    "learning_rate": 5e-3,
+    "per_device_batch_tokens": 128,
+    "max_seq_length": 32,
+}
+SMALL_BERT = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2}
+
+
+def config(**settings):
+    given = {**BASE, "precision": "fp32", **settings}
+    return validate(finetune.Config, {key: value for key, value in given.items() if value is not None})
+
+
+def pipeline(config, *, validation=0.1, task="text_classification", pretrain=None):
+    from bmtool.registry import TASKS
+
+    stars = SimpleNamespace(task=task and TASKS.load(task)(), split=SimpleNamespace(validation=validation))
+    return Pipeline(Path("x.yaml"), "x", prepare={"stars": stars}, finetune=config, pretrain=pretrain)
+
+
+def test_it_learns_and_reports_the_best_step_on_validation(make_job, reviews, pretrained):
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+
+    summary = finetune.run(config(), job)
+
+    assert summary["validation"]["accuracy"] > 0.9
+    assert summary["best"]["metric"] == "accuracy"
+    assert summary["best"]["value"] == summary["validation"]["accuracy"]
+    assert summary["labels"] == ["bad", "good"]
+    assert summary["rows"].keys() == {"train", "validation"}
+    assert json.dumps(summary)
+    [line] = finetune.describe(summary)
+    assert line.startswith(f"kept step {summary['best']['step']} of {summary['steps']}, the best by accuracy")
+
+
+def test_the_checkpoint_opens_in_transformers_and_says_what_it_is(make_job, reviews, pretrained):
+    from transformers import AutoModelForSequenceClassification, AutoTokenizer
+
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+    finetune.run(config(num_train_epochs=1), job)
+
+    model = AutoModelForSequenceClassification.from_pretrained(job.folder)
+    AutoTokenizer.from_pretrained(job.folder)
+    info = json.loads((job.folder / "bmtool.json").read_text(encoding="utf-8"))
+
+    assert model.config.id2label == {0: "bad", 1: "good"}
+    assert info["goal"] == {"type": "text_classification"}
+    assert (info["goal_kind"], info["labels"], info["max_seq_length"]) == ("task", ["bad", "good"], 32)
+    assert info["data_fingerprint"] == reviews.fingerprint
+    assert (job.folder / "metrics.jsonl").exists()
+
+
+def test_the_test_split_is_not_opened(make_job, reviews, pretrained, tmp_path):
+    folder = tmp_path / "without_test_rows"
+    shutil.copytree(reviews.folder, folder)
+    for shard in (folder / "test").glob("*.arrow"):
+        shard.write_bytes(b"not Arrow at all")
+    job = make_job(inputs={"data": (folder, "dataset"), "from": pretrained})
+
+    summary = finetune.run(config(num_train_epochs=1), job)
+
+    assert summary["steps"] > 0
+
+
+def test_words_are_tagged_from_scratch_with_the_tokenizer_of_a_corpus(make_job, tagged, corpus):
+    job = make_job(inputs={"data": tagged, "tokenizer": corpus})
+
+    summary = finetune.run(
+        config(model=SMALL_BERT, num_train_epochs=15, per_device_batch_tokens=64, metric_for_best_model="f1_span"), job
+    )
+
+    assert summary["task"] == "token_classification"
+    assert summary["validation"]["f1_span"] > 0.9
+
+
+def test_cut_texts_are_counted_and_said(make_job, reviews, pretrained):
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+
+    summary = finetune.run(config(num_train_epochs=1, max_seq_length=8), job)
+
+    cut = summary["cut"]["train"]
+    assert cut["texts_cut"] > 0
+    assert cut["tokens_cut"] >= cut["texts_cut"]
+    assert (
+        f"train: {cut['texts_cut']:,} texts cut, {cut['tokens_cut']:,} tokens cut at max_seq_length 8"
+        in job.console.lines
+    )
+
+
+def test_it_stops_early_and_says_so(make_job, reviews, pretrained):
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+
+    summary = finetune.run(config(num_train_epochs=50, early_stopping_patience=2), job)
+
+    assert summary["stopped_early"]
+    assert summary["epochs"] < 50
+    assert "stopped early" in finetune.describe(summary)[0]
+
+
+def test_an_interrupted_run_goes_on_to_the_same_weights(make_job, reviews, pretrained, tmp_path):
+    whole = make_job(tmp_path / "whole", {"data": reviews, "from": pretrained})
+    finetune.run(config(num_train_epochs=2), whole)
+    cut_off = replace(make_job(tmp_path / "cut", {"data": reviews, "from": pretrained}), stop=StopsAfter(4))
+
+    with pytest.raises(TryAgainError):
+        finetune.run(config(num_train_epochs=2), cut_off)
+    again = make_job(tmp_path / "cut", {"data": reviews, "from": pretrained})
+    finetune.run(config(num_train_epochs=2), again)
+
+    assert any("resumed" in line for line in again.console.lines)
+    assert (again.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
+    assert (again.folder / "bmtool.json").read_bytes() == (whole.folder / "bmtool.json").read_bytes()
+
+
+class StopsAfter:
+    """Has a reason to stop once it was asked `times` times."""
+
+    def __init__(self, times):
+        self.times = times
+
+    @property
+    def reason(self):
+        self.times -= 1
+        return "SIGTERM" if self.times < 0 else ""
+
+
+# ---------------------------------------------------------------- settings
+
+
+def without_validation(reviews, folder):
+    shutil.copytree(reviews.folder, folder)
+    (folder / "dataset_dict.json").write_text('{"splits": ["train", "test"]}', encoding="utf-8")
+    return (folder, "dataset")
+
+
+@pytest.mark.parametrize("setting", [{"early_stopping_patience": 2}, {"metric_for_best_model": "accuracy"}])
+def test_choosing_on_validation_without_that_split_is_a_configuration_error(
+    make_job, reviews, pretrained, tmp_path, setting
+):
+    message = (
+        f"finetune.{next(iter(setting))} needs a validation split, and 'stars' has none. Set "
+        "prepare.stars.split.validation, such as 0.1 (the test split is opened by evaluate only)"
+    )
+    job = make_job(inputs={"data": without_validation(reviews, tmp_path / "data"), "from": pretrained})
+
+    with pytest.raises(ConfigError) as before:
+        finetune.needs(config(**setting), pipeline(config(**setting), validation=0.0))
+    with pytest.raises(ConfigError) as later:
+        finetune.run(config(**setting), job)
+
+    assert str(before.value) == f"x.yaml: {message}"
+    assert str(later.value) == message
+
+
+def test_without_validation_and_without_a_wish_the_last_weights_are_kept(make_job, reviews, pretrained, tmp_path):
+    job = make_job(inputs={"data": without_validation(reviews, tmp_path / "data"), "from": pretrained})
+
+    summary = finetune.run(config(num_train_epochs=1), job)
+
+    assert summary["best"] is None
+    assert "there is no validation split to choose by" in finetune.describe(summary)[0]
+
+
+def test_an_empty_validation_split_is_a_data_error(make_job, reviews, pretrained, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(reviews.folder, folder)
+    info = json.loads((folder / "validation" / "dataset_info.json").read_text(encoding="utf-8"))
+    info["splits"]["validation"]["num_examples"] = 0
+    (folder / "validation" / "dataset_info.json").write_text(json.dumps(info), encoding="utf-8")
+    job = make_job(inputs={"data": (folder, "dataset"), "from": pretrained})
+
+    with pytest.raises(DataError, match="the validation split has no rows"):
+        finetune.run(config(), job)
+
+
+def test_the_default_start_is_this_files_pretrain_section():
+    needs = finetune.needs(config(), pipeline(config()))
+
+    assert {role: (need.kind, str(need.reference)) for role, need in needs.items()} == {
+        "data": ("dataset", "stars"),
+        "from": ("checkpoint", "pretrain"),
+    }
+
+
+def test_from_scratch_takes_the_tokenizer_of_the_pretrain_section():
+    from bmtool.config.references import Reference
+
+    pretrain = SimpleNamespace(data=Reference(form="name", value="corpus"))
+
+    needs = finetune.needs(config(model=SMALL_BERT), pipeline(config(), pretrain=pretrain))
+
+    assert {role: (need.kind, str(need.reference)) for role, need in needs.items()} == {
+        "data": ("dataset", "stars"),
+        "tokenizer": ("dataset", "corpus"),
+    }
+
+
+def test_from_scratch_without_any_tokenizer_is_a_configuration_error():
+    with pytest.raises(ConfigError, match="a model from scratch needs the tokenizer of a corpus"):
+        finetune.needs(config(model=SMALL_BERT), pipeline(config()))
+
+
+def test_a_corpus_and_a_strange_metric_are_refused_before_anything_is_made():
+    with pytest.raises(ConfigError, match="'stars' is a corpus"):
+        finetune.needs(config(), pipeline(config(), task=None))
+    with pytest.raises(ConfigError, match="text_classification isn't measured by f1_span; it is by accuracy"):
+        finetune.needs(config(metric_for_best_model="f1_span"), pipeline(config()))
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"from": "pretrain", "model": "bert"}, "set one of from and model"),
+        ({"tokenizer": "corpus"}, "has an effect only with model"),
+        ({"metric_for_best_model": "acuracy"}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
+        ({"max_steps": 5}, "set exactly one of max_tokens, max_steps, num_train_epochs"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(settings, message):
+    with pytest.raises(ValidationError) as error:
+        config(**settings)
+
+    assert message in str(error.value)
+
+
+def test_references_do_not_decide_what_is_made():
+    first, second = what(config(**{"from": "pretrain"})), what(config(**{"from": "./elsewhere/pretrain"}))
+
+    assert first == second

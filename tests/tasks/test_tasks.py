@@ -1,0 +1,260 @@
+"""Tasks: which token a word is judged by, what is cut, what logits mean, and that they can be learned."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from bmtool.data.dataset import open_dataset
+from bmtool.data.encode import load_tokenizer
+from bmtool.data.labelled import with_labels
+from bmtool.errors import DataError
+from bmtool.models.inference import Rows
+from bmtool.models.supervised import document_scores, token_scores
+from bmtool.registry import TASKS
+from bmtool.tasks.text_classification import TextClassification
+from bmtool.tasks.token_classification import TokenClassification
+
+TAGS = ("B-PER", "I-PER", "O")
+
+
+@pytest.fixture(scope="module")
+def tokenizer(corpus):
+    return load_tokenizer(open_dataset(corpus.folder).tokenizer_folder)
+
+
+def texts(labels=("bad", "good"), **columns):
+    return Rows(pa.table(columns), labels, "train")
+
+
+def two_sentences():
+    """Rows whose words have one or more tokens each."""
+    words = [["we", "saw", "anna", "smith"], ["evening", "qqqq", "ben"], []]
+    tags = [[2, 2, 0, 1], [2, 2, 0], []]
+    return Rows(pa.table({"words": words, "tags": pa.array(tags, pa.list_(pa.int64()))}), TAGS, "train")
+
+
+# ---------------------------------------------------------------- text
+
+
+def test_a_text_is_encoded_and_what_does_not_fit_is_cut_and_counted(tokenizer):
+    split = texts(text=["we saw the film", "the"], label=[1, 0])
+
+    examples = TextClassification().examples(split, tokenizer, 5)
+
+    assert examples.packed_lengths.tolist() == [5, 3]
+    assert examples.cut == {"texts_cut": 1, "tokens_cut": 1}
+    assert examples.columns["references"].tolist() == [1, 0]
+    batch = TextClassification().collate(examples, np.asarray([1, 0]), np.random.default_rng(0))
+    tokens = [tokenizer.id_to_token(i) for i in batch.input_ids[0].tolist()]
+    assert tokens == ["[CLS]", "the", "[SEP]", "[CLS]", "we", "saw", "the", "[SEP]"]
+    assert batch.targets["labels"].tolist() == [0, 1]
+    assert batch.counts == {"cross_entropy": 2}
+
+
+def test_texts_without_labels_can_be_read_but_not_judged(tokenizer):
+    task = TextClassification()
+    examples = task.examples(texts(text=["we saw"]), tokenizer, 8)
+    batch = task.collate(examples, np.asarray([0]), np.random.default_rng(0))
+
+    outputs = task.read(np.asarray([[0.0, 2.0]], np.float32), batch, examples)
+
+    assert set(outputs) == {"predictions", "probabilities"}
+    [answer] = task.present(outputs, examples.labels).to_pylist()
+    assert answer == {"label": "good", "score": pytest.approx(np.exp(2) / (1 + np.exp(2)))}
+
+
+def test_a_missing_label_is_a_data_error(tokenizer):
+    with pytest.raises(DataError) as error:
+        TextClassification().examples(texts(text=["a", "b"], label=[1, None]), tokenizer, 8)
+
+    assert str(error.value) == "split 'train': 1 values of column 'label' are missing"
+
+
+def test_one_row_of_logits_for_many_texts_is_a_bug_that_is_caught(tokenizer):
+    task = TextClassification()
+    examples = task.examples(texts(text=["a", "b"], label=[1, 0]), tokenizer, 8)
+    batch = task.collate(examples, np.arange(2), np.random.default_rng(0))
+
+    with pytest.raises(ValueError, match=r"logits of shape \(1, 2\), not \(2, 2\)"):
+        task.read(np.zeros((1, 2), np.float32), batch, examples)
+
+
+def test_an_empty_text_is_still_a_document_where_no_special_tokens_are_put_around():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+
+    bare = Tokenizer(models.WordLevel({"<|endoftext|>": 0, "a": 1, "?": 2}, unk_token="?"))
+    bare.pre_tokenizer = pre_tokenizers.Whitespace()
+    bare.add_special_tokens(["<|endoftext|>"])
+    task = TextClassification()
+
+    examples = task.examples(texts(text=["a a", "", " "], label=[0, 1, 0]), bare, 8)
+    batch = task.collate(examples, np.arange(3), np.random.default_rng(0))
+
+    assert batch.input_ids.tolist() == [[1, 1, 0, 0]]
+    assert batch.cu_seq_lens.tolist() == [0, 2, 3, 4]
+
+
+# ---------------------------------------------------------------- words
+
+
+def test_a_word_is_judged_by_its_first_token(tokenizer):
+    task = TokenClassification()
+    examples = task.examples(two_sentences(), tokenizer, 32)
+
+    batch = task.collate(examples, np.asarray([1, 2, 0]), np.random.default_rng(0))
+
+    tokens = [tokenizer.id_to_token(i) for i in batch.input_ids[0].tolist()]
+    judged = [tokens[place] for place in batch.targets["positions"].tolist()]
+    assert judged[0] == "evening"[: len(judged[0])]
+    assert judged[2:] == ["ben", "we", "saw", "anna", "smith"]
+    assert [TAGS[i] for i in batch.targets["labels"].tolist()] == ["O", "O", "B-PER", "O", "O", "B-PER", "I-PER"]
+    assert len(tokens) > 7 + 3 * 2  # some word has more than one token
+    assert batch.counts == {"cross_entropy": 7}
+
+
+def test_words_behind_the_cut_get_the_tag_o_and_are_counted(tokenizer):
+    task = TokenClassification()
+    examples = task.examples(two_sentences(), tokenizer, 5)  # room for three tokens
+    batch = task.collate(examples, np.asarray([0]), np.random.default_rng(0))
+
+    outputs = task.read(np.tile(np.asarray([[5, 0, 0]], np.float32), (5, 1)), batch, examples)
+
+    assert examples.cut["texts_cut"] == 2
+    assert examples.cut["words_cut"] == sum(int((row < 0).sum()) for row in examples.columns["word_tokens"]) >= 2
+    assert outputs["predictions"][0].tolist() == [0, 0, 0, 2]
+    assert outputs["scores"][0][3] == 0
+    assert outputs["targets"].tolist() == [3]
+
+
+def test_as_many_tags_as_words_are_needed(tokenizer):
+    rows = Rows(
+        pa.table({"words": [["a", "b"], ["c"]], "tags": pa.array([[0], [1]], pa.list_(pa.int64()))}), TAGS, "train"
+    )
+
+    with pytest.raises(DataError) as error:
+        TokenClassification().examples(rows, tokenizer, 8)
+
+    assert str(error.value) == ("split 'train': row 0 has 2 words and 1 tags; 1 rows differ. Each word needs one tag")
+
+
+def test_reading_tags_equals_reading_each_document_alone(tokenizer):
+    task = TokenClassification()
+    examples = task.examples(two_sentences(), tokenizer, 32)
+    batch = task.collate(examples, np.asarray([1, 2, 0]), np.random.default_rng(0))
+    logits = np.random.default_rng(0).normal(size=(batch.num_tokens, 3)).astype(np.float32)
+    borders = batch.cu_seq_lens.tolist()
+
+    together = task.read(logits, batch, examples)
+
+    for place, row in enumerate(batch.rows.tolist()):
+        alone = task.collate(examples, np.asarray([row]), np.random.default_rng(0))
+        outputs = task.read(logits[borders[place] : borders[place + 1]], alone, examples)
+        for name, values in together.items():
+            np.testing.assert_array_equal(values[place], outputs[name][0], err_msg=name)
+
+
+# ---------------------------------------------------------------- every task
+
+
+def sample(name, tokenizer):
+    """A task with a few rows that can be learned by heart."""
+    if name == "token_classification":
+        return TokenClassification(), two_sentences()
+    rows = texts(text=["we saw a lovely film", "an awful week", "it was dull", "a great evening"], label=[1, 0, 0, 1])
+    return TextClassification(), rows
+
+
+def small_bert(tokenizer, task, labels):
+    from bmtool.architectures.bert import Bert
+    from bmtool.models.build import new_model
+
+    config = Bert(hidden_size=32, num_attention_heads=2, dropout=0.0).config(
+        vocab_size=tokenizer.get_vocab_size(), max_seq_length=32, special_ids={"pad": 0}
+    )
+    return new_model(config, task.auto_class, labels, seed=0)
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_a_task_learns_a_few_rows_by_heart(name, tokenizer):
+    torch.set_num_threads(1)
+    task, rows = sample(name, tokenizer)
+    examples = task.examples(rows, tokenizer, 32)
+    model = small_bert(tokenizer, task, examples.labels)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
+    batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
+
+    for _ in range(100):
+        loss = sum(task.losses(model, batch).values()) / sum(batch.counts.values())
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+    with torch.inference_mode():
+        outputs = task.outputs(model.eval(), batch, examples)
+
+    assert loss < 0.1
+    for predicted, true in zip(outputs["predictions"], outputs["references"], strict=True):
+        np.testing.assert_array_equal(predicted, true)
+    assert outputs["nll"].sum() / outputs["targets"].sum() == pytest.approx(loss.item(), abs=0.05)
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_the_loss_is_the_likelihood_that_outputs_report(name, tokenizer):
+    task, rows = sample(name, tokenizer)
+    examples = task.examples(rows, tokenizer, 32)
+    model = small_bert(tokenizer, task, examples.labels).eval()
+    batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
+
+    with torch.inference_mode():
+        loss = sum(task.losses(model, batch).values())
+        outputs = task.outputs(model, batch, examples)
+
+    assert outputs["nll"].sum() == pytest.approx(float(loss), rel=1e-5)
+    assert outputs["targets"].sum() == sum(batch.counts.values())
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_read_gives_for_logits_what_outputs_gives_for_the_model(name, tokenizer):
+    task, rows = sample(name, tokenizer)
+    examples = task.examples(rows, tokenizer, 32)
+    model = small_bert(tokenizer, task, examples.labels).eval()
+    batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
+
+    with torch.inference_mode():
+        outputs = task.outputs(model, batch, examples)
+        logits = (document_scores if task.head == "document" else token_scores)(model, batch)
+    read = task.read(logits, batch, examples)
+
+    assert outputs.keys() == read.keys()
+    for column, values in outputs.items():
+        for ours, theirs in zip(values, read[column], strict=True):
+            np.testing.assert_array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_labels_are_mapped_by_name_and_strange_ones_are_refused(name, tokenizer):
+    task, rows = sample(name, tokenizer)
+    examples = task.examples(rows, tokenizer, 32)
+    turned = tuple(reversed(examples.labels))
+
+    mapped = with_labels(examples, turned)
+
+    for ours, theirs in zip(examples.columns["references"], mapped.columns["references"], strict=True):
+        assert np.take(examples.labels, ours).tolist() == np.take(turned, theirs).tolist()
+    with pytest.raises(DataError, match="the data has labels that the model was not trained on"):
+        with_labels(examples, ("something", "else"))
+
+
+@pytest.mark.parametrize("name", TASKS.names())
+def test_nothing_in_gives_nothing_out(name, tokenizer):
+    task, rows = sample(name, tokenizer)
+    empty = Rows(rows.table.slice(0, 0), rows.labels)
+    examples = task.examples(empty, tokenizer, 32)
+    batch = task.collate(task.examples(rows, tokenizer, 32), np.asarray([0]), np.random.default_rng(0))
+    from dataclasses import replace
+
+    nothing = replace(batch, cu_seq_lens=torch.zeros(1, dtype=torch.int32), rows=np.zeros(0, np.int64))
+
+    outputs = task.read(np.zeros((0, len(examples.labels)), np.float32), nothing, examples)
+
+    assert len(examples) == 0
+    assert task.present(outputs, examples.labels).num_rows == 0
