@@ -127,9 +127,8 @@ def _column(table: Table, predictor: Predictor, columns: dict[str, str]) -> str:
             return name
     known = ", ".join(table.columns)
     missing = " and no column ".join(f"'{name}'" for name in dict.fromkeys(wanted))
-    example = f"--column {ours}={next(iter(table.columns), 'NAME')}"
     raise DataError(
-        f"{table.name}: there is no column {missing}. Its columns are: {known}. Say which one, as in {example}"
+        f"{table.name}: there is no column {missing}. Its columns are: {known}. Say which one: --column {ours}=NAME"
     )
 
 
@@ -164,10 +163,6 @@ def _fault(value: Any, given: Any, predictor: Predictor) -> str:
         return "not a text or a list of words" if predictor.takes_words else "not a text"
     if not given or (isinstance(given, str) and not given.strip()):
         return "no text"
-    try:
-        "".join(given).encode("utf-8")
-    except UnicodeEncodeError:
-        return "invalid UTF-8"
     return ""
 
 

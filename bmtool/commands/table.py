@@ -158,7 +158,9 @@ def _jsonl_rows(table: Table) -> Iterator[Row]:
 def _parsed(line: int, raw: bytes) -> Row:
     try:
         values = json.loads(raw.decode("utf-8"))
-    except UnicodeDecodeError:
+        if b"\\u" in raw:
+            json.dumps(values, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be written again
+    except UnicodeError:
         return Row(line, None, "invalid UTF-8")
     except RecursionError:
         return Row(line, None, "JSON nested too deeply")

@@ -1,0 +1,48 @@
+"""Tiny real checkpoints for tests: a few words, two layers, weights that depend on a seed."""
+
+import json
+from pathlib import Path
+
+from bmtool.data.tokenizers import train_wordpiece
+from bmtool.models.build import new_model, quiet_transformers
+
+TEXTS = [
+    "good movie and a fine plot",
+    "bad movie, the plot was very boring",
+    "the film was good, very good",
+    "好 坏 很好",
+]
+LABELS = {"bert": ("neg", "pos", "mid"), "gpt": ("neg", "pos", "mid"), "tags": ("B-X", "I-X", "O"), "mlm": ()}
+CLASSES = {
+    "bert": "AutoModelForSequenceClassification",
+    "gpt": "AutoModelForSequenceClassification",
+    "tags": "AutoModelForTokenClassification",
+    "mlm": "AutoModelForMaskedLM",
+}
+
+
+def write_checkpoint(folder: Path, kind: str, info: dict | None = None) -> Path:
+    """A plain Hugging Face folder; with `info` it has a `bmtool.json` too. Its logits are far apart."""
+    from transformers import BertConfig, GPT2Config
+
+    tokenizer = train_wordpiece(TEXTS * 4, 120, lowercase=True)
+    size = tokenizer.get_vocab_size()
+    if kind == "gpt":
+        config = GPT2Config(
+            vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, pad_token_id=0, bos_token_id=2,
+            eos_token_id=3, initializer_range=0.5,
+        )  # fmt: skip
+    else:
+        config = BertConfig(
+            vocab_size=size, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64,
+            max_position_embeddings=48, initializer_range=0.5, pad_token_id=0,
+        )  # fmt: skip
+    model = new_model(config, CLASSES[kind], LABELS[kind] or None, seed=1)
+    with quiet_transformers():
+        model.save_pretrained(folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    settings = {"tokenizer_class": "PreTrainedTokenizerFast", "pad_token": "[PAD]", "unk_token": "[UNK]"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(settings))
+    if info is not None:
+        (folder / "bmtool.json").write_text(json.dumps(info))
+    return folder

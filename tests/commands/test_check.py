@@ -1,0 +1,87 @@
+"""`bmtool check`: a line for each good file, every problem of the others, exit 2."""
+
+import json
+import os
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from bmtool.commands.check import check
+from bmtool.console import Console
+
+GOOD = """\
+version: 1
+name: x
+prepare:
+  a: {sources: a.csv}
+  b: {sources: b.csv}
+export: {formats: [onnx], data: ./d}
+"""
+BAD = "version: 1\nname: x\nprepare:\n  a: {source: a.csv}\n  b: {sources: 3}\n"
+
+
+@pytest.fixture(autouse=True)
+def files(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("good.yaml").write_text(GOOD)
+    Path("bad.yaml").write_text(BAD)
+
+
+def test_a_good_file_gets_one_line(capsys):
+    code = check([Path("good.yaml")], as_json=False, console=Console())
+
+    assert code == 0
+    assert capsys.readouterr() == ("good.yaml: ok (prepare a, b; export)\n", "")
+
+
+def test_quiet_says_nothing_about_a_good_file(capsys):
+    code = check([Path("good.yaml")], as_json=False, console=Console(quiet=True))
+
+    assert code == 0
+    assert capsys.readouterr() == ("", "")
+
+
+def test_each_problem_of_each_bad_file_is_a_line_on_stderr(capsys):
+    code = check([Path("bad.yaml"), Path("good.yaml"), Path("gone.yaml")], as_json=False, console=Console())
+
+    out, err = capsys.readouterr()
+    assert code == 2
+    assert out == "good.yaml: ok (prepare a, b; export)\n"
+    assert [line.partition(": ")[0] for line in err.splitlines()] == ["bad.yaml:4:7", "bad.yaml:5:7", "error"]
+    assert err.splitlines()[-1] == "error: gone.yaml: there is no such file. Did you mean 'good.yaml'?"
+
+
+def test_json_is_one_document(capsys):
+    code = check([Path("good.yaml"), Path("bad.yaml")], as_json=True, console=Console())
+
+    document = json.loads(capsys.readouterr().out)
+    assert (code, document["command"], document["exit_code"]) == (2, "check", 2)
+    good, bad = document["results"]
+    assert good == {"file": "good.yaml", "status": "done", "sections": ["prepare a, b", "export"], "error": None}
+    assert (bad["status"], bad["error"].count("\n")) == ("failed", 1)
+
+
+def test_set_is_checked_too(capsys):
+    code = check([Path("good.yaml")], ["export.formts=[onnx]"], as_json=False, console=Console())
+
+    assert code == 2
+    assert capsys.readouterr().err == "--set export.formts=[onnx]: unknown setting. Did you mean 'formats'?\n"
+
+
+def test_a_check_costs_little_and_imports_nothing_heavy():
+    """DESIGN section 2 allows 0.4 s of CPU; twice that here, as machines that run tests are slower and busy."""
+    program = (
+        "import sys; from pathlib import Path;"
+        "from bmtool.commands.check import check; from bmtool.console import Console;"
+        "check([Path('good.yaml')], as_json=False, console=Console());"
+        "print([m for m in ('torch', 'transformers', 'datasets', 'pyarrow', 'numpy', 'sklearn') if m in sys.modules])"
+    )
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
+
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert done.stdout.splitlines()[-1] == "[]", done.stderr
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 0.8

@@ -1,0 +1,200 @@
+import csv
+import gzip
+import json
+import random
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bmtool.commands.init import init
+from bmtool.console import Console
+from bmtool.errors import ConfigError, DataError, MissingInputError
+from bmtool.runner.pipeline import load_pipeline
+
+GOOD, BAD = ["lovely", "superb", "great"], ["awful", "dull", "broken"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def reviews(rows=300):
+    rng = random.Random(0)
+    for number in range(rows):
+        stars = rng.choice([1, 5])
+        words = rng.choices(GOOD if stars == 5 else BAD, k=8)
+        yield {"id": f"{number:040x}", "customer": f"c{number % 60}", "body": " ".join(words), "stars": stars}
+
+
+def write_csv(path, rows, *, encoding="utf-8", delimiter=","):
+    rows = list(rows)
+    with Path(path).open("w", newline="", encoding=encoding) as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), delimiter=delimiter)
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def written(path, **flags):
+    init(Path(path), console=Console(quiet=True), **flags)
+    stem = Path(path).name.partition(".")[0]
+    return load_pipeline(Path(f"{stem}.yaml")), Path(f"{stem}.yaml").read_text(encoding="utf-8")
+
+
+def test_text_label_and_group_are_found(capsys):
+    write_csv("reviews.csv", reviews())
+
+    pipeline, text = written("reviews.csv")
+
+    assert capsys.readouterr().out == "reviews.yaml\n"
+    assert pipeline.prepare["corpus"].columns == {"text": "body"}
+    assert pipeline.prepare["stars"].columns == {"text": "body", "label": "stars"}
+    assert pipeline.prepare["stars"].split.group == "customer"
+    assert len(text.splitlines()) <= 15
+    assert text.startswith("# ")
+
+
+def test_both_datasets_share_out_rows_alike():
+    write_csv("reviews.csv", reviews())
+
+    pipeline, _ = written("reviews.csv")
+
+    corpus, stars = pipeline.prepare["corpus"], pipeline.prepare["stars"]
+    assert corpus.split == stars.split
+    assert (corpus.clean, corpus.deduplicate) == (stars.clean, stars.deduplicate)
+
+
+def test_what_was_guessed_and_why_is_said(capsys):
+    write_csv("reviews.csv", reviews())
+
+    init(Path("reviews.csv"), console=Console())
+
+    said = capsys.readouterr().err.splitlines()
+    assert said == [
+        "reviews.csv: 300 rows, columns id, customer, body, stars",
+        "'body' holds the text: 50 characters on average, the longest of its kind",
+        "'stars' holds the label: 2 values (1, 5) and by its name",
+        "'customer' says whose row it is: 60 values; rows of one stay in one split",
+        "next: bmtool run reviews.yaml",
+    ]
+
+
+@pytest.mark.parametrize("label", [{"评论": "这个很好我非常喜欢", "标签": "好评"}, {"text": "a fine thing", "y": True}])
+def test_names_and_values_in_any_script_are_written_so_that_they_are_read_back(label):
+    name, target = list(label)
+    with gzip.open("zh.jsonl.gz", "wt", encoding="utf-8") as handle:
+        for number in range(200):
+            value = {"好评": "差评", True: False}[label[target]] if number % 2 else label[target]
+            handle.write(json.dumps({name: label[name] + str(number), target: value}, ensure_ascii=False) + "\n")
+
+    pipeline, _ = written("zh.jsonl.gz")
+
+    assert pipeline.prepare["corpus"].columns == {"text": name}
+    labelled = next(config for config in pipeline.prepare.values() if config.task)
+    assert labelled.columns == {"text": name, "label": target}
+    assert labelled.split.group == "text"
+
+
+def test_a_byte_order_mark_is_no_part_of_a_column(capsys):
+    write_csv("bom.csv", ({"text": row["body"], "label": row["stars"]} for row in reviews()), encoding="utf-8-sig")
+
+    pipeline, _ = written("bom.csv")
+
+    assert pipeline.prepare["label"].columns == {"text": "text", "label": "label"}
+
+
+def test_semicolons_are_seen_and_written_down():
+    write_csv("semi.csv", reviews(), delimiter=";")
+
+    pipeline, _ = written("semi.csv")
+
+    assert pipeline.prepare["corpus"].sources[0].delimiter == ";"
+
+
+def test_a_folder_is_read_by_its_commonest_ending():
+    Path("raw").mkdir()
+    for part in range(3):
+        with gzip.open(f"raw/{part}.jsonl.gz", "wt") as handle:
+            handle.writelines(json.dumps({"text": f"some words {n} of {part}", "meta": {}}) + "\n" for n in range(100))
+    Path("raw/README.md").write_text("x")
+
+    pipeline, text = written("raw")
+
+    assert pipeline.prepare["corpus"].sources[0].path == "raw/*.jsonl.gz"
+    assert pipeline.finetune is None
+    assert pipeline.evaluate is not None
+    assert "no labels" in text
+
+
+def test_parquet_is_read():
+    pq.write_table(pa.Table.from_pylist(list(reviews())), "reviews.parquet")
+
+    pipeline, _ = written("reviews.parquet")
+
+    assert pipeline.prepare["stars"].sources[0].name() == "parquet"
+
+
+def test_budgets_grow_with_the_text_and_end():
+    write_csv("small.csv", ({"text": row["body"], "label": row["stars"]} for row in reviews(100)))
+    write_csv("large.csv", ({"text": row["body"] * 80, "label": row["stars"]} for row in reviews(3000)))
+
+    small, large = written("small.csv")[0], written("large.csv")[0]
+
+    assert small.pretrain.max_tokens == 400_000
+    assert large.pretrain.max_tokens == 3_000_000
+    assert small.finetune.num_train_epochs == 20
+    assert large.finetune.num_train_epochs is None
+    assert large.pretrain.max_seq_length == 256
+
+
+def test_export_is_left_out_where_onnx_is_not_installed(monkeypatch):
+    write_csv("reviews.csv", reviews())
+    monkeypatch.setattr("bmtool.commands.init.find_spec", lambda name: None)
+
+    assert written("reviews.csv")[0].export is None
+
+
+def test_a_file_that_is_there_is_kept_unless_forced():
+    write_csv("reviews.csv", reviews())
+    Path("reviews.yaml").write_text("mine")
+
+    with pytest.raises(ConfigError, match=r"reviews\.yaml exists already"):
+        init(Path("reviews.csv"), console=Console())
+    assert Path("reviews.yaml").read_text() == "mine"
+
+    init(Path("reviews.csv"), force=True, console=Console(quiet=True))
+    assert Path("reviews.yaml").read_text() != "mine"
+
+
+def test_a_key_a_date_or_a_path_is_not_the_text():
+    rows = (
+        {"url": f"https://example.com/{'x' * 80}{n}", "day": "2026-01-02", "words": f"short text {n}"}
+        for n in range(100)
+    )
+    write_csv("rows.csv", rows)
+
+    assert written("rows.csv")[0].prepare["corpus"].columns == {"text": "words"}
+
+
+@pytest.mark.parametrize(
+    ("source", "error", "message"),
+    [
+        ("nothing.csv", MissingInputError, "there is no such file or folder"),
+        ("notes.txt", ConfigError, "init reads .csv"),
+        ("empty.csv", DataError, "no row could be read"),
+        ("numbers.jsonl", DataError, "no column holds text. The columns are: a, b"),
+        ("folder", MissingInputError, "no file here ends in one of"),
+    ],
+)
+def test_what_can_not_be_used_is_said(source, error, message):
+    Path("folder").mkdir()
+    Path("notes.txt").write_text("some text\n")
+    Path("empty.csv").write_text("a,b\n")
+    Path("numbers.jsonl").write_text('{"a": 1, "b": 2.5}\n')
+
+    with pytest.raises(error) as raised:
+        init(Path(source), console=Console())
+
+    assert message in str(raised.value)

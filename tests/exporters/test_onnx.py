@@ -1,0 +1,129 @@
+import json
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from bmtool.artifacts.manifest import Artifact
+from bmtool.config.model import validate
+from bmtool.errors import ConfigError, GateError, MissingInputError
+from bmtool.exporters.onnx import Onnx
+from bmtool.models.bundle import differences, judge
+from bmtool.models.inference import Rows, load
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from checkpoints import LABELS, write_checkpoint
+
+pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+TEXTS = ["good movie", "bad " * 80, "the plot was very boring", "a", "[PAD] good [PAD]", ""] * 4
+
+
+def rows(kind):
+    if kind == "tags":
+        table = pa.table({"words": pa.array([text.split() for text in TEXTS], pa.list_(pa.string()))})
+    else:
+        table = pa.table({"text": TEXTS})
+    return Rows(table, LABELS[kind])
+
+
+def export(kind, folder, exporter=None):
+    checkpoint = Artifact(write_checkpoint(folder / kind, kind), "checkpoint", "c" * 64)
+    bundle = folder / "bundle"
+    bundle.mkdir()
+    job = SimpleNamespace(folder=bundle, stop=SimpleNamespace(reason=""))
+    return checkpoint.folder, bundle, (exporter or Onnx()).export(checkpoint, rows(kind), bundle, job)
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt", "tags"])
+def exported(request, tmp_path_factory):
+    return export(request.param, tmp_path_factory.mktemp(request.param))
+
+
+def test_the_bundle_answers_as_the_checkpoint_does(exported):
+    checkpoint, bundle, numbers = exported
+
+    torch_answers, onnx_answers = load(checkpoint)(TEXTS), load(bundle, batch_tokens=100)(TEXTS)
+
+    kind = "tags" if "tags" in torch_answers[0] else "label"
+    assert [a[kind] for a in torch_answers] == [a[kind] for a in onnx_answers]
+    scores = "scores" if kind == "tags" else "score"
+    for mine, theirs in zip(torch_answers, onnx_answers, strict=True):
+        assert np.allclose(mine[scores], theirs[scores], atol=1e-4)
+    assert numbers["rows"] == len(TEXTS)
+    assert numbers["max_abs_difference"] < 1e-4
+    assert numbers["argmax_agreement"] == 1.0
+    assert json.loads((bundle / "parity.json").read_text()) == numbers
+
+
+def test_batch_and_length_are_free_and_named(exported):
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(str(exported[1] / "model.onnx"), providers=["CPUExecutionProvider"])
+
+    assert {i.name: i.shape for i in session.get_inputs()} == {
+        "input_ids": ["batch", "length"],
+        "attention_mask": ["batch", "length"],
+    }
+    for batch, length in ((1, 1), (3, 48), (5, 2)):
+        ids = np.ones((batch, length), np.int64)
+        assert session.run(["logits"], {"input_ids": ids, "attention_mask": ids})[0].shape[0] == batch
+
+
+def test_the_graph_holds_no_path_of_this_machine(exported):
+    content = (exported[1] / "model.onnx").read_bytes()
+
+    assert b"site-packages" not in content
+    assert str(Path(__file__).parent.parent.parent).encode() not in content
+
+
+def test_the_bundle_has_all_that_answers_need(exported):
+    names = {path.name for path in exported[1].iterdir()}
+
+    assert {"model.onnx", "tokenizer.json", "tokenizer_config.json", "config.json", "bmtool.json"} <= names
+
+
+def test_a_difference_above_the_tolerance_is_a_failed_gate_with_its_numbers(tmp_path):
+    with pytest.raises(GateError, match=r"on 24 rows its logits differ by up to .* \(tolerance 1e-12\)"):
+        export("bert", tmp_path, validate(Onnx, {"tolerance": 1e-12}))
+
+
+def test_another_answer_is_a_failed_gate_unless_it_was_a_tie():
+    wanted = np.array([[1.0, 0.0], [0.5, 0.5 - 1e-6]], np.float32)
+    close = np.array([[1.0, 0.0], [0.5 - 1e-6, 0.5]], np.float32)
+    other = np.array([[0.0, 1.0], [0.5, 0.0]], np.float32)
+
+    judge({"rows": 2, **differences(wanted, close, tolerance=1e-3)})
+
+    numbers = {"rows": 2, **differences(wanted, other, tolerance=2.0)}
+    assert numbers["argmax_agreement"] == 0.5
+    assert numbers["other_answers"] == 0
+    with pytest.raises(GateError, match="1 of 2 answers are others"):
+        judge({"rows": 2, **differences(wanted, other, tolerance=0.1)})
+
+
+def test_logits_that_are_no_numbers_fail():
+    numbers = {"rows": 1, **differences(np.zeros((1, 2)), np.full((1, 2), np.nan), tolerance=1.0)}
+
+    with pytest.raises(GateError, match="differ by up to not a number"):
+        judge(numbers)
+
+
+def test_a_model_of_an_objective_is_not_exported(tmp_path):
+    with pytest.raises(MissingInputError, match="was trained for 'mlm', which is no task"):
+        export("mlm", tmp_path)
+
+
+def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path, monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "onnxscript" else object())
+
+    with pytest.raises(ConfigError) as error:
+        export("bert", tmp_path)
+
+    assert str(error.value) == (
+        'ONNX needs onnxscript, which isn\'t installed: pip install "bmtool-pipeline[onnx]", '
+        'or from a checkout: pip install -e ".[onnx]"'
+    )

@@ -1,0 +1,183 @@
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import bmtool
+import numpy as np
+import pyarrow as pa
+import pytest
+from bmtool.artifacts.manifest import FileEntry, Manifest
+from bmtool.errors import DataError, MissingInputError
+from bmtool.models.inference import load
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from checkpoints import write_checkpoint
+
+MANY = ["good movie", "bad " * 80, "the plot was very boring", "a", "好 坏", "fine film, fine plot"] * 7
+
+
+@pytest.fixture(scope="module", params=["bert", "gpt"])
+def classifier(request, tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp(request.param), request.param)
+
+
+@pytest.fixture(scope="module")
+def tagger(tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp("tags"), "tags")
+
+
+def test_answers_are_those_of_transformers_alone(classifier):
+    import torch
+    from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(classifier / "tokenizer.json"))
+    model = AutoModelForSequenceClassification.from_pretrained(classifier)
+
+    answers = load(classifier)(MANY)
+
+    for text, answer in zip(MANY[:6], answers, strict=False):
+        ids = tokenizer(text)["input_ids"]
+        ids = ids if len(ids) <= 48 else [*ids[:47], ids[-1]]
+        with torch.no_grad():
+            scores = model(torch.tensor([ids])).logits.softmax(-1)[0]
+        assert answer["label"] == model.config.id2label[int(scores.argmax())]
+        assert answer["score"] == pytest.approx(float(scores.max()), abs=1e-5)
+
+
+def test_the_order_is_kept_whatever_the_batches_are(classifier):
+    one_by_one = [load(classifier)([text])[0] for text in MANY[:6]]
+
+    together = load(classifier, batch_tokens=64)(MANY)
+
+    assert [answer["label"] for answer in together] == [answer["label"] for answer in one_by_one * 7]
+    assert np.allclose([a["score"] for a in together], [a["score"] for a in one_by_one * 7], atol=1e-5)
+
+
+def test_a_tagger_answers_each_word_and_cuts_texts_at_white_space(tagger):
+    model = load(tagger)
+
+    split, text = model([["good", "movie"], ["the", "plot"]]), model(["good movie", " the  plot "])
+
+    assert split == text
+    assert [len(answer["tags"]) for answer in split] == [2, 2]
+    assert set(split[0]) == {"words", "tags", "scores"}
+
+
+def test_words_behind_the_cut_are_outside_and_counted(tagger):
+    model = load(tagger)
+
+    answers, cut = model.answers([["good"] * 100])
+
+    assert len(answers[0]["tags"]) == 100
+    assert set(answers[0]["tags"][60:]) == {"O"}
+    assert cut["words_cut"] > 50
+
+
+def test_no_texts_give_no_answers(classifier, tagger):
+    assert load(classifier)([]) == []
+    assert load(tagger).output_columns == ["tags", "scores"]
+
+
+def test_a_single_text_and_a_number_are_refused(classifier):
+    model = load(classifier)
+
+    with pytest.raises(DataError, match="give a list of texts"):
+        model("good movie")
+    with pytest.raises(DataError, match="item 1 is not a text: 5"):
+        model(["good", 5])
+
+
+def test_a_model_of_an_objective_is_refused(tmp_path):
+    folder = write_checkpoint(tmp_path / "mlm", "mlm")
+
+    with pytest.raises(MissingInputError) as error:
+        load(folder)
+
+    assert str(error.value) == (
+        f"{folder}: the model was trained for 'mlm', which is no task. Fine-tune it first, on one of: "
+        "text_classification, token_classification"
+    )
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(MissingInputError, match="there is no such folder"):
+        load(tmp_path / "nothing")
+
+
+INFO = {
+    "goal": {"type": "text_classification"},
+    "goal_kind": "task",
+    "labels": ["neg", "pos", "mid"],
+    "max_seq_length": 48,
+    "data_fingerprint": "abc",
+}
+
+
+def test_texts_are_cleaned_as_the_training_texts_were(tmp_path):
+    clean = [{"type": "replace", "pattern": "movie", "with": "boring"}]
+    plain = load(write_checkpoint(tmp_path / "plain", "bert", INFO))
+    cleaned = load(
+        write_checkpoint(tmp_path / "cleaned", "bert", {**INFO, "columns": {"text": "body"}, "clean": clean})
+    )
+
+    assert cleaned(["good movie"]) == plain(["good boring"])
+    assert cleaned(["good movie"]) != plain(["good movie"])
+    assert cleaned.columns == {"text": "body"}
+
+
+def test_the_dataset_in_the_same_store_says_how_texts_were_prepared(tmp_path):
+    folder = write_checkpoint(tmp_path / "finetune-1", "bert", {**INFO, "data_fingerprint": "0123456789abcdef"})
+    dataset = tmp_path / "prepare-0123456789ab"
+    dataset.mkdir()
+    config = {"columns": {"text": "body", "label": "stars"}, "clean": [{"type": "whitespace"}]}
+    manifest = Manifest("dataset", "prepare", 1, "0123456789abcdef", config, {}, {}, {})
+    (dataset / "manifest.json").write_text(manifest.to_json())
+
+    model = load(folder)
+
+    assert model.columns == {"text": "body", "label": "stars"}
+    assert [cleaner.name() for cleaner in model.cleaners] == ["whitespace"]
+
+
+def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):
+    from bmtool.artifacts.files import sha256_of
+
+    folder = write_checkpoint(tmp_path / "bert", "bert", INFO)
+    files = {p.name: FileEntry(p.stat().st_size, sha256_of(p)) for p in folder.iterdir()}
+    manifest = Manifest("checkpoint", "finetune", 1, "f" * 64, {}, {}, files, {})
+    (folder / "manifest.json").write_text(manifest.to_json())
+    assert load(folder).fingerprint == "f" * 64
+    weights = folder / "model.safetensors"
+    content = bytearray(weights.read_bytes())
+    content[-5] ^= 1
+    weights.write_bytes(content)
+
+    with pytest.raises(DataError, match=r"model\.safetensors: the file is missing or its bytes changed"):
+        load(folder)
+
+
+def test_a_foreign_folder_has_the_fingerprint_that_stages_give_it(classifier, tmp_path):
+    from bmtool.artifacts.foreign import foreign_checkpoint
+    from bmtool.artifacts.hashes import HashCache
+
+    assert load(classifier).fingerprint == foreign_checkpoint(classifier, HashCache(tmp_path / "hashes")).fingerprint
+
+
+def test_logits_of_words_are_those_of_their_own_text(tagger):
+    model = load(tagger)
+    inputs = pa.array([["good", "movie"], ["bad"], []], pa.list_(pa.string()))
+
+    logits, offsets = model.logits(inputs)
+
+    alone, _ = model.logits(inputs.slice(1, 1))
+    assert np.allclose(logits[offsets[1] : offsets[2]], alone, atol=1e-5)
+
+
+def test_importing_bmtool_imports_nothing_heavy():
+    code = "import sys, bmtool, json; print(json.dumps(sorted({'torch', 'numpy', 'transformers'} & set(sys.modules))))"
+
+    heavy = json.loads(subprocess.run([sys.executable, "-c", code], capture_output=True, check=True).stdout)
+
+    assert heavy == []
+    assert bmtool.load.__module__ == "bmtool"
