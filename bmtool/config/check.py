@@ -61,7 +61,7 @@ def check(model: type[S], document: Document, *, stand_ins: Mapping[str, Any]) -
     faults += [rival for rival in _rivals(model, value) if rival.path not in {fault.path for fault in faults}]
     mended = _mended(value, faults)
     hidden = _faults(model, mended) if faults else []
-    faults += [fault for fault in (_as_written(fault, faults) for fault in hidden) if _is_news(fault, faults)]
+    faults += [fault for fault in (_as_written(fault, faults, value) for fault in hidden) if _is_news(fault, faults)]
     for fault in _nameless(model, list(_shown(faults))):
         is_empty = fault.is_missing and len(list(document.root.along(fault.path))) > len(fault.path)
         text = "required setting has no value" if is_empty else _text(model, document.root.plain(), fault)
@@ -158,11 +158,12 @@ def _parent(value: Any, path: KeyPath) -> tuple[Any, str | int | None]:
     return value, path[-1] if path else None
 
 
-def _as_written(fault: Fault, known: list[Fault]) -> Fault:
+def _as_written(fault: Fault, known: list[Fault], value: Any) -> Fault:
     """A fault of a mended configuration with the misspelled keys that its place has in the file."""
     for other in known:
-        right = (*other.path[:-1], other.context["meant"]) if other.is_unknown else None
-        if right and fault.path[: len(right)] == right:
+        right = (*other.path[:-1], other.context["meant"]) if other.is_unknown else ()
+        was_there = right and right[-1] in (_parent(value, right)[0] or ())
+        if right and not was_there and fault.path[: len(right)] == right:
             return dataclasses.replace(fault, path=(*other.path, *fault.path[len(right) :]))
     return fault
 

@@ -63,12 +63,13 @@ def _extended(file: Path, schema: Annotation, chain: list[tuple[Path, str]]) -> 
 def merged(base: Node, top: Node, annotation: Annotation) -> Node:
     """`top` laid over `base`, where `annotation` reads both."""
     choice = chooser(annotation) if annotation is not None else None
+    written = top
     if choice:
         base, top = _long(base, choice), _long(top, choice)
     if not isinstance(base.value, dict) or not isinstance(top.value, dict):
-        return top
+        return written
     if choice and not _same(base, top, choice):
-        return top
+        return written
     kept = _without_rivals(base.value, list(top.value.items()), annotation, {**base.plain(), **top.plain()})
     plain = {**base.plain(), **top.plain()}
     for key, node in top.value.items():

@@ -85,15 +85,23 @@ def _words(annotation: Any) -> str:
 def _options(choice: Any) -> list[str]:
     origin = get_origin(choice) or choice
     if isinstance(choice, Choose):
-        return [f"the name of a {choice.kind.name}"]
+        return [f"{'an' if choice.kind.name[0] in 'aeiou' else 'a'} {choice.kind.name}"]
     if origin is Literal:
         return [flow(option) for option in get_args(choice)]
     if origin in (list, tuple):
-        inner = [a for a in get_args(choice) if a is not Ellipsis]
-        return [f"a list of {expects(inner[0]).removeprefix('a ')}" if len(inner) == 1 else "a list"]
+        inner = [argument for argument in get_args(choice) if argument is not Ellipsis]
+        return [f"a list of {_plural(inner[0])}" if len(inner) == 1 else "a list"]
     if isinstance(origin, type) and issubclass(origin, Settings):
         return [f"a mapping of {', '.join(members(origin))}"]
     return [_NOUNS.get(origin, "another value")]
+
+
+def _plural(annotation: Any) -> str:
+    only = next(alternatives(annotation), None)
+    if isinstance(only, Choose):
+        return only.kind.plural
+    words = expects(annotation)
+    return words.replace("a mapping of", "mappings of").removeprefix("a ")
 
 
 _LIMITS = {"gt": "above", "ge": "from", "lt": "below", "le": "to"}

@@ -33,13 +33,13 @@ def in_words(error: ValidationError, model: type[Settings], value: Any) -> Valid
         path = _written(problem["loc"], value, is_missing=problem["type"] == "missing")
         grouped.setdefault(path, []).append(problem)
     for path, problems in grouped.items():
-        is_union = len(problems) > 1 and len(problems[0]["loc"]) > len(path)
+        is_union = len(problems[0]["loc"]) > len(path) and problems[0]["loc"][-1] != "[key]"
         if is_union and any(len(other) > len(path) and other[: len(path)] == path for other in grouped):
             continue  # one branch of the union fits, but for something deeper inside, which is shown
         if problems[0]["type"] == "too_short" and any(path == other[: len(path)] for other in grouped if other != path):
             continue  # it is only too short without the items that are wrong
         for problem in problems[:1] if is_union else problems:
-            place, text = _explain(problem, path, model, value, is_union=is_union)
+            place, text = _explain(problem, path, model, value, is_union=is_union and len(problems) > 1)
             details.append({"type": text, "loc": place, "input": problem["input"]})
     return ValidationError.from_exception_data(model.__name__, details)
 

@@ -1,0 +1,258 @@
+"""Whole files: about forty faulty ones, each with every message it must give, and what a good one becomes."""
+
+# ruff: noqa: E501  # whole messages stand beside what causes them
+
+from pathlib import Path
+
+import pytest
+from bmtool.config.shared import Runtime
+from bmtool.errors import ConfigError
+from bmtool.runner.pipeline import load_pipeline
+
+GOOD = """\
+version: 1
+name: reviews
+seed: 3
+
+prepare:
+  corpus:
+    sources: data/*.jsonl.gz
+    columns: {text: body}
+    clean: [unicode, whitespace]
+    filters: [{type: length, min_chars: 100}]
+    deduplicate: [exact]
+    split: {validation: 2%, group: author}
+    tokenizer: {type: wordpiece, vocab_size: 8192}
+  stars:
+    task: text_classification
+    sources: data/reviews.csv
+    columns: {text: body, label: stars}
+    split: {validation: 0.1, test: 0.1}
+
+pretrain:
+  data: corpus
+  model: {architecture: bert, size: tiny}
+  objective: {type: mlm, mlm_probability: 0.3}
+  max_seq_length: 128
+  per_device_batch_tokens: 4096
+  max_tokens: 4M
+  learning_rate: 3e-3
+  lr_scheduler_type: wsd
+  save_every: 10m
+  eval_every: 500 steps
+
+finetune:
+  data: stars
+  num_train_epochs: 20
+  learning_rate: 5e-4
+  metric_for_best_model: f1_macro
+  early_stopping_patience: 5
+
+evaluate:
+  baselines: [majority, tfidf]
+  gates: [{metric: accuracy, min: 0.5}]
+
+export: {formats: [onnx]}
+"""
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+    def load(text, *overrides):
+        Path("c.yaml").write_text(text)
+        return load_pipeline(Path("c.yaml"), overrides)
+
+    return load
+
+
+def messages(load, text, *overrides):
+    with pytest.raises(ConfigError) as error:
+        load(text, *overrides)
+    assert error.value.exit_code == 2
+    return str(error.value).splitlines()
+
+
+def test_a_file_becomes_settings_of_every_stage(load):
+    pipeline = load(GOOD)
+
+    assert (pipeline.name, pipeline.output_dir, pipeline.runtime) == ("reviews", Path("runs"), Runtime())
+    assert list(pipeline.prepare) == ["corpus", "stars"]
+    assert pipeline.prepare["corpus"].split.validation == 0.02
+    assert pipeline.pretrain.max_tokens == 4_000_000
+    assert pipeline.pretrain.model.name() == "bert"
+    assert pipeline.pretrain.save_every.seconds == 600
+    assert pipeline.finetune.data.value == "stars"
+    assert pipeline.evaluate.gates[0].min == 0.5
+    assert [exporter.name() for exporter in pipeline.export.formats] == ["onnx"]
+
+
+def test_the_heads_seed_is_the_default_of_the_sections_and_not_of_prepare(load):
+    pipeline = load(GOOD, "finetune.seed=8")
+
+    seeds = [pipeline.pretrain.seed, pipeline.finetune.seed, pipeline.evaluate.seed]
+    assert seeds == [3, 8, 3]
+    assert pipeline.prepare["corpus"].seed == 0
+
+
+def test_a_file_may_hold_one_section_only(load):
+    pipeline = load("version: 1\nname: x\nprepare:\n  a: {sources: a.csv}\n")
+
+    assert list(pipeline.prepare) == ["a"]
+    assert pipeline.pretrain is None
+
+
+def test_an_empty_section_sets_nothing(load):
+    text = GOOD[: GOOD.index("evaluate:")] + "evaluate:\n"
+
+    assert load(text).evaluate.baselines == ()
+
+
+def test_variables_are_read_in_paths_only(load, monkeypatch):
+    monkeypatch.setenv("SCRATCH", "/scratch")
+
+    pipeline = load(
+        GOOD.replace("seed: 3", "output_dir: ${SCRATCH}/runs").replace("{text: body}", "{text: '${SCRATCH}'}")
+    )
+
+    assert pipeline.output_dir == Path("/scratch/runs")
+    assert pipeline.prepare["corpus"].columns == {"text": "${SCRATCH}"}
+
+
+FAULTY = [
+    # (what is replaced, by what, messages)
+    # the head
+    ("version: 1\n", "", ["c.yaml:1:1: version: required setting is missing"]),
+    ("version: 1", "version: 2", ["c.yaml:1:1: version: expected 1, got 2"]),
+    ("name: reviews", "name: My Reviews", ["c.yaml:2:1: name: expected small letters, digits, '_' and '-', got 'My Reviews'"]),
+    ("name: reviews", "name: 2024", ["c.yaml:2:1: name: expected text, got 2024. Put it in quotes: '2024'"]),
+    ("seed: 3", "seed: -1", ["c.yaml:3:1: seed: must be at least 0, got -1"]),
+    ("seed: 3", "runtime: {treads: 4}", ["c.yaml:3:11: runtime.treads: unknown setting. Did you mean 'threads'?"]),
+    ("seed: 3", "threads: 4", ["c.yaml:3:1: threads: unknown setting. Did you mean 'runtime.threads', at the top of the file?"]),
+    ("seed: 3", "output_dir: ${NO_SUCH_VAR}/x", ["c.yaml:3:1: output_dir: the environment variable 'NO_SUCH_VAR' isn't set."]),
+    ("export:", "exprot:", ["c.yaml:43:1: exprot: unknown setting. Did you mean 'export'?"]),
+    # prepare
+    ("sources: data/*.jsonl.gz", "source: data/*.jsonl.gz", ["c.yaml:7:5: prepare.corpus.source: unknown setting. Did you mean 'sources'?"]),
+    ("data/reviews.csv", "data/reviews.xls", [
+        "c.yaml:16:5: prepare.stars.sources: 'data/reviews.xls' has no known ending (.csv, .csv.gz, .tsv, .tsv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet, .pq) and is no source (csv, docstrings, jsonl, parquet). Say what it is: {type: jsonl, path: data/reviews.xls}"
+    ]),
+    ("data/reviews.csv", "{type: csv, pth: a}", ["c.yaml:16:26: prepare.stars.sources.pth: unknown setting. Did you mean 'path'?"]),
+    ("[unicode, whitespace]", "[unicod, whitespace]", ["c.yaml:9:13: prepare.corpus.clean[0]: unknown cleaner 'unicod'. Did you mean 'unicode'? Known: replace, unicode, whitespace"]),
+    ("min_chars: 100", "min_char: 100", ["c.yaml:10:30: prepare.corpus.filters[0].min_char: unknown setting. Did you mean 'min_chars'?"]),
+    ("min_chars: 100", "min_chars: 100, max_chars: 5", ["c.yaml:10:15: prepare.corpus.filters[0]: min_chars (100) is more than max_chars (5)"]),
+    ("[exact]", "[near]", ["c.yaml:11:19: prepare.corpus.deduplicate[0]: expected exact, got 'near'"]),
+    ("validation: 2%", "validation: 200%", ["c.yaml:12:13: prepare.corpus.split.validation: must be at most 1, got '200%'"]),
+    ("validation: 0.1, test", "val: 0.1, test", ["c.yaml:18:13: prepare.stars.split.val: unknown setting. Did you mean 'validation'?"]),
+    ("vocab_size: 8192", "vocab_size: 8k5", ["c.yaml:13:34: prepare.corpus.tokenizer.vocab_size: expected a whole number, got '8k5'"]),
+    ("task: text_classification", "task: sentiment", ["c.yaml:15:5: prepare.stars.task: unknown task 'sentiment'. Did you mean 'text_classification'?"]),
+    ("  corpus:", "  ../corpus:", [
+        "c.yaml:6:3: prepare.../corpus: '../corpus' can't be a name: it takes small letters, digits, '_' and '-'",
+        "c.yaml:21:3: pretrain.data: there is no dataset 'corpus' under 'prepare'. Did you mean '../corpus'? A path needs a slash: './corpus'",
+    ]),
+    # training
+    ("per_device_batch_tokens", "micro_batch_size", ["c.yaml:25:3: pretrain.micro_batch_size: unknown setting. Did you mean 'per_device_batch_tokens'? It counts tokens, not texts."]),
+    ("max_seq_length", "cutoff_len", ["c.yaml:24:3: pretrain.cutoff_len: unknown setting. Did you mean 'max_seq_length'?"]),
+    ("learning_rate: 3e-3", "lr: 3e-3", ["c.yaml:27:3: pretrain.lr: unknown setting. Did you mean 'learning_rate'?"]),
+    ("lr_scheduler_type: wsd", "lr_scheduler_type: warmup_stable_decay", ["c.yaml:28:3: pretrain.lr_scheduler_type: expected wsd, cosine, linear or constant, got 'warmup_stable_decay'. Did you mean 'wsd'?"]),
+    ("learning_rate: 3e-3", "learning_rate: no", ["c.yaml:27:3: pretrain.learning_rate: expected a number, got 'no'"]),
+    ("max_tokens: 4M", "max_tokens: 4M\n  max_steps: 50", ["c.yaml:27:3: pretrain.max_steps: set exactly one of max_tokens, max_steps, num_train_epochs; got max_tokens and max_steps"]),
+    ("  max_tokens: 4M\n", "", ["c.yaml:20:1: pretrain: set exactly one of max_tokens, max_steps, num_train_epochs"]),
+    ("save_every: 10m", "save_every: 600", ["c.yaml:29:3: pretrain.save_every: expected a duration such as 10m, or a number of steps such as '500 steps', got 600"]),
+    ("size: tiny", "size: tinny", ["c.yaml:22:31: pretrain.model.size: expected tiny, mini, small or base, got 'tinny'. Did you mean 'tiny'?"]),
+    ("mlm_probability: 0.3", "mlm_prob: 0.3", ["c.yaml:23:26: pretrain.objective.mlm_prob: unknown setting. Did you mean 'mlm_probability'?"]),
+    ("save_every: 10m", "device: cuda", ["c.yaml:29:3: pretrain.device: unknown setting. Did you mean 'runtime.device', at the top of the file?"]),
+    ("save_every: 10m", "finetune: {data: stars}", ["c.yaml:29:3: pretrain.finetune: unknown setting. Did you mean 'finetune' at the top of the file, outside 'pretrain'?"]),
+    # what sections say about each other
+    ("data: corpus", "data: corpse", ["c.yaml:21:3: pretrain.data: there is no dataset 'corpse' under 'prepare'. Did you mean 'corpus'? A path needs a slash: './corpse'"]),
+    ("data: corpus", "data: stars", ["c.yaml:21:3: pretrain.data: 'stars' has a task. A corpus is needed here: a dataset without 'task'"]),
+    ("data: stars", "data: stars\n  from: pretran", ["c.yaml:34:3: finetune.from: expected pretrain, or a path with a slash, got 'pretran'. Did you mean 'pretrain'?"]),
+    ("data: stars", "data: stars\n  from: hf:org/model", ["c.yaml:34:3: finetune.from: 'hf:org/model': the hub isn't read yet. Download the checkpoint and give its folder, with a slash"]),
+    ("metric: accuracy", "metric: acuracy", ["c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, bits_per_byte, f1_macro, f1_micro, f1_span, loss, masked_accuracy, perplexity, precision_macro, recall_macro"]),
+    ("metric: accuracy", "metric: f1_span", ["c.yaml:41:12: evaluate.gates[0].metric: 'f1_span' isn't measured here; accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss are"]),
+    ("metric_for_best_model: f1_macro", "metric_for_best_model: f1_span", ["c.yaml:36:3: finetune.metric_for_best_model: text_classification isn't measured by f1_span; it is by accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
+    ("validation: 0.1, test: 0.1", "test: 0.1", ["c.yaml:37:3: finetune.early_stopping_patience: needs a validation split, and 'stars' has none. Set prepare.stars.split.validation, such as 0.1 (the test split is opened by evaluate only)"]),
+    # evaluate and export
+    ("min: 0.5", "mininum: 0.5", ["c.yaml:41:30: evaluate.gates[0].mininum: unknown setting. Did you mean 'min'?"]),
+    ("[majority, tfidf]", "[majorty]", ["c.yaml:40:15: evaluate.baselines[0]: unknown baseline 'majorty'. Did you mean 'majority'? Known: from_scratch, majority, tfidf"]),
+    ("[onnx]", "onnx", ["c.yaml:43:10: export.formats: expected a list, got 'onnx'. Write [onnx]"]),
+    # form
+    ("  data: corpus", "\tdata: corpus", ["c.yaml:21:1: a tab. Indent with spaces"]),
+    ("seed: 3", "seed: 3\nseed: 4", ["c.yaml:4:1: 'seed' is already set on line 3"]),
+    ("seed: 3", "seed: &s 3", ["c.yaml:3:7: '&s' is a YAML anchor, which isn't read. Text that starts with '&' must be quoted"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("old", "new", "expected"), FAULTY, ids=[f"{new.strip()[:40]}" for _, new, _ in FAULTY])
+def test_a_fault_is_said_with_its_line_and_a_hint(load, old, new, expected):
+    assert old in GOOD
+
+    assert messages(load, GOOD.replace(old, new, 1)) == expected
+
+
+def test_all_faults_of_a_file_are_shown_at_once_in_its_order(load):
+    text = GOOD
+    for old, new in [
+        ("version: 1", "version: 3"),
+        ("min_chars: 100", "min_char: 100"),
+        ("vocab_size: 8192", "vocab_size: big"),
+        ("learning_rate: 3e-3", "lr: fast"),
+        ("save_every: 10m", "save_every: often"),
+        ("num_train_epochs: 20", "epochs: 20"),
+        ("data: stars", "data: stras"),
+        ("metric: accuracy, min: 0.5", "metric: accuracy, max: 1, min: 0.5"),
+        ("[onnx]", "[onx, onnx]"),
+    ]:
+        text = text.replace(old, new, 1)
+
+    assert [line.partition(": ")[0] for line in messages(load, text)] == [
+        "c.yaml:1:1", "c.yaml:10:30", "c.yaml:13:34", "c.yaml:27:3", "c.yaml:29:3", "c.yaml:33:3", "c.yaml:34:3",
+        "c.yaml:41:11", "c.yaml:43:20",
+    ]  # fmt: skip
+
+
+def test_faults_of_a_base_are_shown_with_its_own_lines(load):
+    Path("base.yaml").write_text(GOOD.replace("learning_rate: 3e-3", "lr: 3e-3"))
+
+    assert messages(load, "extends: base.yaml\nname: mine\nexport: {formats: [onx]}\n") == [
+        "c.yaml:3:10: export.formats[0]: unknown exporter 'onx'. Did you mean 'onnx'? Known: onnx".replace(
+            "3:10", "3:20"
+        ),
+        "base.yaml:27:3: pretrain.lr: unknown setting. Did you mean 'learning_rate'?",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("override", "expected"),
+    [
+        ("pretrain.max_stps=5", "--set pretrain.max_stps=5: unknown setting. Did you mean 'max_steps'?"),
+        ("pretrain.learning_rate=x", "--set pretrain.learning_rate=x: expected a number, got 'x'"),
+        ("pretrain={lr: 3}", "--set pretrain={lr: 3}: pretrain.lr: unknown setting. Did you mean 'learning_rate'?"),
+        ("pretrain.data=stars", "--set pretrain.data=stars: 'stars' has a task. A corpus is needed here: a dataset without 'task'"),
+    ],
+)  # fmt: skip
+def test_a_fault_of_a_set_names_the_set(load, override, expected):
+    assert messages(load, GOOD, override) == [expected]
+
+
+def test_set_of_one_budget_replaces_the_other(load):
+    pipeline = load(GOOD, "pretrain.max_steps=50")
+
+    assert (pipeline.pretrain.max_steps, pipeline.pretrain.max_tokens) == (50, None)
+
+
+def test_null_takes_back_what_a_base_sets(load):
+    Path("base.yaml").write_text(GOOD)
+
+    pipeline = load("extends: base.yaml\nfinetune: {early_stopping_patience: null}\n")
+
+    assert pipeline.finetune.early_stopping_patience is None
+
+
+def test_one_faulty_section_hides_no_fault_of_another(load):
+    text = GOOD.replace("size: tiny", "size: tinny").replace("data: stars", "data: corpus")
+
+    assert messages(load, text) == [
+        "c.yaml:22:31: pretrain.model.size: expected tiny, mini, small or base, got 'tinny'. Did you mean 'tiny'?",
+        "c.yaml:33:3: finetune.data: 'corpus' is a corpus. A dataset with a task is needed here: set prepare.corpus.task",
+    ]
