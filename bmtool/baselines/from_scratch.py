@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, PositiveFloat, SerializeAsAny
@@ -19,6 +20,11 @@ if TYPE_CHECKING:
 
 
 _ARCHITECTURE = Choose(ARCHITECTURES, key="architecture")
+
+_NO_VALIDATION = (
+    "from_scratch chooses its learning rate on a validation split, and the dataset has none. "
+    "Give it one, or give a single rate: {type: from_scratch, learning_rates: [1e-3]}"
+)
 
 
 class FromScratch(Baseline):
@@ -44,22 +50,37 @@ class FromScratch(Baseline):
                 f"section, and there they aren't. Give them: {{type: from_scratch, model: {{architecture: ...}}, "
                 f"tokenizer: NAME OF A CORPUS}}"
             )
+        dataset = pipeline.prepare.get(str(finetune.data))
+        if len(self.learning_rates) > 1 and dataset is not None and not dataset.split.validation:
+            raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None}
         return {f"{rate:g}": finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
-        """What the model of the best learning rate gives, by the metric that chose its checkpoint."""
-        from bmtool.data.scores import higher_is_better
+        """What the model of the best learning rate gives, by the metric that chose its checkpoint, then by loss."""
         from bmtool.train.apply import run_checkpoint
 
-        best = {rate: job.inputs[f"from_scratch:{rate:g}"].summary["best"] for rate in self.learning_rates}
-        missing = [f"{rate:g}" for rate, found in best.items() if found is None]
-        if missing and len(best) > 1:
-            raise ConfigError("from_scratch chooses its learning rate on a validation split, and there is none")
-        sign = {rate: 1 if found and higher_is_better(found["metric"]) else -1 for rate, found in best.items()}
-        rate = max(best, key=lambda rate: sign[rate] * best[rate]["value"]) if len(best) > 1 else next(iter(best))
-        if best[rate]:
-            tried = ", ".join(f"{r:g} {found['value']:.3f}" for r, found in best.items())
-            job.console.say(f"from_scratch: learning rate {rate:g} by validation {best[rate]['metric']} ({tried})")
+        summaries = {rate: job.inputs[f"from_scratch:{rate:g}"].summary for rate in self.learning_rates}
+        rate = self.learning_rates[0]
+        if len(summaries) > 1:
+            rate, reason = _choose(summaries)
+            job.console.say(f"from_scratch: learning rate {rate:g} by validation {reason}")
         folder = job.inputs[f"from_scratch:{rate:g}"].folder
         return run_checkpoint(folder, task, dataset[split], job, labels=labels).outputs
+
+
+def _choose(summaries: dict[float, dict[str, Any]]) -> tuple[float, str]:
+    """The learning rate with the best validation value, of equals the one with the lowest loss; and why."""
+    from bmtool.data.scores import higher_is_better
+
+    if any(summary["best"] is None for summary in summaries.values()):
+        raise ConfigError(f"evaluate.baselines: {_NO_VALIDATION}")
+    metric = next(iter(summaries.values()))["best"]["metric"]
+    sign = 1 if higher_is_better(metric) else -1
+
+    def rank(rate: float) -> tuple[float, float]:
+        validation = summaries[rate]["validation"]
+        return sign * validation[metric], -(validation.get("loss") or math.inf)
+
+    tried = ", ".join(f"{rate:g} {summary['validation'][metric]:.3f}" for rate, summary in summaries.items())
+    return max(summaries, key=rank), f"{metric} ({tried})"

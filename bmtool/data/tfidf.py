@@ -46,7 +46,7 @@ def choose_and_predict(
 ) -> tuple[NDArray[np.int64], str]:
     """Predictions for `texts` (N,), and how the strength `C` was chosen: by accuracy on `validation`, if there is one.
 
-    Equal accuracies go to the smaller C. The chosen model is learned from `train` alone, as the model beside it.
+    Of equal accuracies the likelier one is taken. The chosen model learned from `train` alone, as the model beside it.
     """
     train_texts, train_labels = train
     seen = np.unique(train_labels)
@@ -63,11 +63,18 @@ def choose_and_predict(
         known = words.transform(validation[0])
         models = {strength: _fit(features, train_labels, strength) for strength in sorted(strengths)}
         accuracies = {s: float((model.predict(known) == validation[1]).mean()) for s, model in models.items()}
-        strength = max(accuracies, key=lambda s: accuracies[s])
-        seen_text = ", ".join(f"{s:g} {accuracy:.3f}" for s, accuracy in accuracies.items())
-        chosen, reason = models[strength], f"C {strength:g} by validation accuracy ({seen_text})"
+        strength = max(accuracies, key=lambda s: (accuracies[s], _likelihood(models[s], known, validation[1])))
+        tried = ", ".join(f"{s:g} {accuracy:.3f}" for s, accuracy in accuracies.items())
+        chosen, reason = models[strength], f"C {strength:g} by validation accuracy ({tried})"
     return chosen.predict(words.transform(texts)).astype(np.int64), f"{what}, {reason}"
 
 
 def _fit(features: object, labels: NDArray[np.int64], strength: float) -> LogisticRegression:
     return LogisticRegression(C=strength, max_iter=2000).fit(features, labels)
+
+
+def _likelihood(model: LogisticRegression, features: object, labels: NDArray[np.int64]) -> float:
+    """The log-likelihood of the labels; those that train doesn't have count nothing, whatever C is."""
+    known = np.isin(labels, model.classes_)
+    probabilities = model.predict_proba(features)[known, np.searchsorted(model.classes_, labels[known])]
+    return float(np.log(np.maximum(probabilities, 1e-12)).sum())

@@ -106,8 +106,12 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     )
     compared = comparisons(evaluation, metrics[0])
     _write(config, job, goal, dataset[split].column("id"), answers, evaluation, compared)
-    datasets = {evaluation.dataset: evaluation.plain()}
-    return {"datasets": datasets, "comparisons": [text for _, text in compared], "cut": evaluation.cut}
+    return {
+        "datasets": {evaluation.dataset: evaluation.plain()},
+        "metrics": [metric.name() for metric in metrics],
+        "comparisons": [text for _, text in compared],
+        "cut": evaluation.cut,
+    }
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -119,7 +123,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
     """Each metric with its interval, and how the model stands beside its baselines."""
     lines = []
     for name, result in summary["datasets"].items():
-        for metric, score in result["metrics"].items():
+        for metric in summary["metrics"]:
+            score = result["metrics"][metric]
             lines.append(
                 f"{name} {result['split']}: {metric} {score['value']:.3f} "
                 f"({score['low']:.3f} to {score['high']:.3f}, n {score['n']:,})"

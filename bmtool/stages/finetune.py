@@ -166,7 +166,9 @@ def describe(summary: dict[str, Any]) -> list[str]:
     best, steps = summary["best"], summary["steps"]
     if not summary["validation"]:
         return [f"the last of {steps:,} steps is kept: there is no validation split to choose by"]
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
+    order = sorted(summary["validation"], key=lambda name: name != (best or {}).get("metric"))
+    values = {name: summary["validation"][name] for name in order}
+    scores = ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
     early = ", stopped early" if summary["stopped_early"] else ""
     kept = f"step {best['step']:,} of {steps:,}{early}, the best by {best['metric']}" if best else f"step {steps:,}"
     return [f"kept {kept}; on validation: {scores}"]

@@ -24,7 +24,6 @@ def split(name, labels, **columns):
     )
 
 
-
 class Data:
     def __init__(self, *splits):
         self.splits = {part.name: part for part in splits}
@@ -81,7 +80,7 @@ def test_tfidf_tells_words_apart_and_says_how_it_chose(make_job):
     outputs = Tfidf().predict(job, TextClassification(), reviews(), "test", ("good", "bad"))
 
     assert outputs["predictions"].tolist() == [0, 1, 0]
-    assert job.console.lines == ["tfidf: 20 word n-grams, C 1 by validation accuracy (1 1.000, 10 1.000, 100 1.000)"]
+    assert job.console.lines == ["tfidf: 20 word n-grams, C 100 by validation accuracy (1 1.000, 10 1.000, 100 1.000)"]
 
 
 def test_tfidf_without_a_validation_split_takes_the_middle_strength(make_job):
@@ -142,8 +141,9 @@ class Section(SimpleNamespace):
 
 def test_from_scratch_repeats_the_finetune_section_with_new_weights():
     finetune = Section(from_=None, model=None, tokenizer=None, learning_rate=5e-4, head_learning_rate=2e-3, epochs=3)
+    finetune.data = "stars"
     pipeline = SimpleNamespace(
-        file="x.yaml", finetune=finetune, pretrain=SimpleNamespace(model="a bert", data="corpus")
+        prepare={}, file="x.yaml", finetune=finetune, pretrain=SimpleNamespace(model="a bert", data="corpus")
     )
 
     trained = validate(FromScratch, {"learning_rates": [1e-4, 0.001]}).trained(pipeline)
@@ -161,6 +161,17 @@ def test_from_scratch_without_an_architecture_is_a_configuration_error():
         FromScratch().trained(SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None))
 
 
+def test_from_scratch_says_before_anything_is_made_that_it_cannot_choose():
+    finetune = Section(from_=None, model="a bert", tokenizer="corpus", data="stars")
+    stars = SimpleNamespace(split=SimpleNamespace(validation=0.0))
+    pipeline = SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None, prepare={"stars": stars})
+
+    with pytest.raises(ConfigError, match="chooses its learning rate on a validation split"):
+        FromScratch().trained(pipeline)
+
+    assert list(FromScratch(learning_rates=(1e-3,)).trained(pipeline)) == ["0.001"]
+
+
 def scratch(tmp_path, rate, best):
     manifest = Manifest("checkpoint", "finetune", 1, rate, {}, {}, {}, {"best": best})
     return Artifact(tmp_path / rate, "checkpoint", rate, manifest)
@@ -171,5 +182,5 @@ def test_from_scratch_will_not_choose_a_learning_rate_without_validation(make_jo
         inputs={f"from_scratch:{rate}": scratch(tmp_path, rate, None) for rate in ("0.0003", "0.001", "0.003")}
     )
 
-    with pytest.raises(ConfigError, match="chooses its learning rate on a validation split"):
+    with pytest.raises(ConfigError, match="chooses its learning rate on a validation split, and the dataset has none"):
         FromScratch().predict(job, TextClassification(), reviews(), "test", ("bad", "good"))
