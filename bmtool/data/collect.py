@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file, write_json
+from bmtool.artifacts.files import fsync_file, write_text
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import Ledger
 from bmtool.data.deduplicate import SeenTexts, normalised
@@ -106,7 +107,7 @@ def collect(rules: Rules, job: Job) -> Collected:
     _check_rows(collected)
     plain = asdict(collected)
     del plain["folder"]
-    write_json(state, plain)
+    write_text(state, json.dumps(plain))  # not sorted: the order of splits and reasons is kept
     fault("prepare:rows")
     return collected
 
@@ -137,18 +138,21 @@ class _Collector:
             collected.ledger.drop(reason, 0)
 
     def run(self) -> Collected:
-        with self.job.console.progress("reading rows") as progress:
+        with self.job.console.progress("reading rows") as progress, ExitStack() as stack:
+            for file in self.files.values():
+                stack.callback(file.abandon)
             for source in self.rules.sources:
                 mapping = {**self.rules.columns, **(source.columns or {})}
                 for batch in source.read(mapping, self.rules.schema, self.reject):
                     self.take(batch, progress)
-        for name, file in self.files.items():
-            file.close()
-            self.out.rows.setdefault(name, 0)
+            for name, file in self.files.items():
+                file.close()
+                self.out.rows.setdefault(name, 0)
         return self.out
 
     def reject(self, rejected: Rejected) -> None:
         """Count a row that can't be read, and write down where it is; never its text."""
+        self.go_on()
         self.out.ledger.rows_in += 1
         reason = rejected.reason.partition(": ")[0]
         self.out.ledger.drop(reason, 1)
@@ -156,10 +160,13 @@ class _Collector:
             counts[key] = counts.get(key, 0) + 1
         self.rejections.write(json.dumps(asdict(rejected), ensure_ascii=False) + "\n")
 
+    def go_on(self) -> None:
+        if self.job.stop.reason:
+            raise stopped(self.job.stop.reason, "what was read so far is read again next time")
+
     def take(self, batch: pa.RecordBatch, progress: Progress) -> None:
         """Do everything to one batch of rows."""
-        if self.job.stop.reason:
-            raise stopped(self.job.stop.reason, "rows that were read are not kept before all are read")
+        self.go_on()
         fault("prepare:batch")
         ledger = self.out.ledger
         ledger.rows_in += batch.num_rows
@@ -220,10 +227,15 @@ class _Collector:
                 self.out.rows[name] = self.out.rows.get(name, 0) + part.num_rows
 
 
-def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str]) -> Counter[str]:
-    """How often each label occurs in the named columns, list columns member by member."""
+def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
+    """How often each label occurs in the named columns, list columns member by member.
+
+    Counting stops where there are more than `most` different ones: these are no labels.
+    """
     counts: Counter[str] = Counter()
     for batch in batches:
+        if len(counts) > most:
+            break
         for name in columns:
             column = batch.column(name)
             flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from bmtool.data.storage import read_stream
+from bmtool.data.storage import read_schema, read_stream
 from bmtool.data.tokens import MappedTokens
 from bmtool.errors import DataError, MissingInputError
 
@@ -21,6 +22,19 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 TOKENS = "input_ids"
+
+
+@contextmanager
+def _blaming(path: Path) -> Iterator[None]:
+    """Turn what goes wrong with a file into an error that names it."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise MissingInputError(f"{path}: this file of the dataset is missing") from None
+    except (pa.ArrowInvalid, OSError) as error:
+        if getattr(error, "errno", None) is not None:  # the disk failed, not the file
+            raise
+        raise DataError(f"{path}: this Arrow file is damaged: {error}") from None
 
 
 class Split:
@@ -36,12 +50,8 @@ class Split:
     def _batches(self) -> list[pa.RecordBatch]:
         batches: list[pa.RecordBatch] = []
         for path in self.shards:
-            try:
+            with _blaming(path):
                 batches.extend(read_stream(path))
-            except FileNotFoundError:
-                raise MissingInputError(f"{path}: this file of the dataset is missing") from None
-            except pa.ArrowInvalid as error:
-                raise DataError(f"{path}: this Arrow file is damaged: {error}") from None
         num_rows = sum(batch.num_rows for batch in batches)
         if num_rows != self.num_rows:
             folder = self.shards[0].parent
@@ -51,8 +61,8 @@ class Split:
     @cached_property
     def schema(self) -> pa.Schema:
         """Names and types of the columns."""
-        with pa.memory_map(str(self.shards[0])) as source, pa.ipc.open_stream(source) as reader:
-            return reader.schema
+        with _blaming(self.shards[0]):
+            return read_schema(self.shards[0])
 
     @cached_property
     def labels(self) -> tuple[str, ...]:

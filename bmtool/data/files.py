@@ -31,11 +31,15 @@ def find_files(patterns: Sequence[str]) -> list[tuple[str, Path]]:
     Raises:
         ConfigError: an environment variable is not set.
         MissingInputError: a pattern matches no file.
+        DataError: a file's name can't be printed.
     """
     found: dict[Path, tuple[int, str]] = {}
     for number, pattern in enumerate(patterns):
         for name, path in _matches(expand(pattern)):
             found.setdefault(path, (number, name))
+    for _, name in found.values():
+        if not name.isprintable():  # bytes that aren't UTF-8 come as lone surrogates, which can't be written down
+            raise DataError(f"{name!r}: a file's name holds characters that can't be printed. Rename it")
     times = Counter(name for _, name in found.values())
     return sorted((name if times[name] == 1 else f"{number}/{name}", path) for path, (number, name) in found.items())
 

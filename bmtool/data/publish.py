@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bmtool.console import Progress
     from bmtool.contracts import Job
     from bmtool.data.collect import Collected, Rules
     from tokenizers import Tokenizer
@@ -112,7 +114,10 @@ def publish(
         TryAgainError, StoppedError: the run was asked to stop.
     """
     columns = rules.of_kind("label", "tags")
-    counts = {split: count_labels(rows_of(collected, split, masks.get(split)), columns) for split in collected.rows}
+    counts = {
+        split: count_labels(rows_of(collected, split, masks.get(split)), columns, most=MAX_LABELS)
+        for split in collected.rows
+    }
     labels = find_labels(rules, counts)
     splits = Publisher(rules, collected, job, masks, labels, tokenizer).write()
     return Published(splits, labels, counts, tokenizer)
@@ -188,21 +193,26 @@ class Publisher:
         written = {}
         with self.job.console.progress("writing rows", total) as progress:
             for split in self.collected.rows:
-                folder = self.job.folder / split
-                shutil.rmtree(folder, ignore_errors=True)
-                writer, result = SplitWriter(folder, schema), Written()
-                for batch in rows_of(self.collected, split, self.masks.get(split)):
-                    if self.job.stop.reason:
-                        raise stopped(self.job.stop.reason, "all rows are read and kept")
-                    fault("prepare:write")
-                    writer.write(self._finished(batch, schema, result))
-                    progress.advance(batch.num_rows)
-                result.rows = writer.num_rows
-                shards = writer.close()
-                write_split_info(folder, shards, result.rows, described=described, fingerprint=self.job.fingerprint)
-                written[split] = result
+                written[split] = self._write_split(split, schema, described, progress)
         write_json(self.job.folder / "dataset_dict.json", {"splits": list(written)})
         return written
+
+    def _write_split(self, split: str, schema: pa.Schema, described: Mapping[str, Any], progress: Progress) -> Written:
+        folder = self.job.folder / split
+        shutil.rmtree(folder, ignore_errors=True)
+        writer, result = SplitWriter(folder, schema), Written()
+        with ExitStack() as stack:
+            stack.callback(writer.abandon)
+            for batch in rows_of(self.collected, split, self.masks.get(split)):
+                if self.job.stop.reason:
+                    raise stopped(self.job.stop.reason, "all rows are read and kept")
+                fault("prepare:write")
+                writer.write(self._finished(batch, schema, result))
+                progress.advance(batch.num_rows)
+            shards = writer.close()
+        result.rows = writer.num_rows
+        write_split_info(folder, shards, result.rows, described=described, fingerprint=self.job.fingerprint)
+        return result
 
     def _finished(self, batch: pa.RecordBatch, schema: pa.Schema, result: Written) -> pa.RecordBatch:
         """A batch as it goes to disk; `result` counts."""

@@ -193,6 +193,8 @@ def sift(
             lengths = own
         else:
             _mark(reasons, _has_nul(column), f"NUL character in column '{name}'")
+            if kind_of(field) in {"label", "group"}:
+                _mark(reasons, pc.fill_null(pc.equal(column, ""), False), f"no value in column '{name}'")
     if not reasons:
         return batch
     for row in sorted(reasons):

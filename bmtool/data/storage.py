@@ -50,6 +50,10 @@ class StreamFile:
         os.fsync(self.handle.fileno())
         self.handle.close()
 
+    def abandon(self) -> None:
+        """Let go of the file as it is; nothing happens if it was closed."""
+        self.handle.close()
+
 
 class SplitWriter:
     """Writes one split: cuts rows into batches and shards by their own sizes, however they arrive.
@@ -127,6 +131,11 @@ class SplitWriter:
         fsync_folder(self.folder)
         return names
 
+    def abandon(self) -> None:
+        """Let go of the files as they are; nothing happens after `close`."""
+        if self.shard is not None:
+            self.shard.abandon()
+
 
 def _holds_text(column: pa.Field) -> bool:
     inner = column.type.value_type if pa.types.is_list(column.type) else column.type
@@ -177,3 +186,9 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
     """Batches of an Arrow stream; their buffers are memory-mapped, none is copied."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
         yield from reader
+
+
+def read_schema(path: Path) -> pa.Schema:
+    """The columns of an Arrow stream; no batch is read."""
+    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+        return reader.schema

@@ -149,10 +149,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise MissingInputError(
-            f"{folder}: tokenizer.json is missing. For an older checkpoint, write it once with "
-            "transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-        )
+        raise _no_tokenizer(folder)
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception for a file it can't read)
@@ -160,6 +157,13 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
+
+
+def _no_tokenizer(folder: Path) -> MissingInputError:
+    return MissingInputError(
+        f"{folder}: tokenizer.json is missing. For an older checkpoint, write it once with "
+        "transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
+    )
 
 
 #: What a tokenizer is made of in a transformers folder; the first is a must.
@@ -180,7 +184,8 @@ def tokenizer_files(folder: Path) -> list[tuple[str, Path]]:
     Raises:
         MissingInputError: there is no `tokenizer.json`.
     """
-    load_tokenizer(folder)
+    if not (folder / "tokenizer.json").is_file():
+        raise _no_tokenizer(folder)
     names = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
     return [(f"tokenizer/{name}", folder / name) for name in names]
 
@@ -189,7 +194,7 @@ def copy_tokenizer(source: Path, folder: Path) -> None:
     """Take over a tokenizer, byte for byte.
 
     Raises:
-        MissingInputError, DataError: as `load_tokenizer`.
+        MissingInputError: there is no `tokenizer.json`.
         RefusedError: it needs code of its own.
     """
     files = tokenizer_files(source)

@@ -59,8 +59,9 @@ class Config(Settings):
             raise explained(text, at="tokenizer")
         if self.sample is not None and "label" not in self.kinds().values():
             raise explained("'sample' draws rows of each label: it needs a task with one label a row", at="sample")
-        if self.split.group in OWN_COLUMNS:
-            raise explained(f"'{self.split.group}' is a column that bmtool makes itself", at="split")
+        group = self.split.group
+        if group in OWN_COLUMNS or (group and self.kinds()[group] in {"words", "tags"}):
+            raise explained(f"rows can't be grouped by '{group}': name a column with one value a row", at="split")
         if self.task is None and self.tokenizer_trainer() and self.split.validation + self.split.test >= 1:
             raise explained("the split leaves no train rows for the tokenizer to learn from", at="split")
         return self

@@ -67,7 +67,7 @@ def _read(path: Path, buffer: RowBuffer, mapping: Mapping[str, str], delimiter: 
         except StopIteration:
             break
         except csv.Error as error:
-            buffer.refuse(line, f"broken CSV: {error}")
+            buffer.refuse(line, f"broken CSV: {error} (lines {line} to {reader.line_num})")
             continue
         if not row:
             continue
