@@ -10,7 +10,7 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from bmtool.config.aliases import NOTES, keys_for, value_for
 from bmtool.config.describe import expects, listing
-from bmtool.config.model import chooser_of
+from bmtool.config.model import chooser_of, shown
 from bmtool.config.shape import alternatives, at, chooser, members, settings_at
 from bmtool.errors import close_to, did_you_mean
 
@@ -20,9 +20,32 @@ if TYPE_CHECKING:
     from bmtool.config.document import KeyPath
     from bmtool.config.model import Settings
 
-_NOUNS: dict[Any, str] = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
-#: Longer values are cut in messages.
-_SHOWN_CHARS = 60
+#: What pydantic calls a limit, and what we say.
+_LIMITS = {
+    "greater_than": "must be above {gt}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than": "must be below {lt}",
+    "less_than_equal": "must be at most {le}",
+    "too_short": "must hold at least {min_length}",
+    "too_long": "must hold at most {max_length}",
+    "string_too_short": "must not be shorter than {min_length} characters",
+    "string_too_long": "must not be longer than {max_length} characters",
+    "finite_number": "must be a finite number",
+}
+#: What pydantic calls a type, and what we say.
+_EXPECTED = {
+    "int": "a whole number",
+    "int_from_float": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "string": "text",
+    "path": "a path",
+    "list": "a list",
+    "tuple": "a list",
+    "dict": "'key: value' lines",
+    "model": "'key: value' lines",
+    "mapping": "'key: value' lines",
+}
 
 
 def in_words(error: ValidationError, model: type[Settings], value: Any) -> ValidationError:
@@ -137,35 +160,11 @@ def _is_unit(settings: type[Settings]) -> bool:
     return settings.__module__ in ("bmtool.config.units", "bmtool.config.references")
 
 
-def shown(value: Any) -> str:
-    """A value as it may stand in a message."""
-    if value is None:
-        return "nothing"
-    if isinstance(value, bool):
-        return str(value).lower()
-    if isinstance(value, dict | list):
-        return "a mapping" if isinstance(value, dict) else "a list"
-    text = str(value)
-    text = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
-    return f"'{text}'" if isinstance(value, str) else text
-
-
 def _wrong(kind: str, context: dict[str, Any], annotation: Any, value: Any) -> str:
     """What is wrong in words; empty where only pydantic knows."""
-    limits = {
-        "greater_than": "must be above {gt}",
-        "greater_than_equal": "must be at least {ge}",
-        "less_than": "must be below {lt}",
-        "less_than_equal": "must be at most {le}",
-        "too_short": "must hold at least {min_length}",
-        "too_long": "must hold at most {max_length}",
-        "string_too_short": "must not be shorter than {min_length} characters",
-        "string_too_long": "must not be longer than {max_length} characters",
-        "finite_number": "must be a finite number",
-    }
-    if kind in limits:
+    if kind in _LIMITS:
         context = {k: int(v) if isinstance(v, float) and v.is_integer() else v for k, v in context.items()}
-        return f"{limits[kind].format(**context)}, got {shown(value) if not isinstance(value, list) else len(value)}"
+        return f"{_LIMITS[kind].format(**context)}, got {shown(value) if not isinstance(value, list) else len(value)}"
     if kind == "string_pattern_mismatch":
         return f"expected {expects(annotation)}, got {shown(value)}"
     if kind == "literal_error":
@@ -173,19 +172,7 @@ def _wrong(kind: str, context: dict[str, Any], annotation: Any, value: Any) -> s
     if kind in ("value_error", "assertion_error"):
         return str(context["error"])
     stem = kind.removesuffix("_type").removesuffix("_parsing")
-    noun = {
-        "int": _NOUNS[int],
-        "int_from_float": _NOUNS[int],
-        "float": _NOUNS[float],
-        "bool": _NOUNS[bool],
-        "string": _NOUNS[str],
-        "path": "a path",
-        "list": "a list",
-        "tuple": "a list",
-        "dict": "'key: value' lines",
-        "model": "'key: value' lines",
-        "mapping": "'key: value' lines",
-    }.get(stem)
+    noun = _EXPECTED.get(stem)
     return f"expected {noun}, got {shown(value)}{_remedy(stem, value)}" if noun else ""
 
 
@@ -204,8 +191,8 @@ def _remedy(stem: str, value: Any) -> str:
         return f". Write {word}" if word else ""
     if stem in ("string", "path") and isinstance(value, int | float):
         return f". Put it in quotes: '{shown(value)}'"
-    if stem in ("list", "tuple") and isinstance(value, str | int | float):
-        return f". Write [{value}]"
+    if stem in ("list", "tuple") and isinstance(value, str | int | float) and not set("[],") & set(str(value)):
+        return f". Write [{shown(value).strip(chr(39))}]"
     return ""
 
 

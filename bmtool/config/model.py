@@ -79,6 +79,23 @@ def explained(text: str, *, at: str | None = None) -> PydanticCustomError:
     return PydanticCustomError("explained", "{text}", {"text": text} | ({"at": at} if at else {}))
 
 
+#: Longer values are cut in messages.
+_SHOWN_CHARS = 60
+
+
+def shown(value: Any) -> str:
+    """A value as it may stand in a message."""
+    if value is None:
+        return "nothing"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, dict | list):
+        return "a mapping" if isinstance(value, dict) else "a list"
+    text = str(value)
+    text = text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    return f"'{text}'" if isinstance(value, str) else text
+
+
 def validate(model: type[S], value: Any) -> S:
     """Build `model` from plain YAML values.
 
@@ -187,6 +204,7 @@ __all__ = [
     "chooser_of",
     "chosen",
     "explained",
+    "shown",
     "validate",
     "what",
 ]

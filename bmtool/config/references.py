@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_serializer
 
-from bmtool.config.model import Settings, Words, explained
+from bmtool.config.model import Settings, Words, explained, shown
 
 STAGES = ("prepare", "pretrain", "finetune", "evaluate", "export")
 
@@ -31,7 +31,7 @@ def reference(value: Any) -> Any:
     if isinstance(value, Reference):
         return value
     if not isinstance(value, str) or not value.strip():
-        raise explained(f"expected a name, or a path with a slash, got {value!r}")
+        raise explained(f"expected a name, or a path with a slash, got {shown(value)}")
     if value.startswith("hf:"):
         raise explained(f"'{value}': the hub isn't read yet. Download the checkpoint and give its folder, with a slash")
     if "/" in value:

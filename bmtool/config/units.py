@@ -8,14 +8,10 @@ from typing import Annotated, Any
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from bmtool.config.model import Settings, Words, explained
+from bmtool.config.model import Settings, Words, explained, shown
 
 _COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
-
-
-def _shown(value: Any) -> str:
-    return f"'{value}'" if isinstance(value, str) else str(value)
 
 
 def count(value: Any) -> Any:
@@ -25,7 +21,7 @@ def count(value: Any) -> Any:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([kKMGB]?)", value.strip())
     number = float(match[1]) * _COUNTS[match[2]] if match else 0.5
     if not number.is_integer():
-        raise explained(f"expected a whole number such as 500, 20k or 4M, got {_shown(value)}")
+        raise explained(f"expected a whole number such as 500, 20k or 4M, got {shown(value)}")
     return int(number)
 
 
@@ -38,7 +34,7 @@ def seconds(value: Any) -> Any:
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*([smhd])", value.strip())
         if match:
             return float(match[1]) * _SECONDS[match[2]]
-    raise explained(f"expected a duration such as 90s, 10m or 2h, got {_shown(value)}")
+    raise explained(f"expected a duration such as 90s, 10m or 2h, got {shown(value)}")
 
 
 def ratio(value: Any) -> Any:
@@ -46,7 +42,7 @@ def ratio(value: Any) -> Any:
     if isinstance(value, str):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)\s*%", value.strip())
         if not match:
-            raise explained(f"expected a share such as 0.05 or 5%, got {_shown(value)}")
+            raise explained(f"expected a share such as 0.05 or 5%, got {shown(value)}")
         return float(match[1]) / 100
     return float(value) if isinstance(value, int) and not isinstance(value, bool) else value
 
@@ -69,7 +65,7 @@ def interval(value: Any) -> Any:
         return Interval(seconds=seconds(value))
     except PydanticCustomError:
         raise explained(
-            f"expected a duration such as 10m, or a number of steps such as '500 steps', got {_shown(value)}"
+            f"expected a duration such as 10m, or a number of steps such as '500 steps', got {shown(value)}"
         ) from None
 
 
@@ -79,7 +75,7 @@ def steps(value: Any) -> Any:
     if isinstance(value, str) and re.fullmatch(r"\s*[0-9]+\s*steps?\s*", value):
         read = interval(value)
     if read is None or read.steps is None:
-        raise explained(f"expected a number of steps such as '500 steps', got {_shown(value)}")
+        raise explained(f"expected a number of steps such as '500 steps', got {shown(value)}")
     return read
 
 
