@@ -94,12 +94,7 @@ def evaluate_outputs(
         ConfigError: the outputs lack what a metric reads.
         DataError: a metric has no value over these rows.
     """
-    for metric in metrics:
-        if not readable(metric, outputs):
-            lacking = ", ".join(column for column in metric.reads if column not in outputs)
-            raise ConfigError(
-                f"evaluate.metrics: {metric.name()} reads {lacking}, which this model's goal doesn't give"
-            )
+    _check_readable(metrics, outputs)
     ours = {metric.name(): metric.statistics(outputs, labels) for metric in metrics}
     scores: dict[str, dict[str, Score]] = {}
     differences: dict[str, dict[str, Score]] = {}
@@ -121,6 +116,15 @@ def evaluate_outputs(
         confusion=tuple(map(tuple, confusion(outputs, len(labels)).tolist())) if has_labels else (),
         cut=dict(cut),
     )
+
+
+def _check_readable(metrics: Sequence[Metric], outputs: Columns) -> None:
+    for metric in metrics:
+        if not readable(metric, outputs):
+            lacking = ", ".join(column for column in metric.reads if column not in outputs)
+            raise ConfigError(
+                f"evaluate.metrics: {metric.name()} reads {lacking}, which this model's goal doesn't give"
+            )
 
 
 def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples: int) -> tuple[Label, ...]:

@@ -53,9 +53,18 @@ class Config(Settings):
     """Of the bootstrap."""
 
     @model_validator(mode="after")
+    def _no_name_twice(self) -> Config:
+        for key, components in (("metrics", self.metrics or ()), ("baselines", self.baselines)):
+            names = [component.name() for component in components]
+            twice = next((name for name in names if names.count(name) > 1), None)
+            if twice is not None:
+                raise explained(f"'{twice}' is there twice; results go by this name", at=key)
+        return self
+
+    @model_validator(mode="after")
     def _gates_are_measured(self) -> Config:
-        names = [metric.name() for metric in self.metrics] if self.metrics else None
-        strange = [gate.metric for gate in self.gates if names is not None and gate.metric not in names]
+        names = [metric.name() for metric in self.metrics or ()]
+        strange = [gate.metric for gate in self.gates if names and gate.metric not in names]
         if strange:
             raise explained(f"gates ask for {', '.join(strange)}, which isn't among metrics", at="gates")
         return self

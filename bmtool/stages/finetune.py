@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Architecture, Examples, Task
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.loop import Selection
+    from bmtool.train.loop import Fitted, Selection
     from tokenizers import Tokenizer
 
 VERSION = 1
@@ -137,22 +137,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         head_learning_rate=config.head_learning_rate,
     )
     save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
-    return {
-        "task": task.name(),
-        "labels": list(labels),
-        "rows": {name: len(examples) for name, examples in parts.items()},
-        "tokens_per_epoch": int(parts["train"].packed_lengths.sum()),
-        "cut": {name: dict(examples.cut) for name, examples in parts.items()},
-        "steps": fitted.steps,
-        "epochs": fitted.epochs,
-        "tokens": fitted.tokens,
-        "stopped_early": fitted.stopped_early,
-        "skipped_steps": fitted.skipped_steps,
-        "best": fitted.best,
-        "validation": fitted.metrics,
-        "tokens_per_second": round(fitted.tokens_per_second),
-        "environment": {"choices": fitted.choices},
-    }
+    return _summary(task, labels, parts, fitted)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -194,6 +179,25 @@ def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer:
         if cut:
             job.console.say(f"{name}: {', '.join(cut)} at max_seq_length {config.max_seq_length}")
     return parts
+
+
+def _summary(task: Task, labels: tuple[str, ...], parts: dict[str, Examples], fitted: Fitted) -> dict[str, Any]:
+    return {
+        "task": task.name(),
+        "labels": list(labels),
+        "rows": {name: len(examples) for name, examples in parts.items()},
+        "tokens_per_epoch": int(parts["train"].packed_lengths.sum()),
+        "cut": {name: dict(examples.cut) for name, examples in parts.items()},
+        "steps": fitted.steps,
+        "epochs": fitted.epochs,
+        "tokens": fitted.tokens,
+        "stopped_early": fitted.stopped_early,
+        "skipped_steps": fitted.skipped_steps,
+        "best": fitted.best,
+        "validation": fitted.metrics,
+        "tokens_per_second": round(fitted.tokens_per_second),
+        "environment": {"choices": fitted.choices},
+    }
 
 
 def _tokenizer_folder(job: Job) -> Path:

@@ -330,6 +330,11 @@ def test_a_gate_outside_the_given_metrics_is_refused():
         config(metrics=["accuracy"], gates=[{"metric": "f1_macro", "min": 0.5}])
 
 
+def test_the_same_baseline_twice_is_refused():
+    with pytest.raises(ValidationError, match="'tfidf' is there twice; results go by this name"):
+        config(baselines=["tfidf", {"type": "tfidf", "strengths": [1.0]}])
+
+
 def test_a_split_without_rows_is_a_data_error(make_job, tuned, reviews, tmp_path):
     import shutil
 
