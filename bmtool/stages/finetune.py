@@ -30,7 +30,8 @@ if TYPE_CHECKING:
     from bmtool.contracts import Architecture, Examples, Task
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.loop import Fitted, Selection
+    from bmtool.train.loop import Fitted
+    from bmtool.train.selection import Selection
     from tokenizers import Tokenizer
 
 VERSION = 1
@@ -231,7 +232,7 @@ def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokeni
 
 def _selection(config: Config, task: Task) -> Selection:
     from bmtool.data.scores import higher_is_better
-    from bmtool.train.loop import Selection
+    from bmtool.train.selection import Selection
 
     metric = config.metric_for_best_model or task.metrics[0]
     if metric not in task.metrics:
