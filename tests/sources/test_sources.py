@@ -1,0 +1,66 @@
+import gzip
+import json
+
+import pytest
+from bmtool.config.model import ValidationError, validate, what
+from bmtool.data.rows import schema_of
+from bmtool.data.settings import ChooseSource
+from bmtool.registry import SOURCES
+from bmtool.sources.csv import Csv
+from bmtool.sources.docstrings import Docstrings
+from bmtool.sources.jsonl import Jsonl
+from bmtool.sources.parquet import Parquet
+
+choose = ChooseSource(SOURCES)
+
+
+@pytest.mark.parametrize(
+    ("written", "source"),
+    [
+        ("data/*.jsonl.gz", Jsonl(path="data/*.jsonl.gz")),
+        ("a.ndjson", Jsonl(path="a.ndjson")),
+        ("${HOME}/A.CSV", Csv(path="${HOME}/A.CSV")),
+        ("a.tsv.gz", Csv(path="a.tsv.gz")),
+        ("x/y.parquet", Parquet(path="x/y.parquet")),
+        ("docstrings", Docstrings()),
+        ({"path": ["a.csv", "b.csv"]}, Csv(path=("a.csv", "b.csv"))),
+        ({"type": "jsonl", "path": "notes.txt"}, Jsonl(path="notes.txt")),
+        ({"path": "a.jsonl", "columns": {"text": "body"}}, Jsonl(path="a.jsonl", columns={"text": "body"})),
+        ({"type": "docstrings", "packages": ["numpy"]}, Docstrings(packages=("numpy",))),
+    ],
+)
+def test_the_type_follows_from_the_ending(written, source):
+    chosen = choose(written)
+
+    assert type(chosen) is type(source)
+    assert chosen == source
+
+
+@pytest.mark.parametrize("written", ["notes.txt", {"path": "notes.txt"}, 5, {}, {"type": "jsonll", "path": "x"}])
+def test_what_has_no_known_ending_must_say_its_type(written):
+    with pytest.raises(Exception) as error:
+        choose(written)
+
+    assert type(error.value).__name__ in {"PydanticCustomError", "ValidationError"}
+
+
+def test_where_files_lie_is_no_part_of_the_fingerprint():
+    assert what(Jsonl(path="/somewhere/x.jsonl")) == what(Jsonl(path="elsewhere/x.jsonl")) == {"type": "jsonl"}
+
+
+def test_a_source_knows_its_own_settings_only():
+    with pytest.raises(ValidationError):
+        validate(Jsonl, {"path": "x", "delimiter": ";"})
+    with pytest.raises(ValidationError):
+        validate(Csv, {"path": "x", "delimiter": ";;"})
+
+
+def test_files_are_read_in_the_order_of_their_names(tmp_path):
+    for name in ("b", "a", "c"):
+        (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": name}).encode() + b"\n"))
+    source = Jsonl(path=(f"{tmp_path}/c*.gz", f"{tmp_path}/[ab].jsonl.gz"))
+
+    batches = source.read({}, schema_of({"text": "text"}), lambda _: None)
+
+    assert [row["text"] for batch in batches for row in batch.to_pylist()] == ["a", "b", "c"]
+    assert [name for name, _ in source.files()] == ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl.gz"]
