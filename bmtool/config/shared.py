@@ -99,7 +99,7 @@ class Training(Settings):
     save_every: Annotated[Every, HOW] = Interval(seconds=600.0)
     """How often the state is saved, so that an interrupted run goes on from there."""
     eval_every: EverySteps | None = None
-    """How often the validation split is looked at; without it, after each epoch, or ten times a run."""
+    """How often the validation split is looked at; without it, after each epoch and at the end."""
     seed: NonNegativeInt | None = None
     """Of weights, order and masks; by default the seed in the head."""
 

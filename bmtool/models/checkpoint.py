@@ -8,6 +8,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 import torch
+from safetensors import SafetensorError
 
 from bmtool.artifacts.files import write_json
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
@@ -162,7 +163,7 @@ def _load(folder: Path, auto_class: str, config: PretrainedConfig, attention: st
                 ignore_mismatched_sizes=True,
                 output_loading_info=True,
             )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, SafetensorError) as error:
         if "Unrecognized configuration class" in str(error):
             raise ConfigError(f"{folder}: a '{config.model_type}' model has no class for {auto_class}") from None
         raise DataError(f"{folder}: the checkpoint can't be opened: {_first_line(error)}") from error

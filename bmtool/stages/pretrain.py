@@ -65,12 +65,6 @@ class Config(Training):
                 )
         return self
 
-    @model_validator(mode="after")
-    def _evaluates_by_steps(self) -> Config:
-        if self.eval_every is not None and self.eval_every.steps is None:
-            raise explained("give it in steps, such as '500 steps': results must not depend on time", at="eval_every")
-        return self
-
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The corpus, and the checkpoint to go on from."""

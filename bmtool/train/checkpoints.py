@@ -137,6 +137,10 @@ class Checkpoints:
             writing, self.writing = self.writing, None
             writing.result()
 
+    def close(self) -> None:
+        """Wait for the writing thread, whatever comes of it: nobody may write into the folder once the run is over."""
+        self.writer.shutdown(wait=True)
+
     def check(self) -> None:
         """Raise what the writing thread ran into, without waiting for it."""
         if self.writing is not None and self.writing.done():

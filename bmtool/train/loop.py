@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -98,8 +99,11 @@ def fit(
     """
     require_packed(model)
     _check_length(model, training.max_seq_length)
-    with storage_errors(str(job.folder)):
-        trainer = _prepare(model, goal, train, validation, training, job, score, selection, head, head_learning_rate)
+    checkpoints = Checkpoints(job.folder / RESUME, job.console)
+    with storage_errors(str(job.folder)), closing(checkpoints):
+        trainer = _prepare(
+            model, goal, train, validation, training, job, score, selection, head, head_learning_rate, checkpoints
+        )
         with job.console.progress("training", total=trainer.course.num_steps) as progress:
             progress.advance(trainer.state.step)
             while True:
@@ -278,9 +282,9 @@ def _prepare(
     selection: Selection | None,
     head: Collection[str],
     head_learning_rate: float | None,
+    checkpoints: Checkpoints,
 ) -> Trainer:
     """Choose device, threads and precision, say why, put the parts together, and take over a saved state."""
-    checkpoints = Checkpoints(job.folder / RESUME, job.console)
     saved = checkpoints.newest()
     state = State() if saved is None else State.from_json(saved.state)
     course = Course(train.packed_lengths, training, job.seed)

@@ -1,0 +1,190 @@
+"""The stage pretrain: from a corpus to a folder that transformers opens."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import pytest
+import torch
+import transformers
+from bmtool.config.model import ValidationError, validate
+from bmtool.data.dataset import open_dataset
+from bmtool.data.encode import load_tokenizer
+from bmtool.errors import ConfigError, MissingInputError, TryAgainError
+from bmtool.models.checkpoint import read_info
+from bmtool.stages.pretrain import Config, describe, needs, run
+from bmtool.train.monitor import read_log
+
+BERT = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+GPT = {**BERT, "architecture": "gpt"}
+
+
+def settings(**changes):
+    plain = {
+        "data": "corpus",
+        "model": BERT,
+        "objective": "mlm",
+        "max_seq_length": 32,
+        "per_device_batch_tokens": 256,
+        "max_steps": 6,
+        "precision": "fp32",
+    }
+    return validate(Config, {key: value for key, value in {**plain, **changes}.items() if value is not None})
+
+
+def problems(**changes):
+    with pytest.raises(ValidationError) as error:
+        settings(**changes)
+    return [problem["msg"] for problem in error.value.errors()]
+
+
+@pytest.mark.parametrize(
+    ("model", "objective", "auto_class"),
+    [(BERT, "mlm", "AutoModelForMaskedLM"), (GPT, "clm", "AutoModelForCausalLM")],
+)
+def test_transformers_opens_what_the_stage_wrote(make_job, corpus, model, objective, auto_class):
+    job = make_job(inputs={"data": corpus})
+
+    summary = run(settings(model=model, objective=objective), job)
+
+    opened = getattr(transformers, auto_class).from_pretrained(job.folder)
+    tokenizer = transformers.AutoTokenizer.from_pretrained(job.folder)
+    assert opened(**tokenizer("we saw the film", return_tensors="pt")).logits.shape[-1] == opened.config.vocab_size
+    assert {p.dtype for p in opened.parameters()} == {torch.float32}
+    assert (summary["steps"], summary["objective"]) == (6, objective)
+    assert set(summary["validation"]) >= {"loss", "perplexity"}
+    info = read_info(job.folder)
+    assert (info["goal_kind"], info["goal"]["type"], info["max_seq_length"]) == ("objective", objective, 32)
+    assert read_log(job.folder / "metrics.jsonl")[-1]["kind"] == "validation"
+    assert "6 steps" in describe(summary)[0]
+
+
+def test_the_configuration_keeps_the_dropout_of_fine_tuning(make_job, corpus):
+    job = make_job(inputs={"data": corpus})
+
+    run(settings(), job)
+
+    config = json.loads((job.folder / "config.json").read_text())
+    assert (config["hidden_dropout_prob"], config["attention_probs_dropout_prob"]) == (0.1, 0.1)
+
+
+def test_dropout_changes_training_and_not_the_configuration(make_job, corpus, tmp_path):
+    without, with_some = (make_job(tmp_path / name, {"data": corpus}) for name in ("a", "b"))
+
+    run(settings(), without)
+    run(settings(dropout=0.3), with_some)
+
+    assert (without.folder / "config.json").read_bytes() == (with_some.folder / "config.json").read_bytes()
+    weights = [(job.folder / "model.safetensors").read_bytes() for job in (without, with_some)]
+    assert weights[0] != weights[1]
+
+
+def test_an_interrupted_stage_writes_the_same_bytes(make_job, corpus, tmp_path):
+    whole, job = (make_job(tmp_path / name, {"data": corpus}) for name in ("whole", "cut"))
+    run(settings(dropout=0.1), whole)
+    log = job.folder / "metrics.jsonl"
+
+    class Stop:
+        @property
+        def reason(self):
+            return "--max-time" if log.exists() and read_log(log)[-1]["step"] >= 3 else ""
+
+    with pytest.raises(TryAgainError):
+        run(settings(dropout=0.1), dataclasses.replace(job, stop=Stop()))
+    run(settings(dropout=0.1), job)
+
+    assert "resumed from step 3 of 6" in job.console.lines
+    for name in ("model.safetensors", "config.json", "tokenizer.json", "bmtool.json"):
+        assert (job.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
+
+
+def test_a_checkpoint_goes_on(make_job, corpus, pretrained, tmp_path):
+    job = make_job(inputs={"data": corpus, "from": pretrained})
+
+    summary = run(settings(model=None, **{"from": str(pretrained.folder)}), job)
+
+    config = json.loads((job.folder / "config.json").read_text())
+    assert config["hidden_size"] == 32
+    assert summary["steps"] == 6
+    before, after = ((folder / "model.safetensors").read_bytes() for folder in (pretrained.folder, job.folder))
+    assert before != after
+
+
+def test_another_tokenizer_than_the_checkpoints_is_refused_with_the_line_that_mends_it(
+    make_job, corpus, pretrained, tmp_path
+):
+    import shutil
+
+    other = tmp_path / "other"
+    shutil.copytree(pretrained.folder, other)
+    plain = json.loads((other / "tokenizer.json").read_text())
+    vocabulary = plain["model"]["vocab"]
+    words = sorted(vocabulary, key=vocabulary.get)[-2:]
+    vocabulary[words[0]], vocabulary[words[1]] = vocabulary[words[1]], vocabulary[words[0]]
+    (other / "tokenizer.json").write_text(json.dumps(plain))
+    assert load_tokenizer(other).get_vocab_size() == load_tokenizer(pretrained.folder).get_vocab_size()
+    job = make_job(inputs={"data": corpus, "from": (other, "checkpoint")})
+
+    with pytest.raises(MissingInputError) as error:
+        run(settings(model=None, **{"from": str(other)}), job)
+
+    assert str(error.value) == (
+        f"the corpus 'corpus' was encoded with another tokenizer than the checkpoint's. "
+        f"Prepare it with prepare.corpus.tokenizer: {{from: {other}}}"
+    )
+
+
+def test_a_labelled_dataset_is_no_corpus(make_job, reviews, tmp_path):
+    job = make_job(inputs={"data": reviews})
+    assert open_dataset(reviews.folder).tokenizer_folder is None
+
+    with pytest.raises(MissingInputError, match="no tokenizer is here, so this is no corpus"):
+        run(settings(), job)
+
+    pipeline = SimpleNamespace(file="x.yaml", prepare={"corpus": SimpleNamespace(task="text_classification")})
+    with pytest.raises(ConfigError, match=r"x\.yaml: pretrain\.data: 'corpus' is labelled"):
+        needs(settings(), pipeline)
+
+
+def test_inputs_are_the_corpus_and_the_checkpoint():
+    pipeline = SimpleNamespace(file="x.yaml", prepare={})
+
+    assert set(needs(settings(), pipeline)) == {"data"}
+    assert set(needs(settings(model=None, **{"from": "./x"}), pipeline)) == {"data", "from"}
+
+
+def test_exactly_one_of_model_and_from_is_needed():
+    expected = ["set one of model and from: build a model, or go on from a checkpoint"]
+
+    assert problems(model=None) == expected
+    assert problems(**{"from": "./x"}) == expected
+
+
+def test_an_architecture_that_cannot_learn_the_objective_is_refused():
+    assert problems(model=GPT) == ["architecture 'gpt' can't learn 'mlm'; it learns clm"]
+    assert problems(objective="clm") == ["architecture 'bert' can't learn 'clm'; it learns mlm"]
+
+
+def test_heads_must_divide_the_width():
+    assert problems(model={**BERT, "num_attention_heads": 5}) == [
+        "hidden_size (32) must be a multiple of num_attention_heads (5)"
+    ]
+
+
+def test_validation_by_the_clock_is_refused():
+    assert problems(eval_every="10m") == ["expected a number of steps such as '500 steps', got '10m'"]
+
+
+@pytest.mark.parametrize(
+    ("size", "dimensions"),
+    [("tiny", (128, 2, 2)), ("mini", (256, 4, 4)), ("small", (512, 6, 8)), ("base", (768, 12, 12))],
+)
+@pytest.mark.parametrize("architecture", ["bert", "gpt"])
+def test_a_size_is_a_shorthand_for_dimensions(architecture, size, dimensions):
+    objective = {"bert": "mlm", "gpt": "clm"}[architecture]
+    model = settings(model={"architecture": architecture, "size": size}, objective=objective).model
+
+    config = model.config(vocab_size=1000, max_seq_length=128, special_ids={})
+
+    assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == dimensions
+    assert model.model_copy(update={"hidden_size": 96}).dimensions[0] == 96

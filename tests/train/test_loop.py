@@ -1,0 +1,477 @@
+"""The loop: equal results however it is cut into batches or interrupted, and nothing broken reaches the weights."""
+
+import dataclasses
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from bmtool.architectures.bert import Bert
+from bmtool.architectures.gpt import Gpt
+from bmtool.config.model import validate
+from bmtool.config.shared import Training
+from bmtool.contracts import Examples
+from bmtool.data.dataset import open_dataset
+from bmtool.data.encode import load_tokenizer
+from bmtool.data.scores import evaluate_metrics
+from bmtool.errors import ConfigError, DivergedError, StoppedError, StorageError, TryAgainError
+from bmtool.models.build import new_model
+from bmtool.objectives.clm import Clm
+from bmtool.objectives.mlm import Mlm
+from bmtool.train.device import cgroup_quota, pick_device, pick_threads
+from bmtool.train.loop import Selection, fit
+from bmtool.train.monitor import Monitor, read_log
+from bmtool.train.precision import pick_precision
+from bmtool.train.steps import Stepper
+from bmtool.train.weights import Weights
+from safetensors.torch import load_file
+
+SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}
+LABELS = ("bad", "good")
+
+
+class Stop:
+    """Asks to stop once the log has a line of this step; or at a validation."""
+
+    def __init__(self, log=None, step=None, reason="SIGTERM"):
+        self.log, self.step, self.why = log, step, reason
+
+    @property
+    def reason(self):
+        if self.log is None or not self.log.exists():
+            return ""
+        return self.why if any(line["step"] >= self.step for line in read_log(self.log)) else ""
+
+
+def stopped_at(job, step):
+    return dataclasses.replace(job, stop=Stop(job.folder / "metrics.jsonl", step))
+
+
+@pytest.fixture(scope="module")
+def pieces(corpus):
+    dataset = open_dataset(corpus.folder)
+    tokenizer = load_tokenizer(dataset.tokenizer_folder)
+
+    def make(goal, max_seq_length=32):
+        return [goal.examples(dataset[name], tokenizer, max_seq_length) for name in ("train", "validation")]
+
+    return make
+
+
+def make_model(goal, seed=0):
+    architecture = Bert(**SMALL) if goal.auto_class == "AutoModelForMaskedLM" else Gpt(**SMALL)
+    config = architecture.config(vocab_size=200, max_seq_length=64, special_ids={"pad": 0, "bos": 0, "eos": 0})
+    return new_model(config, goal.auto_class, seed=seed)
+
+
+def settings(**changes):
+    plain = {
+        "learning_rate": 3e-3,
+        "max_seq_length": 32,
+        "per_device_batch_tokens": 256,
+        "max_steps": 24,
+        "precision": "fp32",
+        "save_every": "1000 steps",
+        "eval_every": "8 steps",
+    }
+    plain |= changes
+    return validate(Training, {key: value for key, value in plain.items() if value is not None})
+
+
+def train(job, pieces, goal=None, *, selection=None, stop=None, model=None, **changes):
+    goal = goal or Mlm()
+    examples, validation = pieces(goal)
+    model = model or make_model(goal)
+    job = job if stop is None else dataclasses.replace(job, stop=stop)
+    fitted = fit(
+        model,
+        goal,
+        examples,
+        validation,
+        training=settings(**changes),
+        job=job,
+        score=lambda outputs: evaluate_metrics(goal.metrics, outputs, ()),
+        selection=selection,
+    )
+    return model, fitted
+
+
+def weights_of(model):
+    return {name: value.clone() for name, value in model.state_dict().items()}
+
+
+def assert_same_weights(one, other):
+    assert all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+def log_of(job):
+    """The log without what a clock decides."""
+    lines = read_log(job.folder / "metrics.jsonl")
+    return [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in lines]
+
+
+# ---------------------------------------------------------------- it learns
+
+
+@pytest.mark.parametrize("goal", [Mlm(mlm_probability=0.3), Clm()], ids=["mlm", "clm"])
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_the_loss_falls_and_the_model_ends_in_float32(make_job, pieces, goal, precision):
+    job = make_job()
+
+    model, fitted = train(job, pieces, goal, precision=precision, max_steps=60)
+
+    log = read_log(job.folder / "metrics.jsonl")
+    losses = [line["loss"] for line in log if line["kind"] == "train"]
+    validations = [line["metrics"]["loss"] for line in log if line["kind"] == "validation"]
+    assert losses[-1] < 0.9 * losses[0]
+    assert validations[-1] < validations[0]
+    assert fitted.metrics["loss"] == validations[-1]
+    assert (fitted.steps, log[-1]["step"]) == (60, 60)
+    assert {p.dtype for p in model.parameters()} == {torch.float32}
+    assert not model.training
+    assert fitted.choices["precision"].startswith(precision)
+
+
+def test_bfloat16_follows_float32(make_job, pieces, tmp_path):
+    _, exact = train(make_job(tmp_path / "a"), pieces, max_steps=40)
+    _, rough = train(make_job(tmp_path / "b"), pieces, max_steps=40, precision="bf16")
+
+    assert rough.metrics["loss"] == pytest.approx(exact.metrics["loss"], rel=0.02)
+
+
+# ---------------------------------------------------------------- windows
+
+
+def gradients(goal, batches, model, dtype):
+    weights = Weights.of(model, dtype)
+    stepper = Stepper(
+        model=model,
+        goal=goal,
+        examples=None,
+        course=None,
+        training=None,
+        weights=weights,
+        optimizer=None,
+        state=SimpleNamespace(step=0),
+        seed=0,
+        device=torch.device("cpu"),
+        console=None,
+    )
+    losses = stepper._backward([(0, index) for index in range(len(batches))], batches)
+    return losses, {name: master.grad for name, master in weights.masters.items()}
+
+
+@pytest.mark.parametrize("goal", [Mlm(), Clm()], ids=["mlm", "clm"])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 3e-2)])
+def test_several_small_batches_equal_one_batch(pieces, goal, dtype, tolerance):
+    goal = goal.measured()  # masks depend on the piece alone, so that both ways hide the same tokens
+    examples, _ = pieces(goal)
+    rows = np.arange(12)
+    rng = np.random.default_rng(0)
+    uneven = [goal.collate(examples, part, rng) for part in (rows[:7], rows[7:8], rows[8:])]
+    model, same = make_model(goal).eval(), make_model(goal).eval()
+
+    one_loss, one = gradients(goal, [goal.collate(examples, rows, rng)], model, dtype)
+    many_loss, many = gradients(goal, uneven, same, dtype)
+
+    assert len({batch.counts[goal.name()] for batch in uneven}) > 1
+    assert many_loss[goal.name()] == pytest.approx(one_loss[goal.name()], rel=max(tolerance, 1e-6))
+    largest = max(float(grad.abs().max()) for grad in one.values())
+    for name, grad in one.items():
+        assert (grad - many[name]).abs().max() < tolerance * largest, name
+
+
+# ---------------------------------------------------------------- resume
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+@pytest.mark.parametrize("accumulate", [1, 2])
+@pytest.mark.parametrize("step", [5, 8, 13])
+def test_an_interrupted_run_ends_in_the_same_bits(make_job, pieces, tmp_path, precision, accumulate, step):
+    options = {"precision": precision, "gradient_accumulation_steps": accumulate}
+    options["selection"] = Selection("loss", higher_is_better=False)
+    whole_job, job = make_job(tmp_path / "whole"), make_job(tmp_path / "cut")
+    whole, expected = train(whole_job, pieces, **options)
+
+    with pytest.raises(TryAgainError) as stopped:
+        train(job, pieces, stop=Stop(job.folder / "metrics.jsonl", step), **options)
+    model, fitted = train(job, pieces, **options)
+
+    assert str(stopped.value) == (
+        f"stopped by SIGTERM; step {step} of 24 is saved. The same command goes on from there"
+    )
+    assert f"resumed from step {step} of 24" in job.console.lines
+    assert_same_weights(weights_of(whole), weights_of(model))
+    assert log_of(job) == log_of(whole_job)
+    assert (fitted.metrics, fitted.best, fitted.tokens) == (expected.metrics, expected.best, expected.tokens)
+
+
+def test_a_run_stopped_many_times_with_saves_between_ends_in_the_same_bits(make_job, pieces, tmp_path):
+    options = {"save_every": "3 steps", "selection": Selection("masked_accuracy", higher_is_better=True)}
+    whole, _ = train(make_job(tmp_path / "whole"), pieces, **options)
+    job = make_job(tmp_path / "cut")
+
+    for step in (3, 4, 9, 16, 23):
+        with pytest.raises(TryAgainError):
+            train(job, pieces, stop=Stop(job.folder / "metrics.jsonl", step), **options)
+    model, _ = train(job, pieces, **options)
+
+    assert_same_weights(weights_of(whole), weights_of(model))
+    assert log_of(job) == log_of(make_job(tmp_path / "whole"))
+    assert [line["step"] for line in log_of(job) if line["kind"] == "train"] == list(range(1, 25))
+
+
+def test_a_damaged_state_is_put_aside_and_the_run_still_ends_in_the_same_bits(make_job, pieces, tmp_path):
+    whole, _ = train(make_job(tmp_path / "whole"), pieces)
+    job = make_job(tmp_path / "cut")
+    with pytest.raises(TryAgainError):
+        train(job, pieces, stop=Stop(job.folder / "metrics.jsonl", 15), save_every="5 steps")
+    path = job.folder / "checkpoints" / "step-00000015" / "model.safetensors"
+    path.write_bytes(path.read_bytes()[:-1] + b"\xff")
+
+    model, _ = train(job, pieces)
+
+    assert "resumed from step 10 of 24" in job.console.lines
+    assert (job.folder / "checkpoints" / "quarantine-step-00000015").is_dir()
+    assert_same_weights(weights_of(whole), weights_of(model))
+    assert [line["step"] for line in log_of(job) if line["kind"] == "train"] == list(range(1, 25))
+
+
+def test_a_signal_during_validation_repeats_the_validation(make_job, pieces, tmp_path):
+    job = make_job(tmp_path / "cut")
+    train(make_job(tmp_path / "whole"), pieces)
+
+    class InValidation(Stop):
+        asked = 0
+
+        @property
+        def reason(self):
+            if super().reason:
+                self.asked += 1
+            return "Ctrl-C" if self.asked >= 1 and super().reason else ""
+
+    with pytest.raises(StoppedError):
+        train(job, pieces, stop=InValidation(job.folder / "metrics.jsonl", 8))
+    assert [line["kind"] for line in log_of(job)] == ["train"] * 8
+    train(job, pieces)
+
+    assert log_of(job) == log_of(make_job(tmp_path / "whole"))
+
+
+def test_the_saved_precision_goes_on_after_a_resume(make_job, pieces):
+    job = make_job()
+    with pytest.raises(TryAgainError):
+        train(job, pieces, stop=Stop(job.folder / "metrics.jsonl", 2), precision="bf16")
+
+    _, fitted = train(job, pieces, precision="auto")
+
+    assert fitted.choices["precision"] == "bf16 (as the saved state)"
+
+
+# ---------------------------------------------------------------- selection
+
+
+def ending(job, pieces, values, *, patience=None, higher_is_better=True, **changes):
+    """Train with metric values that are given; the goal and the model are real."""
+    given = iter(values)
+    examples, validation = pieces(Mlm())
+    model = make_model(Mlm())
+    fitted = fit(
+        model,
+        Mlm(),
+        examples,
+        validation,
+        training=settings(**{"eval_every": "2 steps", "max_steps": 12, **changes}),
+        job=job,
+        score=lambda outputs: {"quality": next(given), "loss": float(np.mean(outputs["nll"]))},
+        selection=Selection("quality", higher_is_better, patience),
+    )
+    return model, fitted
+
+
+def test_training_stops_early_and_keeps_the_best_weights(make_job, pieces, tmp_path):
+    job = make_job()
+
+    model, fitted = ending(job, pieces, [0.1, 0.5, 0.4, 0.5, 0.9, 0.9], patience=2)
+
+    assert fitted.best == {"step": 4, "metric": "quality", "value": 0.5}
+    assert (fitted.steps, fitted.stopped_early) == (8, True)
+    assert job.console.lines[-1] == "step 8: stopped, quality isn't better after 2 validations"
+    other = stopped_at(make_job(tmp_path / "other"), 4)
+    with pytest.raises(TryAgainError):
+        ending(other, pieces, [0.1, 0.5, 0.6])
+    saved = load_file(other.folder / "checkpoints" / "step-00000004" / "model.safetensors")
+    assert_same_weights(saved, dict(model.named_parameters()))
+
+
+def test_less_is_better_for_a_loss_and_an_undefined_value_is_never_best(make_job, pieces):
+    values = [float("nan"), 3.0, 2.0, float("nan"), 2.0, 2.5]
+
+    _, fitted = ending(make_job(), pieces, values, higher_is_better=False)
+
+    assert fitted.best == {"step": 6, "metric": "quality", "value": 2.0}
+    assert fitted.steps == 12
+
+
+def test_early_stopping_counts_on_after_a_resume(make_job, pieces):
+    job = make_job()
+    with pytest.raises(TryAgainError):
+        ending(stopped_at(job, 6), pieces, [0.5, 0.4, 0.3], patience=3)
+
+    _, fitted = ending(job, pieces, [0.3, 0.3, 0.9], patience=3)
+
+    assert (fitted.steps, fitted.stopped_early) == (8, True)
+    assert fitted.best == {"step": 2, "metric": "quality", "value": 0.5}
+
+
+def test_validation_runs_after_each_epoch_and_at_the_end(make_job, pieces):
+    job = make_job()
+
+    train(job, pieces, eval_every=None, max_steps=None, num_train_epochs=2.5)
+
+    epochs = [line["epoch"] for line in read_log(job.folder / "metrics.jsonl") if line["kind"] == "validation"]
+    assert epochs[:2] == [1.0, 2.0]
+    assert 2.4 < epochs[2] < 2.6
+    assert len(epochs) == 3
+
+
+def test_without_validation_the_last_weights_are_kept(make_job, pieces):
+    examples, _ = pieces(Mlm())
+
+    fitted = fit(make_model(Mlm()), Mlm(), examples, None, training=settings(), job=make_job(), score=lambda _: {})
+
+    assert (fitted.metrics, fitted.best, fitted.steps) == ({}, None, 24)
+
+
+# ---------------------------------------------------------------- divergence
+
+
+def test_a_window_without_a_usable_loss_leaves_the_weights_alone(make_job, pieces, monkeypatch, tmp_path):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:1")
+    job = make_job()
+
+    model, fitted = train(job, pieces, max_steps=1)
+
+    assert_same_weights(weights_of(make_model(Mlm())), weights_of(model))
+    assert (fitted.steps, fitted.skipped_steps) == (1, 1)
+    assert "warning: step 1: loss nan, gradient norm nan; this window is skipped" in job.console.lines
+
+
+def test_training_goes_on_after_a_skipped_window(make_job, pieces, monkeypatch):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7")
+    job = make_job()
+
+    model, fitted = train(job, pieces)
+
+    assert (fitted.steps, fitted.skipped_steps) == (24, 1)
+    assert all(torch.isfinite(p).all() for p in model.parameters())
+    assert [line["loss"] for line in read_log(job.folder / "metrics.jsonl") if line["step"] == 7] == [None]
+
+
+def test_three_useless_windows_end_the_run_and_the_last_good_state_is_kept(make_job, pieces, monkeypatch):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7,nan@step:9,nan@step:11")
+    job = make_job()
+
+    with pytest.raises(DivergedError) as error:
+        train(job, pieces, save_every="5 steps")
+
+    assert str(error.value) == (
+        "training diverged: 3 windows (steps 7, 9, 11) gave no usable loss or gradient. "
+        "Lower learning_rate (now 0.003), raise warmup_ratio (now 0.05), or set precision to fp32 (now fp32)"
+    )
+    assert error.value.exit_code == 4
+    saved = json.loads((job.folder / "checkpoints" / "step-00000010" / "state.json").read_text())
+    assert saved["bad_steps"] == [7, 9]
+
+
+def test_a_real_divergence_is_caught(make_job, pieces):
+    with pytest.raises(DivergedError):
+        train(make_job(), pieces, learning_rate=1e6, max_steps=200, warmup_ratio=0.0, eval_every=None)
+
+
+# ---------------------------------------------------------------- faults and limits
+
+
+def test_a_full_disk_ends_the_run_and_the_rerun_ends_in_the_same_bits(make_job, pieces, monkeypatch, tmp_path):
+    whole, _ = train(make_job(tmp_path / "whole"), pieces)
+    job = make_job(tmp_path / "cut")
+    monkeypatch.setattr("bmtool.artifacts.faults._seen", {})
+    monkeypatch.setenv("BMTOOL_FAULT", "enospc@write:6")  # four writes a state: the second file of the second state
+    with pytest.raises(StorageError):
+        train(job, pieces, save_every="5 steps")
+    monkeypatch.delenv("BMTOOL_FAULT")
+
+    model, _ = train(job, pieces, save_every="5 steps")
+
+    assert "resumed from step 5 of 24" in job.console.lines
+    assert_same_weights(weights_of(whole), weights_of(model))
+
+
+def test_a_model_with_too_few_positions_is_refused(make_job, pieces):
+    with pytest.raises(ConfigError, match="max_seq_length is 600, and the model has 512 positions"):
+        train(make_job(), pieces, max_seq_length=600, per_device_batch_tokens=700)
+
+
+def test_new_head_parameters_have_their_own_rate_and_vectors_no_decay():
+    from bmtool.train.optim import adamw, set_rate
+
+    masters = {
+        name: torch.zeros(shape) for name, shape in {"a.weight": (2, 2), "a.bias": (2,), "h.weight": (2, 2)}.items()
+    }
+
+    optimizer = adamw(masters, learning_rate=1.0, weight_decay=0.1, head={"h.weight"}, head_learning_rate=5.0)
+    set_rate(optimizer, 0.5)
+
+    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
+    found = {name: (groups[id(p)]["lr"], groups[id(p)]["weight_decay"]) for name, p in masters.items()}
+    assert found == {"a.weight": (0.5, 0.1), "a.bias": (0.5, 0.0), "h.weight": (2.5, 0.1)}
+
+
+def test_choices_come_with_their_reasons(tmp_path):
+    cpu = torch.device("cpu")
+
+    assert pick_precision("fp32", cpu) == (torch.float32, "asked for")
+    dtype, reason = pick_precision("auto", cpu)
+    assert (dtype == torch.bfloat16) == reason.startswith("the processor has A") or "avx512_bf16" in reason
+    assert pick_device("cpu") == (cpu, "asked for")
+    assert pick_threads(3) == (3, "asked for")
+    assert pick_threads(None)[0] >= 1
+
+
+@pytest.mark.parametrize(("text", "quota"), [("max 100000", None), ("150000 100000", 1.5), ("garbage", None)])
+def test_the_quota_of_a_container_is_read(tmp_path, text, quota):
+    (tmp_path / "cpu.max").write_text(text)
+
+    assert cgroup_quota(tmp_path / "cpu.max", tmp_path / "none") == quota
+
+
+def test_the_older_quota_of_a_container_is_read(tmp_path):
+    (tmp_path / "cpu.cfs_quota_us").write_text("300000\n")
+    (tmp_path / "cpu.cfs_period_us").write_text("100000\n")
+
+    assert cgroup_quota(tmp_path / "none", tmp_path) == 3.0
+
+
+def test_a_log_is_cut_behind_a_step_and_loses_a_half_written_line(tmp_path):
+    monitor = Monitor(tmp_path / "metrics.jsonl")
+    for step in (1, 2, 3):
+        monitor.write("train", {"step": step, "loss": float("nan") if step == 2 else 1.0})
+    with monitor.path.open("a") as log:
+        log.write('{"kind": "train", "step": 2')
+
+    monitor.rewind(2)
+
+    assert read_log(monitor.path) == [
+        {"kind": "train", "step": 1, "loss": 1.0},
+        {"kind": "train", "step": 2, "loss": None},
+    ]
+
+
+def test_examples_without_rows_are_no_validation(make_job, pieces):
+    examples, validation = pieces(Mlm())
+    empty = Examples(validation.tokens, validation.starts[:0], validation.lengths[:0], (2,), (3,), {})
+
+    fitted = fit(make_model(Mlm()), Mlm(), examples, empty, training=settings(), job=make_job(), score=lambda _: {})
+
+    assert fitted.metrics == {}

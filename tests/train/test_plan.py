@@ -1,0 +1,119 @@
+"""The plan is a full partition and a pure function; random streams don't depend on what was drawn before."""
+
+import itertools
+
+import numpy as np
+import pytest
+from bmtool.config.model import validate
+from bmtool.config.shared import Training
+from bmtool.errors import DataError
+from bmtool.train.course import Course
+from bmtool.train.plan import DROPOUT, generator, in_order, plan
+
+
+def natural_lengths(count=5000, longest=128, seed=0):
+    drawn = np.random.default_rng(seed).lognormal(4.5, 0.8, count).astype(np.int64) + 3
+    return np.minimum(drawn, longest)
+
+
+def batch_sums(lengths, order, borders):
+    return np.add.reduceat(lengths[order], borders[:-1])
+
+
+@pytest.mark.parametrize("batch_tokens", [128, 1000, 4096])
+def test_every_document_is_in_exactly_one_batch_and_no_batch_is_too_long(batch_tokens):
+    lengths = natural_lengths()
+
+    order, borders = plan(lengths, 1, 2, batch_tokens)
+
+    assert np.array_equal(np.sort(order), np.arange(len(lengths)))
+    assert (borders[0], borders[-1]) == (0, len(lengths))
+    assert (np.diff(borders) > 0).all()
+    assert batch_sums(lengths, order, borders).max() <= batch_tokens
+
+
+@pytest.mark.parametrize("longest", [128, 512])
+def test_batches_of_natural_lengths_are_99_percent_full(longest):
+    lengths = natural_lengths(20_000, longest)
+
+    order, borders = plan(lengths, 0, 0, 4096)
+
+    assert lengths.sum() / (4096 * (len(borders) - 1)) > 0.99
+    assert batch_sums(lengths, order, borders)[:-1].mean() > 0.995 * 4096
+
+
+def test_long_documents_come_first_in_a_batch():
+    lengths = natural_lengths(500)
+
+    order, borders = plan(lengths, 0, 0, 1000)
+
+    for first, last in itertools.pairwise(borders):
+        assert (np.diff(lengths[order[first:last]]) <= 0).all()
+
+
+def test_the_same_seed_and_epoch_give_the_same_plan_and_others_another():
+    lengths = natural_lengths(300)
+    order, _ = plan(lengths, 3, 1, 1000)
+
+    assert np.array_equal(order, plan(lengths, 3, 1, 1000)[0])
+    assert not np.array_equal(order, plan(lengths, 3, 2, 1000)[0])
+    assert not np.array_equal(order, plan(lengths, 4, 1, 1000)[0])
+
+
+def test_a_document_longer_than_a_batch_is_refused():
+    with pytest.raises(ValueError, match="a document of 12 tokens doesn't fit into a batch of 10"):
+        plan(np.array([3, 12]), 0, 0, 10)
+
+
+def test_a_given_order_may_be_a_selection():
+    order, borders = in_order(np.array([5, 1, 9, 4]), np.array([3, 0]), 10)
+
+    assert (order.tolist(), borders.tolist()) == ([0, 3], [0, 2])
+
+
+def test_a_random_stream_belongs_to_its_batch_and_purpose():
+    generator(1, 2, 3).random(1000)
+
+    first = generator(1, 2, 4).random(4)
+
+    assert np.array_equal(first, generator(1, 2, 4).random(4))
+    others = [(1, 2, 5), (1, 3, 4), (2, 2, 4)]
+    assert all(not np.array_equal(first, generator(*place).random(4)) for place in others)
+    assert not np.array_equal(first, generator(1, 2, 4, DROPOUT).random(4))
+
+
+def make_course(lengths, **settings):
+    plain = {"learning_rate": 1e-3, "max_seq_length": 16, "per_device_batch_tokens": 32, **settings}
+    return Course(lengths, validate(Training, plain), seed=0)
+
+
+def test_a_run_of_epochs_has_as_many_steps_as_windows():
+    lengths = np.full(10, 16)  # 5 batches an epoch
+
+    assert make_course(lengths, num_train_epochs=3).num_steps == 15
+    assert make_course(lengths, num_train_epochs=3, gradient_accumulation_steps=2).num_steps == 8
+    assert make_course(lengths, num_train_epochs=0.4).num_steps == 2
+    assert make_course(lengths, max_steps=7).num_steps == 7
+
+
+def test_a_run_of_tokens_ends_with_the_step_that_reaches_them():
+    lengths = np.full(10, 16)
+
+    assert make_course(lengths, max_tokens=32 * 7).num_steps == 7
+    assert make_course(lengths, max_tokens=32 * 7 + 1).num_steps == 8
+
+
+def test_windows_go_on_across_epochs_and_use_every_batch_once():
+    course = make_course(np.full(10, 16), max_steps=4, gradient_accumulation_steps=3)
+    place, seen = (0, 0), []
+    for _ in range(4):
+        window = course.window(*place)
+        seen += window
+        place = course.following(*window[-1])
+
+    assert seen == [(0, 0), (0, 1), (0, 2), (0, 3), (0, 4), *[(1, b) for b in range(5)], (2, 0), (2, 1)]
+
+
+def test_an_empty_split_is_bad_data():
+    with pytest.raises(DataError, match="nothing to train on"):
+        make_course(np.zeros(0, np.int64), max_steps=1)
