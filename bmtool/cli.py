@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bmtool import __version__
-from bmtool.console import Console
+from bmtool.console import Console, silence
 from bmtool.errors import BmtoolError, MissingInputError
 
 if TYPE_CHECKING:
@@ -73,6 +74,10 @@ def _call(console: Console, command: Callable[[], int]) -> None:
 
     try:
         code = command()
+        sys.stdout.flush()
+    except BrokenPipeError:  # `bmtool list | head`: the reader has seen enough
+        silence(sys.stdout)
+        code = 0
     except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # every end of a command has an exit code
         error: BmtoolError = as_error(problem)
         console.error(str(error))

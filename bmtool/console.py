@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 import time
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 #: Without a terminal a long step says where it is this often: seldom enough for a cron log.
 PLAIN_SECONDS = 30.0
+
+#: Control characters never reach a terminal or a log, whatever a file or its name holds.
+_CONTROL = {code: "\ufffd" for code in [*range(32), *range(127, 160)] if chr(code) not in "\n\t"}
+
+
+def silence(stream: TextIO) -> None:
+    """Let a stream whose reader is gone end in nothing, so that no later write and no flush at exit fails."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @dataclass
@@ -79,11 +88,15 @@ class Console:
 
     def _write(self, text: str, *, prefix: bool = True) -> None:
         line = f"{self.prefix}{text}" if prefix else text
+        line = line.translate(_CONTROL)
         if self.bar is not None:
             self.bar.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
+            return
+        try:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
+        except BrokenPipeError:
+            silence(sys.stderr)  # `bmtool run ... 2>&1 | head`: the work goes on, nobody reads about it
 
     @contextmanager
     def progress(self, label: str, total: float | None = None) -> Iterator[Progress]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.store import Store
 from bmtool.config.references import STAGES
+from bmtool.console import silence
 from bmtool.errors import BmtoolError, ConfigError
 from bmtool.runner.crash import as_error
 from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
@@ -47,6 +48,17 @@ def make(request: Request, console: Console) -> int:
     except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # every end of a command has a code and a document
         error = as_error(problem)
     code = error.exit_code if error else 0
+    try:
+        _print(request, results, error, code)
+    except BrokenPipeError:  # what was made stays made, whether or not somebody reads its name
+        silence(sys.stdout)
+    if error:
+        console.error(str(error))
+    return code
+
+
+def _print(request: Request, results: list[Result], error: BmtoolError | None, code: int) -> None:
+    """The result on stdout: a path a line, or one JSON document."""
     if request.as_json:
         document: dict[str, Any] = {"command": request.command, "exit_code": code}
         document["results"] = [asdict(result) for result in results]
@@ -57,9 +69,6 @@ def make(request: Request, console: Console) -> int:
             if result.status in ("done", "up_to_date", "gate_failed") and result.artifact:
                 print(result.artifact)  # noqa: T201  # the result
     sys.stdout.flush()
-    if error:
-        console.error(str(error))
-    return code
 
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
@@ -98,4 +107,3 @@ def _next(request: Request, pipeline: Pipeline) -> str:
     if pipeline.finetune:
         return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE"
     return ""
-

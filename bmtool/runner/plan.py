@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -13,7 +12,9 @@ from bmtool.artifacts.manifest import MANIFEST, Artifact
 from bmtool.artifacts.store import Place, Store, open_artifact
 from bmtool.config.model import what
 from bmtool.config.references import STAGES
+from bmtool.config.variables import expand
 from bmtool.errors import ConfigError, MissingInputError, did_you_mean
+from bmtool.runner.pipeline import stage_module
 
 if TYPE_CHECKING:
     from bmtool.config.model import Settings
@@ -49,11 +50,6 @@ class Node:
     def module(self) -> Stage:
         """The stage's code."""
         return stage_module(self.stage)
-
-
-def stage_module(stage: str) -> Stage:
-    """The module of a stage, loaded by name."""
-    return cast("Stage", importlib.import_module(f"bmtool.stages.{stage}"))
 
 
 @dataclass
@@ -129,7 +125,7 @@ class Planner:
             raise AssertionError(f"need '{role}' says neither what it refers to nor what is to be made")
         name = need.reference.value
         if need.reference.form == "path":
-            return self._at_path(Path(name), need.kind)
+            return self._at_path(Path(expand(name)), need.kind)
         if need.kind == "dataset" and name in self.pipeline.prepare:
             return self.node("prepare", name)
         if need.kind == "checkpoint" and name in STAGES and getattr(self.pipeline, name, None) is not None:
