@@ -75,7 +75,7 @@ def _parse(buffer: RowBuffer, line: int, raw: bytes | None) -> dict[str, Any] | 
         text = raw.decode("utf-8")
         if not text.strip():
             return None
-        row = json.loads(text, parse_constant=_refuse_constant)
+        row = _DECODER.decode(text)
     except UnicodeDecodeError:
         buffer.refuse(line, "invalid UTF-8")
     except RecursionError:
@@ -90,4 +90,8 @@ def _parse(buffer: RowBuffer, line: int, raw: bytes | None) -> dict[str, Any] | 
 
 
 def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python's parser takes and JSON doesn't know."""
     raise BadRowError(name)
+
+
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)

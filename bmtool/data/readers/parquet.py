@@ -48,7 +48,7 @@ def read_parquet(
                     first += batch.num_rows
         except FileNotFoundError:
             raise MissingInputError(f"{path}: there is no such file") from None
-        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, OSError) as error:
+        except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
             if isinstance(error, OSError) and error.errno is not None:
                 raise
             raise DataError(f"{path}: this Parquet file can't be read: {_first_line(error)}") from None
