@@ -59,6 +59,7 @@ class Gpt(Architecture):
             n_layer=layers,
             n_head=heads,
             n_inner=self.intermediate_size or 4 * width,
+            activation_function="gelu_pytorch_tanh",  # GPT-2's own formula, as one kernel instead of eight
             n_positions=max(self.max_position_embeddings, max_seq_length),
             resid_pdrop=self.dropout,
             embd_pdrop=self.dropout,

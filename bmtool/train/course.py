@@ -82,7 +82,7 @@ class Course:
     @property
     def description(self) -> str:
         """One line for the log."""
-        return f"{self.num_steps:,} steps over {len(self.lengths):,} documents of {int(self.lengths.sum()):,} tokens"
+        return f"{self.num_steps:,} steps over {len(self.lengths):,} examples of {int(self.lengths.sum()):,} tokens"
 
     def _batches_for(self, max_tokens: int) -> int:
         """Batches until at least `max_tokens` tokens have been seen."""
