@@ -82,8 +82,10 @@ def test_predict_keeps_the_columns_and_the_order_of_a_csv(finished, tmp_path, mo
     done = bmtool(finished, "predict", f"runs/tiny/{model}", "reviews.csv", "--output", str(tmp_path / "out.csv"))
 
     assert done.returncode == 0, done.stderr
-    given = list(csv.DictReader((finished / "reviews.csv").open(encoding="utf-8")))
-    got = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text(encoding="utf-8"))))
+    given, got = (
+        list(csv.DictReader(io.StringIO(path.read_text(encoding="utf-8"))))
+        for path in (finished / "reviews.csv", tmp_path / "out.csv")
+    )
     assert [row["body"] for row in got] == [row["body"] for row in given]
     assert {row["label"] for row in got} <= {"1", "5"}
     assert all(0.5 <= float(row["score"]) <= 1 for row in got)
