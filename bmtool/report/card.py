@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.artifacts.manifest import Artifact
+    from bmtool.contracts import Job
 
 #: Our name of what a model was trained for: the hub's `pipeline_tag`.
 PIPELINE_TAGS = {
@@ -133,6 +136,67 @@ def _use(facts: ModelFacts) -> str:
 def _metrics(metrics: Sequence[Measured]) -> Table:
     rows: list[list[Cell]] = [[m.metric, m.split, m.value, m.low, m.high, m.n] for m in metrics]
     return Table(["metric", "split", "value", "95 % low", "95 % high", "n"], rows)
+
+
+#: Packages whose versions decide what a model answers.
+_PACKAGES = ("bmtool-pipeline", "torch", "transformers", "tokenizers")
+
+
+def write_checkpoint_card(folder: Path, job: Job, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+    """Write the card of a checkpoint that was just trained into `folder`.
+
+    `settings` are the stage's, as plain JSON; `summary` is what the stage recorded. No time is in the card, so that a
+    run that was interrupted and went on writes the same one.
+    """
+    info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    stage = "finetune" if info["goal_kind"] == "task" else "pretrain"
+    counts = summary.get("rows") or summary.get("pieces") or {}
+    unit = "rows" if "rows" in summary else "pieces"
+    start = job.inputs.get("from")
+    training = {name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)}
+    write_model_card(
+        folder,
+        ModelFacts(
+            name=f"{stage}-{job.fingerprint[:12]}",
+            goal=info["goal"]["type"],
+            labels=info["labels"],
+            model={
+                "class": ", ".join(config.get("architectures") or []),
+                "parameters": _parameters(folder),
+                "starts from": start.folder.name if start else "new weights",
+                "max_seq_length": info["max_seq_length"],
+                "vocabulary": config.get("vocab_size"),
+            },
+            data={
+                "name": str(settings["data"]),
+                "fingerprint": info["data_fingerprint"],
+                **{f"{split} {unit}": count for split, count in counts.items()},
+            },
+            metrics=[
+                Measured(name, float(value), "validation", counts.get("validation"))
+                for name, value in summary["validation"].items()
+                if value is not None
+            ],
+            training={
+                **training,
+                "seed": job.seed,
+                **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
+            },
+            versions={name: version(name) for name in _PACKAGES},
+        ),
+    )
+
+
+def _parameters(folder: Path) -> int:
+    """How many numbers the weight files hold, from their headers alone."""
+    from safetensors import safe_open
+
+    total = 0
+    for path in sorted(folder.glob("*.safetensors")):
+        with safe_open(path, framework="np") as weights:
+            total += sum(math.prod(weights.get_slice(name).get_shape()) for name in weights.keys())  # noqa: SIM118
+    return total
 
 
 def write_bundle_card(

@@ -117,6 +117,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.labelled import task_of
     from bmtool.data.scores import evaluate_metrics
     from bmtool.models.checkpoint import head_parameters, save_checkpoint
+    from bmtool.report.card import write_checkpoint_card
     from bmtool.train.loop import fit
 
     dataset = open_dataset(job.inputs["data"].folder)
@@ -138,7 +139,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         head_learning_rate=config.head_learning_rate,
     )
     save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
-    return _summary(task, labels, parts, fitted)
+    summary = _summary(task, labels, parts, fitted)
+    write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
+    return summary
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

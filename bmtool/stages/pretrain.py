@@ -89,6 +89,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.encode import load_tokenizer
     from bmtool.data.scores import evaluate_metrics
     from bmtool.models.checkpoint import save_checkpoint
+    from bmtool.report.card import write_checkpoint_card
     from bmtool.train.loop import fit
 
     dataset = open_dataset(job.inputs["data"].folder)
@@ -107,7 +108,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         score=lambda outputs: evaluate_metrics(objective.metrics, outputs, ()),
     )
     save_checkpoint(job.folder, model, folder, _info(config, job, objective))
-    return _summary(objective, model, parts, fitted)
+    summary = _summary(objective, model, parts, fitted)
+    write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
+    return summary
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
