@@ -1,6 +1,21 @@
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
 import yaml
-from bmtool.report.card import Measured, ModelFacts, render, write_model_card
+from bmtool.report.card import Measured, ModelFacts, render, write_checkpoint_card, write_model_card
 from huggingface_hub import ModelCard
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from checkpoints import write_checkpoint
+
+INFO = {
+    "goal": {"type": "text_classification"},
+    "goal_kind": "task",
+    "labels": ["neg", "pos", "mid"],
+    "max_seq_length": 48,
+    "data_fingerprint": "abc",
+}
 
 FACTS = ModelFacts(
     name="reviews",
@@ -41,3 +56,34 @@ def test_what_is_not_known_is_not_said():
     assert front == {"library_name": "transformers", "tags": ["bmtool", "mlm"], "pipeline_tag": "fill-mask"}
     assert "## Labels" not in text
     assert "## Measured" not in text
+
+
+def test_a_trained_checkpoint_gets_a_card_of_what_was_recorded(tmp_path):
+    folder = write_checkpoint(tmp_path / "model", "bert", INFO)
+    inputs = {"from": SimpleNamespace(folder=Path("pretrain-1"))}
+    job = SimpleNamespace(fingerprint="0123456789abcdef", seed=7, inputs=inputs)
+    summary = {
+        "rows": {"train": 90, "validation": 10},
+        "validation": {"accuracy": 0.9, "loss": None},
+        "steps": 12,
+        "seconds": 3.5,
+    }
+
+    write_checkpoint_card(folder, job, {"data": "stars", "learning_rate": 1e-4, "model": None}, summary)
+
+    text = (folder / "README.md").read_text()
+    assert "# finetune-0123456789ab\n" in text
+    assert "| accuracy | validation | 0.9000 | - | - | 10 |" in text
+    assert "| starts from | pretrain-1 |" in text
+    assert "| train rows | 90 |" in text
+    assert "| learning\\_rate | 1.00e-04 |" in text
+    assert "| seed | 7 |" in text
+    assert f"| parameters | {count_parameters(folder):,} |" in text
+    assert "3.5" not in text
+    assert ModelCard.load(folder / "README.md").data.eval_results[0].dataset_name == "stars"
+
+
+def count_parameters(folder):
+    from safetensors.numpy import load_file
+
+    return sum(weights.size for weights in load_file(folder / "model.safetensors").values())

@@ -1,0 +1,89 @@
+import json
+
+import pytest
+from bmtool.artifacts.manifest import Manifest
+from bmtool.commands.inspect import inspect
+from bmtool.errors import DataError, MissingInputError
+
+
+def with_manifest(folder, kind, summary=None, config=None):
+    folder.mkdir(parents=True, exist_ok=True)
+    manifest = Manifest(
+        kind, "evaluate", 1, "f" * 64, config or {}, {"from": {"path": "finetune-1"}}, {}, summary or {},
+        finished="2026-01-02T03:04:05+00:00",
+    )  # fmt: skip
+    (folder / "manifest.json").write_text(manifest.to_json())
+    return folder
+
+
+METRICS = {
+    "stars": {
+        "split": "test",
+        "n": 9,
+        "metrics": {"accuracy": {"value": 0.75, "low": 0.5, "high": 0.9, "n": 9}},
+        "baselines": {"tfidf": {"accuracy": {"value": 0.5, "low": 0.25, "high": 0.75, "n": 9}}},
+    }
+}
+
+
+def test_an_evaluation_shows_the_model_beside_its_baselines(tmp_path, capsys):
+    folder = with_manifest(tmp_path / "evaluate-1", "evaluation", {"cut": 5})
+    (folder / "metrics.json").write_text(json.dumps({"datasets": METRICS, "gates": []}))
+
+    code = inspect(folder)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert code == 0
+    assert f"artifact     {folder}" in lines
+    assert "read         1 inputs: from finetune-1" in lines
+    assert "cut          5" in lines
+    assert "stars test  model  accuracy  0.7500  0.5000  0.9000  9" in lines
+    assert "stars test  tfidf  accuracy  0.5000  0.2500  0.7500  9" in lines
+
+
+def test_json_holds_the_whole_manifest(tmp_path, capsys):
+    folder = with_manifest(tmp_path / "export-1", "bundle", config={"split": "测试"})
+
+    inspect(folder, as_json=True)
+
+    result = json.loads(capsys.readouterr().out)["results"][0]
+    assert result["manifest"]["config"] == {"split": "测试"}
+    assert result["metrics"] == []
+
+
+def test_a_dataset_shows_splits_columns_and_labels_by_name(reviews, capsys, tmp_path):
+    link = tmp_path / "stars"
+    link.symlink_to(reviews.folder)
+    (reviews.folder / "manifest.json").write_text(reviews.manifest.to_json())
+
+    inspect(link)
+
+    lines = capsys.readouterr().out.splitlines()
+    (reviews.folder / "manifest.json").unlink()
+    assert any(line.startswith("train: ") and "text string, label int64" in line for line in lines)
+    assert any('"label": "good"' in line or '"label": "bad"' in line for line in lines)
+
+
+@pytest.mark.parametrize("width", [40, 100])
+def test_no_line_is_longer_than_the_terminal(tmp_path, capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    folder = with_manifest(tmp_path / "evaluate-1", "evaluation", {"text": "x\x1b[2J" * 99})
+
+    inspect(folder)
+
+    out = capsys.readouterr().out
+    assert max(len(line) for line in out.splitlines()) <= width
+    assert "\x1b" not in out
+
+
+def test_a_folder_without_a_manifest_is_no_artifact(tmp_path):
+    with pytest.raises(MissingInputError, match="no artifact is here"):
+        inspect(tmp_path)
+
+
+def test_broken_metrics_are_named(tmp_path):
+    folder = with_manifest(tmp_path / "evaluate-1", "evaluation")
+    (folder / "metrics.json").write_text("{")
+
+    with pytest.raises(DataError, match=r"metrics\.json: the metrics can't be read"):
+        inspect(folder)
