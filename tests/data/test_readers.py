@@ -5,7 +5,8 @@ import json
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bmtool.data.readers import jsonl
+from bmtool.data import files
+from bmtool.data.readers import jsonl, parquet
 from bmtool.data.readers.csv import read_csv
 from bmtool.data.readers.jsonl import read_jsonl
 from bmtool.data.readers.parquet import read_parquet
@@ -103,6 +104,20 @@ def test_batches_stay_small(tmp_path):
 
     assert sum(batch.num_rows for batch in batches) == 9000
     assert max(batch.nbytes for batch in batches) < 5 * 1024 * 1024
+
+
+def test_a_line_without_end_is_rejected_in_jsonl_and_stops_csv(tmp_path, monkeypatch):
+    monkeypatch.setattr(files, "MAX_LINE_BYTES", 100)
+    (tmp_path / "x.jsonl").write_text('{"text": "' + "x" * 500 + '", "label": "a"}\n{"text": "t", "label": "a"}\n')
+    (tmp_path / "x.csv").write_text("text,label\n" + "x" * 500 + ",a\n")
+
+    assert read(read_jsonl, tmp_path / "x.jsonl") == (
+        [{"text": "t", "label": "a"}],
+        {1: "a line of more than 64 MiB"},
+    )
+    with pytest.raises(DataError) as error:
+        read(read_csv, tmp_path / "x.csv")
+    assert str(error.value) == f"{tmp_path}/x.csv:2: a line of more than 64 MiB. Is this CSV?"
 
 
 # ---------------------------------------------------------------- csv
@@ -247,6 +262,15 @@ def test_parquet_errors_of_the_whole_file_are_named(tmp_path):
         read(read_parquet, broken)
 
     assert str(wrong_type.value) == f"{path}: column 'text' is int64: expected text"
+
+
+def test_a_parquet_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "x.parquet", text=["a" * 100_000] * 50, label=["a"] * 50)
+    monkeypatch.setattr(parquet, "BOMB_BYTES", 10_000)
+    monkeypatch.setattr(parquet, "BOMB_FACTOR", 2)
+
+    with pytest.raises(DataError, match=f"^{path}: column 'text' unpacks from [0-9]+ to [0-9]+ bytes"):
+        read(read_parquet, path)
 
 
 def test_the_same_rows_come_from_every_format(tmp_path):

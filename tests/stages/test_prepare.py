@@ -19,23 +19,7 @@ from bmtool.data.readers import parquet
 from bmtool.errors import DataError, MissingInputError, StoppedError, TryAgainError
 from bmtool.stages import prepare
 
-WORDS = [
-    "the",
-    "a",
-    "film",
-    "book",
-    "was",
-    "is",
-    "very",
-    "good",
-    "bad",
-    "long",
-    "plot",
-    "actor",
-    "scene",
-    "story",
-    "end",
-]
+WORDS = ["the", "a", "film", "was", "is", "very", "good", "bad", "long", "plot", "actor", "scene", "story", "end"]
 HAN = "这家餐厅的菜很好吃服务也不错环境安静价格便宜下次还会再来推荐给朋友"
 
 
