@@ -44,7 +44,7 @@ def run_goal(
         model: in any precision, on any device; left in the mode it was in.
         goal: what is measured.
         examples: N of them.
-        batch_tokens: tokens of a batch at most; at least the longest example, which is enlarged for if needed.
+        batch_tokens: tokens of a batch at most, or as many as the longest example has.
         console: shows progress.
         label: what the progress is called.
         stop: asked before each batch.
@@ -69,7 +69,7 @@ def iterate_goal(
     """The same as a stream: one piece of results for each window of examples, in order."""
     goal = goal.measured()
     lengths = examples.packed_lengths
-    batch_tokens = max(batch_tokens, int(lengths.max(initial=1)))
+    batch_tokens = max(batch_tokens, int(lengths.max(initial=1)))  # else that example would never fit
     for start in range(0, len(examples), WINDOW_EXAMPLES):
         window = np.arange(start, min(start + WINDOW_EXAMPLES, len(examples)))
         order, borders = in_order(lengths, window, batch_tokens)

@@ -1,0 +1,205 @@
+"""A run while it goes on: its log, its validation, its saved states and its end."""
+
+from __future__ import annotations
+
+import math
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from bmtool.errors import stopped
+from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
+from bmtool.train.optim import load_state, state_tensors
+from bmtool.train.predict import StoppedHalfwayError, run_goal
+from bmtool.train.selection import Selection, validation_is_due
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor
+
+    from bmtool.config.shared import Training
+    from bmtool.contracts import Columns, Examples, Job
+    from bmtool.train.course import Course
+    from bmtool.train.monitor import Monitor
+    from bmtool.train.state import State
+    from bmtool.train.steps import Step, Stepper
+
+#: Lines of training losses in the log of a run, about.
+LOG_LINES = 200
+
+#: Work worth saving when training ends, before the final model is written.
+UNSAVED_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a finished run did. The model it trained holds the chosen weights in float32."""
+
+    steps: int
+    tokens: int
+    epochs: float
+    metrics: dict[str, float | None]
+    """Validation metrics of the chosen weights; {} without validation."""
+    best: dict[str, Any] | None
+    """`{step, metric, value}` if weights were chosen by a metric."""
+    stopped_early: bool
+    skipped_steps: int
+    choices: dict[str, str]
+    """Precision, device and threads, each with its reason."""
+    tokens_per_second: float
+    seconds: float
+
+
+@dataclass
+class Trainer:
+    """A run while it goes on: log, validation, saving, the end."""
+
+    stepper: Stepper
+    validation: Examples | None
+    score: Callable[[Columns], dict[str, float]]
+    selection: Selection | None
+    job: Job
+    choices: dict[str, str]
+    checkpoints: Checkpoints
+    monitor: Monitor
+    best_weights: dict[str, Tensor] | None = None
+    best_on_disk: int | None = None
+    saved_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def state(self) -> State:
+        """Where the run is."""
+        return self.stepper.state
+
+    @property
+    def training(self) -> Training:
+        """Its settings."""
+        return self.stepper.training
+
+    @property
+    def course(self) -> Course:
+        """Its batches and steps."""
+        return self.stepper.course
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether no step is left, or validation says that it is enough."""
+        return self.state.stopped_early or self.state.step >= self.course.num_steps
+
+    @property
+    def tokens_per_second(self) -> float:
+        """Over all training steps, without validation and saving."""
+        return self.state.tokens / self.state.seconds if self.state.seconds else 0.0
+
+    def resume(self, saved: Saved) -> None:
+        """Take over a saved state."""
+        self.stepper.weights.load(saved.tensors(MODEL))
+        load_state(self.stepper.optimizer, self.stepper.weights.masters, saved.tensors(OPTIMIZER))
+        if self.state.best is not None:
+            self.best_weights = saved.tensors(BEST)
+            self.best_on_disk = self.state.best["step"]
+        self.job.console.say(f"resumed from step {self.state.step:,} of {self.course.num_steps:,}")
+
+    def log(self, step: Step) -> None:
+        """Add the losses up, and write a line about every so many steps."""
+        state = self.state
+        if math.isfinite(step.loss):
+            for term, value in step.losses.items():
+                state.losses[term] = state.losses.get(term, 0.0) + value
+            state.losses_steps += 1
+        if state.step % max(1, self.course.num_steps // LOG_LINES) and state.step != self.course.num_steps:
+            return
+        means = {term: total / state.losses_steps for term, total in state.losses.items()}
+        values = {
+            **self._place(),
+            "loss": sum(means.values()) if means else math.nan,
+            "learning_rate": step.learning_rate,
+            "grad_norm": step.grad_norm,
+            "tokens_per_second": round(self.tokens_per_second),
+        }
+        self.monitor.write("train", values | ({"terms": means} if len(means) > 1 else {}))
+        state.losses, state.losses_steps = {}, 0
+
+    def validate_if_due(self) -> None:
+        """Validate where it is time to; keep the best weights; decide whether to stop early."""
+        state = self.state
+        if self.validation is None or not validation_is_due(state, self.training, self.course.num_steps):
+            return
+        try:
+            metrics = self._validate(self.validation)
+        except StoppedHalfwayError:
+            self.stop_if_asked()  # the saved state says that this validation is still due
+            raise
+        state.evaluated_step, state.metrics = state.step, metrics
+        self.monitor.write("validation", {**self._place(), "metrics": metrics})
+        shown = ", ".join(f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in metrics.items())
+        self.job.console.say(f"step {state.step:,}: validation {shown}")
+        if self.selection is not None and self.selection.judge(state, metrics):
+            self.best_weights = self.stepper.weights.snapshot()
+        if self.selection is not None and state.stopped_early:
+            waited = f"{self.selection.patience} validations"
+            self.job.console.say(f"step {state.step:,}: stopped, {self.selection.metric} isn't better after {waited}")
+
+    def _validate(self, validation: Examples) -> dict[str, float | None]:
+        batch_tokens = self.training.per_device_batch_tokens
+        outputs = run_goal(self.stepper.model, self.stepper.goal, validation, batch_tokens, stop=self.job.stop)
+        return {name: value if math.isfinite(value) else None for name, value in self.score(outputs).items()}
+
+    def _place(self) -> dict[str, Any]:
+        state = self.state
+        epoch = state.epoch + state.batch / self.course.num_batches(state.epoch)
+        return {"step": state.step, "epoch": round(epoch, 4), "tokens": state.tokens}
+
+    def save_if_due(self) -> None:
+        """Save where `save_every` says so; report a save that failed."""
+        self.checkpoints.check()
+        every = self.training.save_every
+        by_steps = every.steps is not None and self.state.step % every.steps == 0
+        if by_steps or (every.seconds is not None and time.monotonic() - self.saved_at >= every.seconds):
+            self.save()
+
+    def save(self) -> None:
+        """Copy the state; it is written while training goes on."""
+        self.monitor.sync()
+        weights = self.stepper.weights
+        files = {MODEL: weights.snapshot(), OPTIMIZER: state_tensors(self.stepper.optimizer, weights.masters)}
+        best = self.state.best
+        if best is not None and self.best_weights is not None and best["step"] != self.best_on_disk:
+            files[BEST] = self.best_weights
+            self.best_on_disk = best["step"]
+        self.checkpoints.save(self.state.to_json(), files)
+        self.saved_at = time.monotonic()
+
+    def stop_if_asked(self) -> None:
+        """After a signal or when time is over: save, and end with the error that says so."""
+        reason = self.job.stop.reason
+        if not reason:
+            return
+        if self.checkpoints.last_step != self.state.step:
+            self.save()
+        self.checkpoints.finish()
+        raise stopped(reason, f"step {self.state.step:,} of {self.course.num_steps:,} is saved")
+
+    def finish(self) -> Fitted:
+        """Put the chosen weights into the model."""
+        if time.monotonic() - self.saved_at > UNSAVED_SECONDS:
+            self.save()
+        self.checkpoints.finish()
+        state, weights, best = self.state, self.stepper.weights, self.state.best
+        if self.best_weights is not None:
+            weights.load(self.best_weights)
+        weights.give_back(self.stepper.model)
+        self.stepper.model.train(mode=False)
+        return Fitted(
+            steps=state.step,
+            tokens=state.tokens,
+            epochs=self._place()["epoch"],
+            metrics=state.metrics if best is None else best["metrics"],
+            best=None if best is None else {key: best[key] for key in ("step", "metric", "value")},
+            stopped_early=state.stopped_early,
+            skipped_steps=state.skipped_steps,
+            choices=self.choices,
+            tokens_per_second=self.tokens_per_second,
+            seconds=state.seconds,
+        )
