@@ -75,6 +75,14 @@ def predict(
         # Whoever read the rows has seen enough, as in `| head`.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    _finish(count, table, output, predictor, as_json=as_json, console=console)
+    return 0
+
+
+def _finish(
+    count: Count, table: Table, output: Path | None, predictor: Predictor, *, as_json: bool, console: Console
+) -> None:
+    """Check the count, say it, print the result; no answer at all is an error."""
     if count.rows_in != count.rows_answered + count.bad.total():
         raise AssertionError(f"the count doesn't balance: {count}")
     _tell(count, output, predictor, console)
@@ -84,7 +92,6 @@ def predict(
         print(output)  # noqa: T201  # the result
     if count.rows_in and not count.rows_answered:
         raise DataError(f"{table.name}: none of {count.rows_in:,} rows could be answered: {_reasons(count.bad)}")
-    return 0
 
 
 def _windows(

@@ -98,9 +98,14 @@ class Parquet(Writer):
         return pa.schema(fields)
 
     def finish(self) -> None:
-        """Write the footer."""
+        """Write the footer; without a single row, a file of the input's columns."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
         if self.file is not None:
             self.file.close()
+        else:
+            pq.write_table((self.given or pa.schema([])).empty_table(), self.path)
 
 
 @contextmanager

@@ -110,6 +110,14 @@ def test_an_empty_file_has_no_answers_and_no_error(run, model):
     assert run(model, "in.jsonl", "")[0] == []
 
 
+@pytest.mark.parametrize("name", ["out.csv", "out.jsonl", "out.parquet"])
+def test_an_empty_file_gives_an_empty_file(run, model, tmp_path, name):
+    run(model, "in.csv", "text,n\n", output=tmp_path / name)
+
+    assert (tmp_path / name).exists()
+    assert name != "out.parquet" or pq.read_table(tmp_path / name).num_rows == 0
+
+
 def test_the_recorded_column_is_read_without_being_told(run, tmp_path):
     info = {"goal": {"type": "text_classification"}, "labels": ["neg", "pos", "mid"], "max_seq_length": 48}
     model = write_checkpoint(tmp_path / "model", "bert", {**info, "columns": {"text": "body"}, "clean": []})
