@@ -53,7 +53,9 @@ def in_words(error: ValidationError, model: type[Settings], value: Any) -> Valid
     details: list[InitErrorDetails] = []
     grouped: dict[KeyPath, list[Any]] = {}
     for problem in error.errors(include_url=False):
-        path = _written(problem["loc"], value, is_missing=problem["type"] == "missing")
+        # A component inside was read, and explained, before: its missing setting has kept its name in the context.
+        is_missing = problem["type"] == "missing" or "missing" in problem.get("ctx", {})
+        path = _written(problem["loc"], value, is_missing=is_missing)
         grouped.setdefault(path, []).append(problem)
     for path, problems in grouped.items():
         is_union = len(problems[0]["loc"]) > len(path) and problems[0]["loc"][-1] != "[key]"
