@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import unicodedata
 from typing import TYPE_CHECKING
 
@@ -70,10 +71,8 @@ def _markdown_row(cells: Sequence[str]) -> str:
 
 
 def _escape(text: str) -> str:
-    text = " ".join(text.split())
-    for mark in ("\\", "|", "*", "_", "`", "<", "["):
-        text = text.replace(mark, f"\\{mark}")
-    return text
+    # An underscore inside a word, as in f1_macro, is no mark in GitHub's Markdown: people read the file as it is, too.
+    return re.sub(r"[\\|*`<\[]|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])", lambda mark: f"\\{mark[0]}", " ".join(text.split()))
 
 
 def plain(table: Table, width: int = 0) -> str:
