@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
     from transformers import PretrainedConfig
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
     from bmtool.runner.pipeline import Pipeline
-    from tokenizers import Tokenizer
 
 
 # ---------------------------------------------------------------- stages

@@ -8,10 +8,57 @@ import subprocess
 import sys
 from pathlib import Path
 
-GOOD = "great lovely excellent wonderful superb delightful charming brilliant perfect enjoyable".split()
-BAD = "awful boring terrible horrible dull dreadful clumsy broken disappointing annoying".split()
-THINGS = "film book phone hotel meal lamp chair game jacket camera concert train teacher kettle bicycle".split()
-FILLERS = "we bought this last week and the whole family thinks that it is quite for the price of course".split()
+GOOD = [
+    "great",
+    "lovely",
+    "excellent",
+    "wonderful",
+    "superb",
+    "delightful",
+    "charming",
+    "brilliant",
+    "perfect",
+    "enjoyable",
+]
+BAD = ["awful", "boring", "terrible", "horrible", "dull", "dreadful", "clumsy", "broken", "disappointing", "annoying"]
+THINGS = [
+    "film",
+    "book",
+    "phone",
+    "hotel",
+    "meal",
+    "lamp",
+    "chair",
+    "game",
+    "jacket",
+    "camera",
+    "concert",
+    "train",
+    "teacher",
+    "kettle",
+    "bicycle",
+]
+FILLERS = [
+    "we",
+    "bought",
+    "this",
+    "last",
+    "week",
+    "and",
+    "the",
+    "whole",
+    "family",
+    "thinks",
+    "that",
+    "it",
+    "is",
+    "quite",
+    "for",
+    "the",
+    "price",
+    "of",
+    "course",
+]
 
 CONFIG = """\
 version: 1

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
-
     from tokenizers import Tokenizer
 
 #: Texts handed to `tokenizers` at once: enough for its threads, little enough to hold the Python lists it returns.

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from bmtool.contracts import Task
     from bmtool.data.dataset import Dataset, Split
-    from tokenizers import Tokenizer
 
 
 def encoded_texts(split: Split, text: str, label: str, tokenizer: Tokenizer, max_seq_length: int) -> Examples:

@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from bmtool.console import Progress
     from bmtool.contracts import Job
     from bmtool.data.collect import Collected, Rules
-    from tokenizers import Tokenizer
 
 NOT_DRAWN = "not drawn"
 

@@ -9,9 +9,10 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
+from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+
 from bmtool.artifacts.files import fsync_file, fsync_folder, write_json, write_text
 from bmtool.errors import DataError, MissingInputError, RefusedError
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -15,9 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from transformers import PretrainedConfig, PreTrainedModel
-
     from tokenizers import Tokenizer
+    from transformers import PretrainedConfig, PreTrainedModel
 
 #: What tokenizer_config.json calls the special tokens, and what a model's configuration calls their ids.
 _ROLES = ("pad", "unk", "bos", "eos", "cls", "sep", "mask")

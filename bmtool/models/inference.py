@@ -30,10 +30,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from bmtool.contracts import Batch, Cleaner, Columns, Examples, Task
     from bmtool.data.dataset import Split
-    from tokenizers import Tokenizer
 
 #: Tokens of one forward pass; with it, memory is bounded whatever the input is.
 BATCH_TOKENS = 4096

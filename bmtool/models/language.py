@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
     from torch import Tensor, nn
 
     from bmtool.contracts import Batch
     from bmtool.data.dataset import Split
-    from tokenizers import Tokenizer
 
 #: Of BERT (Devlin et al. 2019, section 3.1): of the chosen tokens so many become the mask, and so many a random one.
 MASKED, RANDOM = 0.8, 0.1

@@ -25,6 +25,7 @@ from bmtool.registry import ARCHITECTURES, METRICS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
     from bmtool.contracts import Architecture, Examples, Task
@@ -32,7 +33,6 @@ if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.loop import Fitted
     from bmtool.train.selection import Selection
-    from tokenizers import Tokenizer
 
 VERSION = 1
 VERSION_COUNTS = False

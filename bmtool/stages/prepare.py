@@ -14,10 +14,11 @@ from bmtool.registry import CLEANERS, FILTERS, TASKS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokenizers import Tokenizer
+
     from bmtool.contracts import Job
     from bmtool.data.collect import Collected, Rules
     from bmtool.runner.pipeline import Pipeline
-    from tokenizers import Tokenizer
 
 VERSION = 1
 VERSION_COUNTS = True

@@ -17,13 +17,13 @@ from bmtool.registry import ARCHITECTURES, OBJECTIVES
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
     from bmtool.contracts import Architecture, Examples, Objective
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.loop import Fitted
-    from tokenizers import Tokenizer
 
 VERSION = 1
 VERSION_COUNTS = False

@@ -76,7 +76,7 @@ def test_a_trained_checkpoint_gets_a_card_of_what_was_recorded(tmp_path):
     assert "| accuracy | validation | 0.9000 | - | - | 10 |" in text
     assert "| starts from | pretrain-1 |" in text
     assert "| train rows | 90 |" in text
-    assert "| learning\\_rate | 1.00e-04 |" in text
+    assert "| learning_rate | 1.00e-04 |" in text
     assert "| seed | 7 |" in text
     assert f"| parameters | {count_parameters(folder):,} |" in text
     assert "3.5" not in text
