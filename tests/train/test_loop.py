@@ -439,6 +439,17 @@ def test_choices_come_with_their_reasons(tmp_path):
     assert pick_threads(None)[0] >= 1
 
 
+def test_an_environment_in_which_matrix_products_are_wrong_is_refused(monkeypatch):
+    monkeypatch.setenv("OMP_DYNAMIC", "TRUE")
+
+    with pytest.raises(ConfigError) as error:
+        pick_threads(None)
+
+    assert str(error.value) == (
+        "OMP_DYNAMIC is set in the environment: torch's matrix products come out wrong. Unset it"
+    )
+
+
 @pytest.mark.parametrize(("text", "quota"), [("max 100000", None), ("150000 100000", 1.5), ("garbage", None)])
 def test_the_quota_of_a_container_is_read(tmp_path, text, quota):
     (tmp_path / "cpu.max").write_text(text)
