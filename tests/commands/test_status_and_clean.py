@@ -1,0 +1,97 @@
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from project import bmtool, write_project
+
+SMALLER = ("--set", "prepare.corpus.tokenizer.vocab_size=280")
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """Two artifacts with names, and one that a name pointed at before."""
+    folder = write_project(tmp_path)
+    bmtool(folder, "prepare", "tiny.yaml", "corpus", *SMALLER)
+    done = bmtool(folder, "prepare", "tiny.yaml")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+def artifacts(folder: Path) -> set[str]:
+    return {path.name for path in (folder / "runs/store").iterdir() if path.is_dir()}
+
+
+def test_status_names_what_each_name_points_at(folder):
+    results = json.loads(bmtool(folder, "status", "--json").stdout)["results"]
+
+    names = [result["names"] for result in results]
+    assert sorted(names) == [[], ["tiny/prepare/corpus"], ["tiny/prepare/stars"]]
+    assert all(result["state"] == "finished" and result["size_bytes"] > 1000 for result in results)
+
+
+def test_status_shows_unfinished_work(folder):
+    bmtool(folder, "prepare", "tiny.yaml", "stars", "--force", fault="kill@commit:synced")
+
+    results = json.loads(bmtool(folder, "status", "--json").stdout)["results"]
+
+    assert [result["state"] for result in results].count("partial") == 1
+
+
+def test_status_without_a_store_is_66(tmp_path):
+    done = bmtool(tmp_path, "status")
+
+    assert done.returncode == 66
+    assert done.stderr == "error: runs: nothing has been made here yet (runs/store doesn't exist)\n"
+
+
+def test_clean_removes_what_no_name_points_at(folder):
+    before = artifacts(folder)
+
+    done = bmtool(folder, "clean")
+
+    assert done.returncode == 0, done.stderr
+    gone = before - artifacts(folder)
+    assert len(gone) == 1
+    assert bmtool(folder, "prepare", "tiny.yaml", "--json").stdout.count("up_to_date") == 2
+
+
+def test_clean_keeps_as_many_as_it_is_told(folder):
+    before = artifacts(folder)
+
+    bmtool(folder, "clean", "--keep", "1")
+
+    assert artifacts(folder) == before
+
+
+def test_clean_with_dry_run_only_says_so(folder):
+    before = artifacts(folder)
+
+    done = bmtool(folder, "clean", "--dry-run")
+
+    assert "would remove runs/store/prepare-" in done.stderr
+    assert artifacts(folder) == before
+
+
+def test_clean_keeps_what_a_named_artifact_was_made_from(folder):
+    stars = (folder / "runs/tiny/prepare/stars").resolve()
+    manifest = json.loads((stars / "manifest.json").read_text())
+    corpus = (folder / "runs/tiny/prepare/corpus").resolve()
+    manifest["inputs"]["from"] = {"path": corpus.name, "fingerprint": "x"}
+    (stars / "manifest.json").write_text(json.dumps(manifest))
+    (folder / "runs/tiny/prepare/corpus").unlink()
+
+    bmtool(folder, "clean")
+
+    assert corpus.exists()
+
+
+def test_clean_removes_unfinished_work_that_nobody_is_at(folder):
+    bmtool(folder, "prepare", "tiny.yaml", "stars", "--force", fault="kill@commit:synced")
+    assert [name for name in artifacts(folder) if name.endswith(".partial")]
+
+    bmtool(folder, "clean")
+
+    assert not [name for name in artifacts(folder) if name.endswith(".partial")]

@@ -1,0 +1,73 @@
+import os
+import signal
+import time
+
+import pytest
+from bmtool.errors import StoppedError, TryAgainError
+from bmtool.runner.stop import StopRequest
+
+
+def wait_for(condition, seconds: float = 5.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition() and time.monotonic() < deadline:
+        time.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGUSR1, "SIGUSR1"), (signal.SIGINT, "Ctrl-C")]
+)
+def test_a_signal_is_a_reason_and_no_exception(number, reason):
+    stop = StopRequest()
+
+    with stop.listening():
+        before = stop.reason
+        os.kill(os.getpid(), number)
+        wait_for(lambda: stop.is_asked)
+        after = stop.reason
+
+    assert (before, after) == ("", reason)
+
+
+def test_time_that_is_over_is_a_reason():
+    stop = StopRequest(max_seconds=0.05)
+
+    with stop.listening():
+        wait_for(lambda: stop.is_asked)
+
+        assert stop.reason == "--max-time"
+
+
+def test_a_stage_that_does_not_listen_is_ended_after_the_grace(monkeypatch):
+    monkeypatch.setattr("bmtool.runner.stop.GRACE_SECONDS", 0.1)
+
+    def stubborn() -> None:
+        with StopRequest().listening():
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+
+    with pytest.raises(TryAgainError, match="stopped by SIGTERM"):
+        stubborn()
+
+
+def test_a_second_ctrl_c_ends_at_once():
+    stop = StopRequest()
+
+    def impatient() -> None:
+        with stop.listening():
+            os.kill(os.getpid(), signal.SIGINT)
+            wait_for(lambda: stop.is_asked)
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(StoppedError):
+        impatient()
+
+
+def test_the_handlers_of_before_are_back_afterwards():
+    before = signal.getsignal(signal.SIGTERM)
+
+    with StopRequest().listening():
+        during = signal.getsignal(signal.SIGTERM)
+
+    assert during != before
+    assert signal.getsignal(signal.SIGTERM) == before
