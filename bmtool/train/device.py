@@ -38,8 +38,8 @@ def pick_threads(wanted: int | None) -> tuple[int, str]:
     Never by the machine's load: the order in which sums are added depends on the number of threads, and so do results.
 
     Raises:
-        ConfigError: OMP_DYNAMIC lets OpenMP start fewer threads than torch counts on. With it, torch 2.13 gave a bfloat16
-            matrix product with values that aren't finite in 50 of 60 tries, and in none without it.
+        ConfigError: OMP_DYNAMIC lets OpenMP start fewer threads than torch counts on. With it, torch 2.13 gave bfloat16
+            matrix products with values that aren't finite in 50 of 60 tries, and in none without it.
     """
     if os.environ.get("OMP_DYNAMIC", "").strip().lower() in ("true", "1"):
         raise ConfigError("OMP_DYNAMIC is set in the environment: torch's matrix products come out wrong. Unset it")
