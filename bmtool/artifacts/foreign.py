@@ -6,7 +6,6 @@ import hashlib
 import json
 from typing import TYPE_CHECKING
 
-from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.manifest import Artifact
 from bmtool.errors import MissingInputError, RefusedError
 
@@ -26,7 +25,7 @@ def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
         MissingInputError: no `config.json` or no weights.
         RefusedError: weights only as pickle.
     """
-    files = [path for path in tree_files(folder) if not path.name.startswith(".")]
+    files = _files(folder)
     if folder / "config.json" not in files:
         raise MissingInputError(f"{folder}: no checkpoint is here (config.json is missing)")
     if not any(path.suffix == _WEIGHTS for path in files):
@@ -41,3 +40,9 @@ def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
     identity = {str(path.relative_to(folder)): hashes.sha256(path) for path in kept}
     fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
     return Artifact(folder, "checkpoint", fingerprint)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The folder's files, sorted, nothing hidden; through links, since the hub's cache consists of them."""
+    found = (path for path in folder.rglob("*") if path.is_file())
+    return sorted(path for path in found if not any(part.startswith(".") for part in path.relative_to(folder).parts))

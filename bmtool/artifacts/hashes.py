@@ -37,23 +37,23 @@ class HashCache:
         if key not in known:
             known[key] = sha256_of(path)
             if ours or time.time() - key[3] / 1e9 > FRESH_SECONDS:
-                self.remember(path, known[key])
+                # Under the key from before: if the file changed while it was read, the next question hashes it again.
+                self._note(key, known[key])
         return known[key]
-
-    def is_known(self, path: Path, sha256: str) -> bool:
-        """Whether `path`, as it is now, was once seen to have this hash."""
-        return self._load().get(_key(path)) == sha256
 
     def remember(self, path: Path, sha256: str) -> None:
         """Note the hash of `path` as it is now."""
+        self._note(_key(path), sha256)
+
+    def _note(self, key: Key, sha256: str) -> None:
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps([*_key(path), sha256]) + "\n"
+        line = json.dumps([*key, sha256]) + "\n"
         descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         try:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
-        self._load()[_key(path)] = sha256
+        self._load()[key] = sha256
 
     def _load(self) -> dict[Key, str]:
         if self._known is None:

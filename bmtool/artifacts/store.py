@@ -114,7 +114,7 @@ class Store:
         entries = {}
         for path in tree_files(place.partial):
             name = path.relative_to(place.partial)
-            if name.parts[0] == RESUME or name.name == MANIFEST:
+            if name.parts[0] == RESUME or str(name) == MANIFEST:
                 continue
             if name.name.startswith(".") and name.name.endswith(".new"):
                 path.unlink()
@@ -135,7 +135,8 @@ class Store:
 
     def finish(self, place: Place) -> Artifact:
         """Put a complete partial folder in its place; a forced one replaces the artifact that was there."""
-        shutil.rmtree(place.partial / RESUME, ignore_errors=True)
+        if (place.partial / RESUME).exists():
+            shutil.rmtree(place.partial / RESUME)
         fsync_folder(place.partial)
         fault("commit:cleaned")
         if place.folder.exists():
@@ -160,6 +161,22 @@ class Store:
         if place.lock.exists() and not is_held(place.lock):
             with suppress(TryAgainError), locked(place.lock):
                 pass
+
+    def remove(self, folder: Path) -> bool:
+        """Remove an artifact or unfinished work; False if a running process is at it. Half of it never looks whole."""
+        name = folder.name.removeprefix(".").removesuffix(".partial").removesuffix(".old")
+        try:
+            with locked(self.folder / f".{name}.lock"):
+                going = self.folder / f".{name}.old"
+                if folder != going:
+                    if going.exists():
+                        shutil.rmtree(going)
+                    folder.rename(going)
+                    fault("clean:moved")
+                shutil.rmtree(going)
+        except TryAgainError:
+            return False
+        return True
 
     # ---------------------------------------------------------------- names
 
@@ -206,7 +223,7 @@ class Store:
         for name, entry in artifact.manifest.files.items() if artifact.manifest else ():
             path = artifact.folder / name
             if not path.is_file():
-                raise DataError(f"{path}: the file is missing; make the artifact again with --force")
+                raise DataError(f"{path}: the file is missing. {_MEND}")
             size = path.stat().st_size
             if size != entry.size:
                 raise DataError(f"{path}: {size:,} bytes, but the manifest says {entry.size:,}. {_MEND}")

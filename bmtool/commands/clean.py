@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import tree_files
@@ -25,13 +24,16 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
     if not store.folder.is_dir():
         raise MissingInputError(f"{store.root}: nothing has been made here yet ({store.folder} doesn't exist)")
     going = sorted([*_unneeded(store, keep), *_abandoned(store)])
-    freed = sum(path.stat().st_size for folder in going for path in tree_files(folder))
+    freed, paths = 0, []
     for folder in going:
+        size = sum(path.stat().st_size for path in tree_files(folder))
         console.say(f"{'would remove' if dry_run else 'removing'} {folder}")
-        if not dry_run:
-            shutil.rmtree(folder)
+        if not dry_run and not store.remove(folder):
+            console.say(f"{folder} stays: a run has just begun to work on it")
+            continue
+        freed += size
+        paths.append(str(folder))
     console.say(f"{size_text(freed)} {'would be freed' if dry_run else 'freed'}")
-    paths = [str(folder) for folder in going]
     if as_json:
         print(json.dumps({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
     return 0

@@ -1,3 +1,4 @@
+import hashlib
 import os
 import shutil
 import subprocess
@@ -5,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts.hashes import HashCache
+from bmtool.artifacts.lock import locked
 from bmtool.artifacts.store import Store, open_artifact
 from bmtool.errors import DataError, MissingInputError
 
@@ -140,3 +143,50 @@ def test_a_torn_line_in_the_memory_of_hashes_costs_only_a_hash(tmp_path):
     file.write_text(file.read_text()[:-30])
 
     assert make(tmp_path, {"a": 1}).summary == {"rows": 1}
+
+
+def test_a_file_that_changes_while_it_is_hashed_is_hashed_again(tmp_path, monkeypatch):
+    path = tmp_path / "data.jsonl"
+    path.write_text("old")
+
+    def slow_hash(file):
+        path.write_text("new text")
+        return "hash of the old text"
+
+    with monkeypatch.context() as patch:
+        patch.setattr("bmtool.artifacts.hashes.sha256_of", slow_hash)
+        HashCache(tmp_path / "hashes").sha256(path, ours=True)
+
+    assert HashCache(tmp_path / "hashes").sha256(path) == hashlib.sha256(b"new text").hexdigest()
+
+
+def test_a_file_deeper_down_that_is_called_like_a_manifest_is_listed(tmp_path):
+    store = Store(tmp_path)
+    place = store.place("fake", "0" * 64)
+    (place.partial / "inner").mkdir(parents=True)
+    (place.partial / "inner/manifest.json").write_text("{}")
+
+    assert list(store.entries(place)) == ["inner/manifest.json"]
+
+
+def test_an_artifact_that_is_half_removed_never_looks_whole(tmp_path, monkeypatch):
+    artifact = make(tmp_path, {"a": 1})
+    monkeypatch.setenv("BMTOOL_FAULT", "enospc@clean:moved")
+
+    with pytest.raises(OSError, match="No space left"):
+        Store(tmp_path).remove(artifact.folder)
+
+    assert not artifact.folder.exists()
+    assert make(tmp_path, {"a": 1}).folder.exists()
+
+
+def test_what_a_run_is_at_is_not_removed(tmp_path):
+    artifact = make(tmp_path, {"a": 1})
+    store = Store(tmp_path)
+
+    with locked(store.place("fake", artifact.fingerprint).lock):
+        assert not store.remove(artifact.folder)
+
+    assert artifact.folder.exists()
+    assert store.remove(artifact.folder)
+    assert not artifact.folder.exists()
