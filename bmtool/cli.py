@@ -11,7 +11,7 @@ import typer
 
 from bmtool import __version__
 from bmtool.console import Console, silence
-from bmtool.errors import BmtoolError, MissingInputError
+from bmtool.errors import BmtoolError, ConfigError, MissingInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,8 +56,13 @@ def bmtool(
     if version:
         print(__version__)  # noqa: T201  # the result
         raise typer.Exit
-    _call(Console(), lambda: _enter(folder))
-    del context
+    _call(Console(), lambda: _begin(context.invoked_subcommand, folder))
+
+
+def _begin(command: str | None, folder: Path | None) -> int:
+    if command is None:
+        raise ConfigError("which command? `bmtool --help` lists them")
+    return _enter(folder)
 
 
 def _enter(folder: Path | None) -> int:

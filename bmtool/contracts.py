@@ -78,6 +78,11 @@ class GateResult:
     message: str
     """`accuracy 0.412 is below 0.5`: what was asked, what was seen."""
 
+    @property
+    def verdict(self) -> str:
+        """`gate NOT MET: accuracy 0.412 is below 0.5`."""
+        return f"gate {'passed' if self.passed else 'NOT MET'}: {self.message}"
+
 
 class Stage(Protocol):
     """What a module in `stages/` gives. The runner does all the rest."""

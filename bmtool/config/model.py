@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, model_serializer
@@ -180,6 +181,18 @@ def what(value: Any) -> Any:
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 
+def without_how(settings: Any, plain: Any) -> Any:
+    """`plain`, a dump of `settings` or of others of the same class, without what they mark HOW."""
+    if isinstance(settings, Settings) and isinstance(plain, dict):
+        members = {field.alias or name: (name, field) for name, field in type(settings).model_fields.items()}
+        how = {key for key, (_, field) in members.items() if HOW in field.metadata}
+        own = {key: getattr(settings, name) for key, (name, _) in members.items()}
+        return {key: without_how(own.get(key), value) for key, value in plain.items() if key not in how}
+    if isinstance(settings, tuple | list) and isinstance(plain, list):
+        return [without_how(member, value) for member, value in zip_longest(settings, plain)][: len(plain)]
+    return plain
+
+
 def chooser_of(annotation: Any, metadata: list[Any]) -> Choose | None:
     """The `Choose` behind a field, also inside a tuple, a dict or an optional; None for plain settings."""
     for note in metadata:
@@ -207,4 +220,5 @@ __all__ = [
     "shown",
     "validate",
     "what",
+    "without_how",
 ]

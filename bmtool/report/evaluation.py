@@ -57,7 +57,7 @@ def _summary(
     facts: Mapping[str, str],
 ) -> str:
     lines = [f"- {sentence}" for _, sentence in comparisons]
-    lines += [f"- gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}" for gate in gates]
+    lines += [f"- {gate.verdict}" for gate in gates]
     lines += [f"- {count:,} {reason.replace('_', ' ')}" for reason, count in evaluation.cut.items() if count]
     parts = [f"# {title}\n", markdown(_scores(evaluation)), *(["\n".join(lines) + "\n"] if lines else [])]
     if evaluation.labels:
@@ -79,11 +79,7 @@ def _verdicts(comparisons: Sequence[tuple[str, str]], gates: Sequence[GateResult
         Note(sentence, "good" if tone == "good" else "bad" if tone == "bad" else "warning")
         for tone, sentence in comparisons
     ]
-    notes += [
-        Note(f"gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}", "good" if gate.passed else "bad")
-        for gate in gates
-    ]
-    return list(notes)
+    return [*notes, *(Note(gate.verdict, "good" if gate.passed else "bad") for gate in gates)]
 
 
 def _scores(evaluation: Evaluation) -> Table:

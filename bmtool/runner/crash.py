@@ -25,11 +25,12 @@ def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
         return StorageError(
             f"{problem.strerror}{where}. The last good state is kept; the same command goes on from there"
         )
-    path = _save(problem, root)
-    return BmtoolError(f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {path}")
+    where = _save(problem, root)
+    return BmtoolError(f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {where}")
 
 
-def _save(problem: BaseException, root: Path | None) -> Path:
+def _save(problem: BaseException, root: Path | None) -> str:
+    """Where the traceback is now."""
     folder = root / "crashes" if root is not None and root.is_dir() else Path(tempfile.gettempdir())
     name = f"bmtool-{datetime.now(UTC):%Y%m%dT%H%M%S%f}.txt"
     text = "".join(traceback.format_exception(problem))
@@ -37,5 +38,5 @@ def _save(problem: BaseException, root: Path | None) -> Path:
         folder.mkdir(exist_ok=True)
         (folder / name).write_text(text, encoding="utf-8")
     except OSError:  # the disk may be what broke; then the traceback has to be read right here
-        return Path(f"(not saved)\n{text}")
-    return folder / name
+        return f"(not saved)\n{text}"
+    return str(folder / name)

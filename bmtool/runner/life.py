@@ -207,25 +207,22 @@ class Runner:
             console.say(line)
         gates = node.module.gates(node.config, summary)
         for gate in gates:
-            console.say(f"gate {'passed' if gate.passed else 'NOT MET'}: {gate.message}")
+            console.say(gate.verdict)
         failed = [gate.message for gate in gates if not gate.passed]
         if failed:
             raise GateError(f"{node.label}: {'; '.join(failed)}")
 
 
-def dry_run(nodes: list[Node], store: Store, name: str, console: Console) -> list[Result]:
+def dry_run(nodes: list[Node], store: Store, name: str, console: Console, *, force: bool) -> list[Result]:
     """Say for every node whether it would be made, and why; make nothing."""
     results = []
-    stale: set[str] = set()
     for node in nodes:
-        found = store.find(node.place)
-        if found is None:
-            stale.add(node.place.name)
-        reason = "up to date" if found else why(node, store, name)
+        found = None if force else store.find(node.place)
+        reason = "up to date" if found else "--force" if force else why(node, store, name)
         console.say(f"{node.label}: {reason}")
         status = "up_to_date" if found else "would_run"
         folder = str(found.folder) if found else None
-        results.append(Result(node.stage, node.dataset, status, folder, node.place.fingerprint, error=None))
+        results.append(Result(node.stage, node.dataset, status, folder, node.place.fingerprint))
     return results
 
 

@@ -90,6 +90,7 @@ def _fill_empty_sections(document: Document) -> None:
 
 
 def _pipeline(file: Path, read: Any) -> Pipeline:
+    """The sections, with the head's seed where one takes a seed and has none (prepare has its own: data is re-used)."""
     sections: dict[str, Any] = {stage: getattr(read, stage, None) for stage in STAGES}
     for stage in ("pretrain", "finetune", "evaluate"):
         config = sections[stage]

@@ -98,24 +98,18 @@ class Planner:
     def _make(self, stage: str, dataset: str | None, config: Settings, *, is_named: bool) -> Node:
         module = stage_module(stage)
         inputs = {role: self._resolve(role, need) for role, need in module.needs(config, self.pipeline).items()}
-        seed = self.seed(stage, config)
         settings = what(config)
         settings.pop("seed", None)
         identity = Identity(
             stage=stage,
             version=module.VERSION if module.VERSION_COUNTS else None,
             settings=settings,
-            seed=seed,
+            seed=getattr(config, "seed", None) or 0,
             inputs={role: fingerprint_of(source) for role, source in inputs.items()},
             raw={name: self.store.hashes.sha256(path) for name, path in module.raw(config)},
         )
         place = self.store.place(stage, identity.fingerprint())
         return Node(stage, dataset, config, inputs, identity, place, is_named)
-
-    def seed(self, stage: str, config: Settings) -> int:
-        """A section's own seed wins; else the head's, and for prepare 0: a study over seeds re-uses the data."""
-        own = getattr(config, "seed", None)
-        return int(own) if own is not None else 0 if stage == "prepare" else self.pipeline.seed
 
     def _resolve(self, role: str, need: Need) -> Node | Artifact:
         if need.made is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bmtool.config.changes import what_changed
+from bmtool.config.model import without_how
 from bmtool.runner.plan import Node, fingerprint_of, resolved
 
 if TYPE_CHECKING:
@@ -13,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def why(node: Node, store: Store, name: str) -> str:
-    """`first time`, or `again, because prepare.corpus.filters[0].min_chars 100 -> 200`."""
+    """`for the first time`, or `again, because prepare.corpus.filters[0].min_chars 100 -> 200`."""
     before = store.named(f"{name}/prepare/{node.dataset}" if node.dataset else f"{name}/{node.stage}")
     if not node.is_named or before is None or before.manifest is None:
         return "for the first time"
@@ -25,8 +26,9 @@ def _difference(node: Node, before: Manifest) -> str:
         return "its folder in the store is gone"
     if node.module.VERSION_COUNTS and before.stage_version != node.module.VERSION:
         return f"bmtool's {node.stage} changed (version {before.stage_version} -> {node.module.VERSION})"
+    now = resolved(node.config) | {"seed": node.identity.seed}
     changed = what_changed(
-        {node.section: before.config}, {node.section: resolved(node.config) | {"seed": node.identity.seed}}
+        {node.section: without_how(node.config, before.config)}, {node.section: without_how(node.config, now)}
     )
     if changed:
         return changed

@@ -99,6 +99,28 @@ def test_changed_raw_data_is_the_reason_that_is_said(prepared):
     assert "rejected" not in done.stdout
 
 
+def test_a_setting_that_decides_nothing_is_never_the_reason(prepared):
+    with (prepared / "reviews.csv").open("a", encoding="utf-8") as handle:
+        handle.write("one more lovely review for the price,5,customer-1\n")
+
+    done = bmtool(prepared, "prepare", "tiny.yaml", "stars", "--dry-run", "--set", "prepare.stars.limits.min_rows=1")
+
+    assert done.stderr == "prepare stars: again, because reviews.csv changed\n"
+
+
+def test_dry_run_with_force_says_that_everything_would_be_made(prepared):
+    done = bmtool(prepared, "prepare", "tiny.yaml", "--dry-run", "--force", "--json")
+
+    assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["would_run", "would_run"]
+    assert done.stderr == "prepare corpus: --force\nprepare stars: --force\n"
+
+
+def test_without_a_command_nothing_is_done_and_that_is_a_mistake(folder):
+    done = bmtool(folder, "-C", ".")
+
+    assert (done.returncode, done.stderr) == (2, "error: which command? `bmtool --help` lists them\n")
+
+
 def test_how_settings_are_no_reason(prepared):
     done = bmtool(prepared, "prepare", "tiny.yaml", "--set", "runtime.threads=2", "--json")
 
