@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -12,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.commands.table import Row, open_table
 from bmtool.commands.writers import open_writer
+from bmtool.console import silence
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -72,8 +72,7 @@ def predict(
             for answered in _windows(table, predictor, dict(columns or {}), writer, count, console):
                 progress.advance(answered)
     except BrokenPipeError:
-        # Whoever read the rows has seen enough, as in `| head`.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)  # whoever read the rows has seen enough, as in `| head`
         return 0
     _finish(count, table, output, predictor, as_json=as_json, console=console)
     return 0
@@ -198,7 +197,7 @@ def _reasons(bad: Counter[str]) -> str:
 
 
 def _document(count: Count, output: Path | None, predictor: Predictor) -> dict[str, Any]:
-    code = 65 if count.rows_in and not count.rows_answered else 0
+    code = DataError.exit_code if count.rows_in and not count.rows_answered else 0
     result = {
         "artifact": str(output),
         "fingerprint": predictor.fingerprint,

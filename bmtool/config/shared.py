@@ -34,7 +34,7 @@ class Runtime(Settings):
     threads: PositiveInt | None = None
     """By default what the machine and the container allow."""
     workers: PositiveInt | None = None
-    """Processes that prepare data; by default as many as threads."""
+    """Processes that may prepare data. So far prepare works in one, whatever is set; no result ever depends on it."""
 
 
 def _path(value: object) -> object:

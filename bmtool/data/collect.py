@@ -134,8 +134,9 @@ class _Collector:
             name: StreamFile(collected.folder / f"{name}.arrow", self.schema)
             for name in split_names(validation=rules.validation, test=rules.test)
         }
-        for reason in [EMPTY, *(one.name() for one in rules.filters), *([DUPLICATE] if self.seen else [])]:
-            collected.ledger.drop(reason, 0)
+        rule_names = [EMPTY, *([UNLISTED] if rules.labels else []), *(one.name() for one in rules.filters)]
+        for reason in [*rule_names, *([DUPLICATE] if rules.is_deduplicated else [])]:
+            collected.ledger.drop(reason, 0)  # in the order in which they are applied: the report's funnel follows it
 
     def run(self) -> Collected:
         with self.job.console.progress("reading rows") as progress, ExitStack() as stack:
