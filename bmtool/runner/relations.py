@@ -35,9 +35,7 @@ class Relations:
             config = getattr(self.pipeline, stage)
             if config is None:
                 continue
-            found = [*self._data(stage, config), *self._start(stage, config)]
-            if not self.left_out:
-                found += self._gates(stage, config)
+            found = [*self._data(stage, config), *self._start(stage, config), *self._gates(stage, config)]
             for path, text in found:
                 self.document.problem(path, text)
             if not found and not self.left_out and stage in modules:
@@ -87,11 +85,13 @@ class Relations:
 
     def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         """Gates on metrics that the task or the objective isn't measured by."""
-        measured = [metric.name() for metric in getattr(config, "metrics", None) or ()] or self._measured(stage, config)
+        measured = [metric.name() for metric in getattr(config, "metrics", None) or ()]
+        if not measured and not self.left_out:
+            measured = self._measured(stage, config)
         for index, gate in enumerate(getattr(config, "gates", None) or ()):
             if measured and gate.metric not in measured:
                 path = (stage, "gates", index, "metric")
-                yield path, f"'{gate.metric}' isn't measured here; {', '.join(measured)} are"
+                yield path, f"'{gate.metric}' isn't measured here, only {', '.join(measured)}"
 
     def _measured(self, stage: str, config: Any) -> list[str]:
         if self._judges_pretrain(stage, config):

@@ -61,20 +61,12 @@ class Config(Settings):
                 raise explained(f"'{twice}' is there twice; results go by this name", at=key)
         return self
 
-    @model_validator(mode="after")
-    def _gates_are_measured(self) -> Config:
-        names = [metric.name() for metric in self.metrics or ()]
-        strange = [gate.metric for gate in self.gates if names and gate.metric not in names]
-        if strange:
-            raise explained(f"gates ask for {', '.join(strange)}, which isn't among metrics", at="gates")
-        return self
-
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The checkpoint, the dataset under its own name, and what baselines need to be trained first."""
     start = config.from_ or _default_start(pipeline)
     data = config.data or _default_data(start, pipeline)
-    _check_task(config, data, pipeline)
+    _check_baselines(config, data, pipeline)
     name = data.value if data.form == "name" else Path(data.value).name
     inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
     for baseline in cast("tuple[Baseline, ...]", config.baselines):
@@ -160,8 +152,8 @@ def _default_data(start: Reference, pipeline: Pipeline) -> Reference:
     return cast("Reference", section.data)
 
 
-def _check_task(config: Config, data: Reference, pipeline: Pipeline) -> None:
-    """What can be known about the goal from the same file, before anything is made."""
+def _check_baselines(config: Config, data: Reference, pipeline: Pipeline) -> None:
+    """What can be known about the task from the same file, before anything is made."""
     prepared = pipeline.prepare.get(data.value) if data.form == "name" else None
     if prepared is None:
         return
@@ -172,13 +164,6 @@ def _check_task(config: Config, data: Reference, pipeline: Pipeline) -> None:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
         if not baseline.reads <= kinds:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_unfit(baseline, task)}")
-    measured = [metric.name() for metric in config.metrics] if config.metrics else list(task.metrics) if task else None
-    strange = [gate.metric for gate in config.gates if measured is not None and gate.metric not in measured]
-    if strange:
-        raise ConfigError(
-            f"{pipeline.file}: evaluate.gates: {strange[0]} isn't measured ({', '.join(measured or [])} are). "
-            f"Add it to evaluate.metrics"
-        )
 
 
 def _unfit(baseline: Baseline, task: Task) -> str:

@@ -266,15 +266,10 @@ def _check_dataset(config: Config, pipeline: Pipeline) -> None:
     if prepared is None:
         return
     task = prepared.task
-    if task is None:
-        raise ConfigError(
-            f"{pipeline.file}: finetune.data: '{config.data}' is a corpus. Give it a task under prepare.{config.data}, "
-            f"or name a dataset that has one"
-        )
     metric = config.metric_for_best_model
     if metric is not None and metric not in task.metrics:
         raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
-    if config.needs_validation and not getattr(prepared.split, "validation", 0):
+    if config.needs_validation and not prepared.split.validation:
         raise ConfigError(f"{pipeline.file}: {_no_validation(config, config.data.value)}")
 
 

@@ -11,7 +11,7 @@ from bmtool.config.references import Ref
 from bmtool.config.shared import Training
 from bmtool.config.units import Ratio
 from bmtool.contracts import GateResult, Job, Need
-from bmtool.errors import ConfigError, MissingInputError
+from bmtool.errors import MissingInputError
 from bmtool.registry import ARCHITECTURES, OBJECTIVES
 
 if TYPE_CHECKING:
@@ -68,11 +68,7 @@ class Config(Training):
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The corpus, and the checkpoint to go on from."""
-    prepared = pipeline.prepare.get(config.data.value) if config.data.form == "name" else None
-    if prepared is not None and prepared.task is not None:
-        raise ConfigError(
-            f"{pipeline.file}: pretrain.data: '{config.data}' is labelled. Name a dataset without a task: a corpus"
-        )
+    del pipeline
     corpus = {"data": Need("dataset", config.data)}
     return corpus if config.from_ is None else {**corpus, "from": Need("checkpoint", config.from_)}
 

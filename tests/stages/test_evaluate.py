@@ -308,14 +308,6 @@ def test_a_checkpoint_by_path_needs_to_be_told_its_dataset():
             ),
         ),
         ({"baselines": ["majority"]}, None, "x.yaml: evaluate.baselines: a corpus has none; they answer tasks"),
-        (
-            {"gates": [{"metric": "f1_span", "min": 0.5}]},
-            "text_classification",
-            (
-                "x.yaml: evaluate.gates: f1_span isn't measured (accuracy, f1_macro, f1_micro, precision_macro, "
-                "recall_macro, loss are). Add it to evaluate.metrics"
-            ),
-        ),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_made(settings, task, message):
@@ -323,11 +315,6 @@ def test_what_cannot_be_is_refused_before_anything_is_made(settings, task, messa
         evaluate.needs(config(data="stars", **settings), file_with(task))
 
     assert str(error.value) == message
-
-
-def test_a_gate_outside_the_given_metrics_is_refused():
-    with pytest.raises(ValidationError, match="gates ask for f1_macro, which isn't among metrics"):
-        config(metrics=["accuracy"], gates=[{"metric": "f1_macro", "min": 0.5}])
 
 
 def test_the_same_baseline_twice_is_refused():

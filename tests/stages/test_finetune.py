@@ -27,10 +27,10 @@ def config(**settings):
     return validate(finetune.Config, {key: value for key, value in given.items() if value is not None})
 
 
-def pipeline(config, *, validation=0.1, task="text_classification", pretrain=None):
+def pipeline(config, *, validation=0.1, pretrain=None):
     from bmtool.registry import TASKS
 
-    stars = SimpleNamespace(task=task and TASKS.load(task)(), split=SimpleNamespace(validation=validation))
+    stars = SimpleNamespace(task=TASKS.load("text_classification")(), split=SimpleNamespace(validation=validation))
     return Pipeline(Path("x.yaml"), "x", prepare={"stars": stars}, finetune=config, pretrain=pretrain)
 
 
@@ -216,9 +216,7 @@ def test_from_scratch_without_any_tokenizer_is_a_configuration_error():
         finetune.needs(config(model=SMALL_BERT), pipeline(config()))
 
 
-def test_a_corpus_and_a_strange_metric_are_refused_before_anything_is_made():
-    with pytest.raises(ConfigError, match="'stars' is a corpus"):
-        finetune.needs(config(), pipeline(config(), task=None))
+def test_a_strange_metric_is_refused_before_anything_is_made():
     with pytest.raises(ConfigError, match="text_classification isn't measured by f1_span; it is by accuracy"):
         finetune.needs(config(metric_for_best_model="f1_span"), pipeline(config()))
 

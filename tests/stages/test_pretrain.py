@@ -10,7 +10,7 @@ import transformers
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import load_tokenizer
-from bmtool.errors import ConfigError, MissingInputError, TryAgainError
+from bmtool.errors import MissingInputError, TryAgainError
 from bmtool.models.checkpoint import read_info
 from bmtool.stages.pretrain import Config, describe, needs, run
 from bmtool.train.monitor import read_log
@@ -140,10 +140,6 @@ def test_a_labelled_dataset_is_no_corpus(make_job, reviews, tmp_path):
 
     with pytest.raises(MissingInputError, match="no tokenizer is here, so this is no corpus"):
         run(settings(), job)
-
-    pipeline = SimpleNamespace(file="x.yaml", prepare={"corpus": SimpleNamespace(task="text_classification")})
-    with pytest.raises(ConfigError, match=r"x\.yaml: pretrain\.data: 'corpus' is labelled"):
-        needs(settings(), pipeline)
 
 
 def test_inputs_are_the_corpus_and_the_checkpoint():
