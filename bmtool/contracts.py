@@ -11,7 +11,8 @@ from collections.abc import Mapping  # pydantic reads the ClassVar annotations b
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
 
-from bmtool.config.model import Component
+from bmtool.config.model import Component, chosen
+from bmtool.registry import ARCHITECTURES, BASELINES, CLEANERS, EXPORTERS, FILTERS, METRICS, OBJECTIVES, TASKS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -405,6 +406,28 @@ class Exporter(Component):
         """
 
 
+# ---------------------------------------------------------------- settings that are a component, chosen by name
+
+if TYPE_CHECKING:
+    OneArchitecture = Architecture
+    OneBaseline = Baseline
+    OneCleaner = Cleaner
+    OneExporter = Exporter
+    OneFilter = Filter
+    OneMetric = Metric
+    OneObjective = Objective
+    OneTask = Task
+else:
+    OneArchitecture = chosen(ARCHITECTURES, key="architecture")
+    OneBaseline = chosen(BASELINES)
+    OneCleaner = chosen(CLEANERS)
+    OneExporter = chosen(EXPORTERS)
+    OneFilter = chosen(FILTERS)
+    OneMetric = chosen(METRICS)
+    OneObjective = chosen(OBJECTIVES)
+    OneTask = chosen(TASKS)
+
+
 __all__ = [
     "Architecture",
     "Baseline",
@@ -421,6 +444,14 @@ __all__ = [
     "Metric",
     "Need",
     "Objective",
+    "OneArchitecture",
+    "OneBaseline",
+    "OneCleaner",
+    "OneExporter",
+    "OneFilter",
+    "OneMetric",
+    "OneObjective",
+    "OneTask",
     "Rejected",
     "Score",
     "Source",

@@ -5,21 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, PositiveFloat, SerializeAsAny
+from pydantic import Field, PositiveFloat
 
-from bmtool.config.model import HOW, Choose, Component
+from bmtool.config.model import HOW
 from bmtool.config.references import Ref
-from bmtool.contracts import Baseline
+from bmtool.contracts import Baseline, OneArchitecture
 from bmtool.errors import ConfigError
-from bmtool.registry import ARCHITECTURES
 
 if TYPE_CHECKING:
     from bmtool.config.model import Settings
     from bmtool.contracts import Columns, Job, Task
     from bmtool.runner.pipeline import Pipeline
-
-
-_ARCHITECTURE = Choose(ARCHITECTURES, key="architecture")
 
 _NO_VALIDATION = (
     "from_scratch chooses its learning rate on a validation split, and the dataset has none. "
@@ -34,7 +30,7 @@ class FromScratch(Baseline):
     """
 
     learning_rates: tuple[PositiveFloat, ...] = Field(default=(3e-4, 1e-3, 3e-3), min_length=1)
-    model: Annotated[SerializeAsAny[Component], BeforeValidator(_ARCHITECTURE), _ARCHITECTURE] | None = None
+    model: OneArchitecture | None = None
     tokenizer: Annotated[Ref | None, HOW] = None
 
     def trained(self, pipeline: Pipeline) -> dict[str, Settings]:

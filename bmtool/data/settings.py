@@ -14,6 +14,8 @@ from bmtool.registry import SOURCES, TOKENIZERS
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bmtool.contracts import Source, TokenizerTrainer
+
 
 class ChooseSource(Choose):
     """Reads `data/*.csv`, `docstrings`, `{path: ...}` or `{type: ..., ...}`: the type follows from the ending."""
@@ -99,8 +101,12 @@ def as_list(value: Any) -> Any:
 
 _choose_source = ChooseSource(SOURCES)
 _choose_tokenizer = ChooseTokenizer(TOKENIZERS)
-OneSource = Annotated[SerializeAsAny[Component], BeforeValidator(_choose_source), _choose_source]
-OneTokenizer = Annotated[SerializeAsAny[Settings], BeforeValidator(_choose_tokenizer), _choose_tokenizer]
+if TYPE_CHECKING:
+    OneSource = Source
+    OneTokenizer = TokenizerTrainer | TokenizerFrom
+else:
+    OneSource = Annotated[SerializeAsAny[Component], BeforeValidator(_choose_source), _choose_source]
+    OneTokenizer = Annotated[SerializeAsAny[Settings], BeforeValidator(_choose_tokenizer), _choose_tokenizer]
 
 
 class Split(Settings):
@@ -122,7 +128,9 @@ class Sample(Settings):
     """Draw a few rows of each label: those with the smallest ids."""
 
     train_per_label: PositiveInt | None = None
+    """Train rows of each label; for tasks with one label a row."""
     test_per_label: PositiveInt | None = None
+    """Test rows of each label. The validation split is never drawn from."""
     seed: NonNegativeInt | None = None
     """Draws other train rows; test rows stay."""
 

@@ -6,20 +6,20 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, SerializeAsAny, model_validator
+from pydantic import Field, NonNegativeInt, model_validator
 
-from bmtool.config.model import HOW, Choose, Component, Settings, explained
+from bmtool.config.model import HOW, Choose, Settings, explained
 from bmtool.config.references import Ref, Reference
 from bmtool.config.units import Count
-from bmtool.contracts import GateResult, Job, Need
+from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
 from bmtool.data.gates import Gate, judge
 from bmtool.errors import ConfigError, DataError, MissingInputError
-from bmtool.registry import BASELINES, METRICS, OBJECTIVES, TASKS
+from bmtool.registry import METRICS, OBJECTIVES, TASKS
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from bmtool.contracts import Baseline, Columns, Goal, Metric, Task
+    from bmtool.contracts import Baseline, Columns, Goal, Job, Metric, Task
     from bmtool.data.dataset import Dataset
     from bmtool.data.evaluation import Evaluation
     from bmtool.runner.pipeline import Pipeline
@@ -28,8 +28,6 @@ if TYPE_CHECKING:
 VERSION = 1
 VERSION_COUNTS = True
 KIND = "evaluation"
-
-_METRIC, _BASELINE = Choose(METRICS), Choose(BASELINES)
 
 
 class Config(Settings):
@@ -41,9 +39,9 @@ class Config(Settings):
     """The dataset: by default the one that the checkpoint's section names."""
     split: str | None = None
     """The split: by default `test`; for a pre-trained model of a corpus without it `validation`."""
-    metrics: tuple[Annotated[SerializeAsAny[Component], BeforeValidator(_METRIC), _METRIC], ...] | None = None
+    metrics: tuple[OneMetric, ...] | None = None
     """By default those of the task or objective. The first one is the main one."""
-    baselines: tuple[Annotated[SerializeAsAny[Component], BeforeValidator(_BASELINE), _BASELINE], ...] = ()
+    baselines: tuple[OneBaseline, ...] = ()
     """What stands beside the model, on the same rows."""
     gates: Annotated[tuple[Gate, ...], HOW] = ()
     """What must be reached; judged at each call from the recorded numbers."""
@@ -69,7 +67,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     _check_baselines(config, data, pipeline)
     name = data.value if data.form == "name" else Path(data.value).name
     inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
-    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+    for baseline in config.baselines:
         for label, section in baseline.trained(pipeline).items():
             inputs[f"{baseline.name()}:{label}"] = Need("checkpoint", made=("finetune", section))
     return inputs
@@ -93,7 +91,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     goal = _goal(checkpoint, dataset)
     split = _split(config, dataset)
     answers = run_checkpoint(checkpoint, goal, dataset[split], job)
-    metrics = cast("tuple[Metric, ...]", config.metrics or tuple(METRICS.load(name)() for name in goal.metrics))
+    metrics: tuple[Metric, ...] = config.metrics or tuple(METRICS.load(name)() for name in goal.metrics)
     evaluation = evaluate_outputs(
         answers.outputs,
         metrics,
@@ -159,7 +157,7 @@ def _check_baselines(config: Config, data: Reference, pipeline: Pipeline) -> Non
         return
     task = prepared.task
     kinds = set(task.columns.values()) if task else set()
-    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+    for baseline in config.baselines:
         if task is None:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
         if not baseline.reads <= kinds:
@@ -227,7 +225,7 @@ def _baselines(
 ) -> dict[str, Columns]:
     """What each baseline says about the rows that the model was asked about."""
     outputs = {}
-    for baseline in cast("tuple[Baseline, ...]", config.baselines):
+    for baseline in config.baselines:
         if dataset.task is None:
             raise ConfigError("evaluate.baselines: a corpus has none; they answer tasks")
         task = cast("Task", goal)

@@ -6,21 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PositiveInt
 
-from bmtool.config.model import HOW, Settings, chosen
+from bmtool.config.model import HOW, Settings
 from bmtool.config.references import Ref, Reference
-from bmtool.contracts import GateResult, Need
+from bmtool.contracts import GateResult, Need, OneExporter
 from bmtool.errors import ConfigError
-from bmtool.registry import EXPORTERS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bmtool.contracts import Exporter, Job
+    from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
-
-    Format = Exporter
-else:
-    Format = chosen(EXPORTERS)
 
 VERSION = 1
 VERSION_COUNTS = True
@@ -33,7 +28,7 @@ class Config(Settings):
     from_: Annotated[Ref, HOW] = Field(default=Reference(form="name", value="finetune"), alias="from")
     data: Annotated[Ref | None, HOW] = None
     """The dataset whose rows are compared; without it, what the checkpoint was trained on."""
-    formats: Annotated[tuple[Format, ...], Field(min_length=1)]
+    formats: Annotated[tuple[OneExporter, ...], Field(min_length=1)]
     split: str = "test"
     max_rows: PositiveInt = 500
     """The first so many rows of the split are compared."""

@@ -2,25 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import (
-    BeforeValidator,
-    Field,
-    PositiveFloat,
-    PositiveInt,
-    SerializeAsAny,
-    field_validator,
-    model_validator,
-)
+from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
 
-from bmtool.config.model import HOW, Choose, Component, explained
+from bmtool.config.model import HOW, explained
 from bmtool.config.references import Ref, Reference
 from bmtool.config.shared import Training
 from bmtool.config.units import Count
-from bmtool.contracts import GateResult, Job, Need
+from bmtool.contracts import GateResult, Need, OneArchitecture
 from bmtool.errors import ConfigError, DataError, MissingInputError, did_you_mean
-from bmtool.registry import ARCHITECTURES, METRICS
+from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
-    from bmtool.contracts import Architecture, Examples, Task
+    from bmtool.contracts import Examples, Job, Task
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.loop import Fitted
@@ -37,8 +29,6 @@ if TYPE_CHECKING:
 VERSION = 1
 VERSION_COUNTS = False
 KIND = "checkpoint"
-
-_ARCHITECTURE = Choose(ARCHITECTURES, key="architecture")
 
 
 class Config(Training):
@@ -50,7 +40,7 @@ class Config(Training):
     """The labelled dataset: a name under `prepare:`, or a path with a slash."""
     from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
     """What to start from: `pretrain` (the default), or a checkpoint folder, with a slash."""
-    model: Annotated[SerializeAsAny[Component], BeforeValidator(_ARCHITECTURE), _ARCHITECTURE] | None = None
+    model: OneArchitecture | None = None
     """An architecture, to start from new weights instead."""
     tokenizer: Annotated[Ref | None, HOW] = None
     """With `model`: the corpus whose tokenizer is used; by default that of the pretrain section."""
@@ -222,10 +212,10 @@ def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokeni
     from bmtool.models.build import new_model, special_ids
     from bmtool.models.checkpoint import open_model
 
-    if "from" in job.inputs:
+    if config.model is None:
         return open_model(job.inputs["from"].folder, task.auto_class, labels, seed=job.seed)
     tokenizer = load_tokenizer(tokenizer_folder)
-    settings = cast("Architecture", config.model).config(
+    settings = config.model.config(
         vocab_size=tokenizer.get_vocab_size(),
         max_seq_length=config.max_seq_length,
         special_ids=special_ids(tokenizer, tokenizer_folder),

@@ -6,17 +6,16 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bmtool.config.model import HOW, Component, Settings, chosen, explained
-from bmtool.contracts import GateResult, Need, Source, Task, TokenizerTrainer
+from bmtool.config.model import HOW, Settings, explained
+from bmtool.contracts import GateResult, Need, OneCleaner, OneFilter, OneTask
 from bmtool.data.settings import Limits, OneSource, OneTokenizer, Sample, Split, TokenizerFrom, as_list
-from bmtool.registry import CLEANERS, FILTERS, TASKS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenizers import Tokenizer
 
-    from bmtool.contracts import Job
+    from bmtool.contracts import Job, TokenizerTrainer
     from bmtool.data.collect import Collected, Rules
     from bmtool.runner.pipeline import Pipeline
 
@@ -31,12 +30,12 @@ OWN_COLUMNS = ("id", "input_ids")
 class Config(Settings):
     """One dataset under `prepare`. Without `task` it is a corpus: documents, a tokenizer and token ids."""
 
-    task: chosen(TASKS) | None = None  # type: ignore[valid-type]
+    task: OneTask | None = None
     sources: Annotated[tuple[OneSource, ...], BeforeValidator(as_list), Field(min_length=1)]
     columns: dict[str, str] = {}
     """Our name: theirs. Names that the task doesn't know are kept too, for grouping and slices."""
-    clean: Annotated[tuple[chosen(CLEANERS), ...], BeforeValidator(as_list)] = ()  # type: ignore[valid-type]
-    filters: Annotated[tuple[chosen(FILTERS), ...], BeforeValidator(as_list)] = ()  # type: ignore[valid-type]
+    clean: Annotated[tuple[OneCleaner, ...], BeforeValidator(as_list)] = ()
+    filters: Annotated[tuple[OneFilter, ...], BeforeValidator(as_list)] = ()
     deduplicate: Annotated[tuple[Literal["exact"], ...], BeforeValidator(as_list)] = ()
     split: Split = Split()
     sample: Sample | None = None
@@ -70,7 +69,7 @@ class Config(Settings):
     def kinds(self) -> dict[str, str]:
         """Every column and its kind: what the task reads, and what is kept besides."""
         kinds = {"text": "text"} if self.task is None else dict(self.task.columns)
-        for columns in (self.columns, *(_source(source).columns or {} for source in self.sources)):
+        for columns in (self.columns, *(source.columns or {} for source in self.sources)):
             kinds |= {name: "extra" for name in columns if name not in kinds}
         if self.split.group is not None and kinds.get(self.split.group, "extra") == "extra":
             kinds[self.split.group] = "group"
@@ -82,7 +81,7 @@ class Config(Settings):
             return None
         from bmtool.tokenizers.wordpiece import Wordpiece
 
-        return self.tokenizer if isinstance(self.tokenizer, TokenizerTrainer) else Wordpiece()
+        return self.tokenizer or Wordpiece()
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
@@ -96,7 +95,7 @@ def raw(config: Config) -> list[tuple[str, Path]]:
     files: list[tuple[str, Path]] = []
     for index, source in enumerate(config.sources):
         prefix = f"{index}/" if len(config.sources) > 1 else ""
-        files += [(f"{prefix}{name}", path) for name, path in _source(source).files()]
+        files += [(f"{prefix}{name}", path) for name, path in source.files()]
     if isinstance(config.tokenizer, TokenizerFrom):
         files += config.tokenizer.files()
     return files
@@ -114,7 +113,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     drawn = draw(rules, collected, config.sample.per_label(), seed=config.sample.seed) if config.sample else {}
     tokenizer = _tokenizer(config, collected, job) if config.task is None else None
     published = publish(rules, collected, job, masks=drawn, tokenizer=tokenizer)
-    return write_report(_task(config), collected, published, job)
+    return write_report(config.task, collected, published, job)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -139,23 +138,11 @@ def describe(summary: dict[str, Any]) -> list[str]:
     return describe_lines(summary)
 
 
-def _task(config: Config) -> Task | None:
-    if config.task is not None and not isinstance(config.task, Task):
-        raise AssertionError(f"{config.task!r} is no task")
-    return config.task
-
-
-def _source(component: Component) -> Source:
-    if not isinstance(component, Source):
-        raise AssertionError(f"{component!r} is no source")
-    return component
-
-
 def _rules(config: Config, job: Job) -> Rules:
     from bmtool.data.collect import Rules
 
     return Rules(
-        sources=[_source(source) for source in config.sources],
+        sources=config.sources,
         columns=config.columns,
         kinds=config.kinds(),
         cleaners=config.clean,

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, PositiveFloat, SerializeAsAny, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from bmtool.config.model import HOW, Choose, Component, explained
+from bmtool.config.model import HOW, explained
 from bmtool.config.references import Ref
 from bmtool.config.shared import Training
 from bmtool.config.units import Ratio
-from bmtool.contracts import GateResult, Job, Need
+from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.errors import MissingInputError
-from bmtool.registry import ARCHITECTURES, OBJECTIVES
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +19,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
-    from bmtool.contracts import Architecture, Examples, Objective
+    from bmtool.contracts import Examples, Job, Objective
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.loop import Fitted
@@ -28,8 +27,6 @@ if TYPE_CHECKING:
 VERSION = 1
 VERSION_COUNTS = False
 KIND = "checkpoint"
-
-_ARCHITECTURE, _OBJECTIVE = Choose(ARCHITECTURES, key="architecture"), Choose(OBJECTIVES)
 
 
 class Config(Training):
@@ -39,11 +36,11 @@ class Config(Training):
 
     data: Annotated[Ref, HOW]
     """The corpus: a name under `prepare:`, or a path with a slash."""
-    model: Annotated[SerializeAsAny[Component], BeforeValidator(_ARCHITECTURE), _ARCHITECTURE] | None = None
+    model: OneArchitecture | None = None
     """What to build, such as {architecture: bert, size: tiny}."""
     from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
     """Instead of `model`: a checkpoint folder to go on from, with a slash. Its tokenizer must be the corpus's."""
-    objective: Annotated[SerializeAsAny[Component], BeforeValidator(_OBJECTIVE), _OBJECTIVE]
+    objective: OneObjective
     """What is learnt: mlm (hidden words, for encoders) or clm (next words, for decoders)."""
     learning_rate: PositiveFloat = 1e-3
     """Small models take more (3e-3 for 2 layers of 128), base-size ones less (5e-4)."""
@@ -56,7 +53,7 @@ class Config(Training):
         if (self.model is None) == (self.from_ is None):
             raise explained("set one of model and from: build a model, or go on from a checkpoint")
         if self.model is not None:
-            known = cast("Architecture", self.model).objectives
+            known = self.model.objectives
             if self.objective.name() not in known:
                 raise explained(
                     f"architecture '{self.model.name()}' can't learn '{self.objective.name()}'; "
@@ -91,7 +88,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     dataset = open_dataset(job.inputs["data"].folder)
     folder = _tokenizer_folder(dataset)
     tokenizer = load_tokenizer(folder)
-    objective = cast("Objective", config.objective)
+    objective = config.objective
     parts = _examples(config, job, objective, dataset, tokenizer)
     model = _model(config, job, objective, tokenizer, folder)
     fitted = fit(
@@ -154,11 +151,11 @@ def _model(
     from bmtool.models.checkpoint import open_model
     from bmtool.models.packed import set_dropout
 
-    if "from" in job.inputs:
+    if config.model is None:
         _check_tokenizer(config, job, tokenizer)
         model = open_model(job.inputs["from"].folder, objective.auto_class)
     else:
-        settings = cast("Architecture", config.model).config(
+        settings = config.model.config(
             vocab_size=tokenizer.get_vocab_size(),
             max_seq_length=config.max_seq_length,
             special_ids=special_ids(tokenizer, tokenizer_folder),
