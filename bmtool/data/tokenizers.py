@@ -160,6 +160,15 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     return tokenizer
 
 
+def read_alike(one: Path, other: Path) -> bool:
+    """Whether the tokenizers of two folders turn every text into the same ids; how they cut and pad doesn't matter.
+
+    Raises:
+        MissingInputError, DataError: see `load_tokenizer`.
+    """
+    return load_tokenizer(one).to_str() == load_tokenizer(other).to_str()
+
+
 def _no_tokenizer(folder: Path) -> MissingInputError:
     return MissingInputError(
         f"{folder}: tokenizer.json is missing. For an older checkpoint, write it once with "

@@ -8,7 +8,7 @@ from bmtool.artifacts.files import write_text
 from bmtool.report.blocks import Figure, Note, Number, Numbers, Section, Table
 from bmtool.report.page import write_report
 from bmtool.report.plots import Interval, Line, confusion_matrix, interval_chart, line_chart
-from bmtool.report.tables import markdown
+from bmtool.report.tables import counted, markdown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,7 +58,7 @@ def _summary(
 ) -> str:
     lines = [f"- {sentence}" for _, sentence in comparisons]
     lines += [f"- {gate.verdict}" for gate in gates]
-    lines += [f"- {count:,} {reason.replace('_', ' ')}" for reason, count in evaluation.cut.items() if count]
+    lines += [f"- {text}" for text in counted(evaluation.cut)]
     parts = [f"# {title}\n", markdown(_scores(evaluation)), *(["\n".join(lines) + "\n"] if lines else [])]
     if evaluation.labels:
         parts.append("## Labels\n\n" + markdown(_label_table(evaluation)))

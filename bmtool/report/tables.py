@@ -8,7 +8,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from bmtool.report.blocks import Cell, Table
 
@@ -39,6 +39,11 @@ def _show_float(value: float) -> str:
     if size < 10:
         return f"{value:.4f}"
     return f"{value:,.2f}" if size < 1000 else f"{value:,.0f}"
+
+
+def counted(counts: Mapping[str, int]) -> list[str]:
+    """What there is of each reason, such as `1,200 tokens cut` for `tokens_cut`; those with none are left out."""
+    return [f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items() if count]
 
 
 def numeric_columns(table: Table) -> list[bool]:

@@ -120,6 +120,8 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """Each metric with its interval, and how the model stands beside its baselines."""
+    from bmtool.report.tables import counted
+
     lines = []
     for name, result in summary["datasets"].items():
         for metric in summary["metrics"]:
@@ -128,8 +130,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
                 f"{name} {result['split']}: {metric} {score['value']:.3f} "
                 f"({score['low']:.3f} to {score['high']:.3f}, n {score['n']:,})"
             )
-    cut = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in summary["cut"].items() if count]
-    return [*lines, *summary["comparisons"], *([", ".join(cut)] if cut else [])]
+    cut = ", ".join(counted(summary["cut"]))
+    return [*lines, *summary["comparisons"], *([cut] if cut else [])]
 
 
 # ---------------------------------------------------------------- before anything is made
@@ -199,12 +201,12 @@ def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
 
 def _check_tokenizer(checkpoint: Path, dataset: Dataset) -> None:
     """A corpus holds token ids: they must be those of the checkpoint's own tokenizer."""
-    from bmtool.artifacts.files import sha256_of
+    from bmtool.data.tokenizers import read_alike
 
     folder = dataset.tokenizer_folder
     if folder is None:
         raise MissingInputError(f"{dataset.folder}: a pre-trained model is evaluated on a corpus, and this is none")
-    if sha256_of(folder / "tokenizer.json") != sha256_of(checkpoint / "tokenizer.json"):
+    if not read_alike(folder, checkpoint):
         raise MissingInputError(
             f"{dataset.folder}: the corpus was encoded by another tokenizer than that of {checkpoint}. Prepare it with "
             f"tokenizer: {{from: {checkpoint}}}"

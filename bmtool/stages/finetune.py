@@ -160,6 +160,8 @@ def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer:
         ConfigError: a setting needs a validation split, and there is none.
         DataError: there are fewer than two labels, or a split has no rows.
     """
+    from bmtool.report.tables import counted
+
     if config.needs_validation and "validation" not in dataset.splits:
         raise ConfigError(_no_validation(config, str(config.data)))
     if len(dataset.labels) < 2:
@@ -169,9 +171,9 @@ def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer:
         if not dataset[name].num_rows:
             raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
         parts[name] = task.examples(dataset[name], tokenizer, config.max_seq_length)
-        cut = [f"{count:,} {reason.replace('_', ' ')}" for reason, count in parts[name].cut.items() if count]
+        cut = ", ".join(counted(parts[name].cut))
         if cut:
-            job.console.say(f"{name}: {', '.join(cut)} at max_seq_length {config.max_seq_length}")
+            job.console.say(f"{name}: {cut} at max_seq_length {config.max_seq_length}")
     return parts
 
 

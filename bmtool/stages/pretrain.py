@@ -152,7 +152,7 @@ def _model(
     from bmtool.models.packed import set_dropout
 
     if config.model is None:
-        _check_tokenizer(config, job, tokenizer)
+        _check_tokenizer(config, job, tokenizer_folder)
         model = open_model(job.inputs["from"].folder, objective.auto_class)
     else:
         settings = config.model.config(
@@ -165,14 +165,14 @@ def _model(
     return model
 
 
-def _check_tokenizer(config: Config, job: Job, tokenizer: Tokenizer) -> None:
-    """The corpus must be encoded as the checkpoint reads: the same token for the same id."""
-    from bmtool.data.encode import load_tokenizer
+def _check_tokenizer(config: Config, job: Job, tokenizer_folder: Path) -> None:
+    """The corpus must be encoded as the checkpoint reads."""
+    from bmtool.data.tokenizers import read_alike
     from bmtool.models.checkpoint import require_tokenizer
 
     folder = job.inputs["from"].folder
     require_tokenizer(folder)
-    if load_tokenizer(folder).get_vocab() == tokenizer.get_vocab():
+    if read_alike(folder, tokenizer_folder):
         return
     name = config.data.value if config.data.form == "name" else "CORPUS"
     wanted = config.from_ if config.from_ and config.from_.form == "path" else folder

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from bmtool.data.encode import load_tokenizer
-from bmtool.data.tokenizers import WORDPIECE_SPECIALS, copy_tokenizer, save_tokenizer, tokenizer_files
+from bmtool.data.tokenizers import WORDPIECE_SPECIALS, copy_tokenizer, read_alike, save_tokenizer, tokenizer_files
 from bmtool.errors import DataError, MissingInputError, RefusedError
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.wordpiece import Wordpiece
@@ -146,3 +146,17 @@ def test_loading_switches_truncation_and_padding_off(tmp_path):
 
     assert len(load_tokenizer(tmp_path).encode(TEXTS[0]).ids) > 9
     assert len(load_tokenizer(tmp_path).encode("fox").ids) < 9
+
+
+def test_two_tokenizers_read_alike_if_they_differ_only_in_how_they_cut(tmp_path):
+    tokenizer = train(Wordpiece(vocab_size=200), tmp_path / "one")
+    for name in ("cutting", "cased"):
+        copy_tokenizer(tmp_path / "one", tmp_path / name)
+    tokenizer.enable_truncation(16)
+    tokenizer.save(str(tmp_path / "cutting/tokenizer.json"))
+    cased = json.loads((tmp_path / "one/tokenizer.json").read_text(encoding="utf-8"))
+    cased["normalizer"]["lowercase"] = False
+    (tmp_path / "cased/tokenizer.json").write_text(json.dumps(cased), encoding="utf-8")
+
+    assert read_alike(tmp_path / "one", tmp_path / "cutting")
+    assert not read_alike(tmp_path / "one", tmp_path / "cased")
