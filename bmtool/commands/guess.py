@@ -7,6 +7,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from bmtool.data.scripts import WITHOUT_SPACES
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
@@ -58,7 +60,7 @@ class Column:
         if len(self.values) < MOST_DISTINCT or text in self.values:
             self.values[text] += 1
         if isinstance(value, str):
-            han = len(_UNSPACED.findall(value))
+            han = len(WITHOUT_SPACES.findall(value))
             self.texts += 1
             self.chars += len(value)
             self.han += han
@@ -74,10 +76,6 @@ class Column:
     def tokens(self) -> int:
         """Tokens of all its texts, roughly: a token holds one character of Chinese and 4.5 of English."""
         return round(self.han + (self.chars - self.han) / 4.5)
-
-
-#: Scripts that write without spaces: kana, Han, Thai, Lao, Myanmar, Khmer.
-_UNSPACED = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff]")
 
 
 @dataclass(frozen=True)

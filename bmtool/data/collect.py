@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections import Counter
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING
@@ -117,7 +116,8 @@ def _check_rows(collected: Collected) -> None:
     ledger.check()
     if ledger.rows_out == 0:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger.dropped.items() if count)
-        raise DataError(f"no row is left: {ledger.rows_in:,} came in{'; dropped: ' if reasons else ''}{reasons}")
+        text = f"{ledger.rows_in:,} came in; dropped: {reasons}" if ledger.rows_in else "the sources hold none"
+        raise DataError(f"no row is left: {text}")
 
 
 class _Collector:
@@ -226,19 +226,3 @@ class _Collector:
             if part.num_rows:
                 file.write(part)
                 self.out.rows[name] = self.out.rows.get(name, 0) + part.num_rows
-
-
-def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
-    """How often each label occurs in the named columns, list columns member by member.
-
-    Counting stops where there are more than `most` different ones: these are no labels.
-    """
-    counts: Counter[str] = Counter()
-    for batch in batches:
-        if len(counts) > most:
-            break
-        for name in columns:
-            column = batch.column(name)
-            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-            counts.update({str(one["values"]): int(one["counts"]) for one in pc.value_counts(flat).to_pylist()})
-    return counts

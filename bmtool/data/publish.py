@@ -14,7 +14,6 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import write_json
-from bmtool.data.collect import count_labels
 from bmtool.data.dataset import TOKENS
 from bmtool.data.encode import encode, ids_dtype
 from bmtool.data.rows import text_bytes
@@ -23,7 +22,7 @@ from bmtool.data.storage import SplitWriter, features, write_split_info
 from bmtool.errors import DataError, stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
@@ -121,6 +120,22 @@ def publish(
     labels = find_labels(rules, counts)
     splits = Publisher(rules, collected, job, masks, labels, tokenizer).write()
     return Published(splits, labels, counts, tokenizer)
+
+
+def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
+    """How often each label occurs in the named columns, list columns member by member.
+
+    Counting stops where there are more than `most` different ones: these are no labels.
+    """
+    counts: Counter[str] = Counter()
+    for batch in batches:
+        if len(counts) > most:
+            break
+        for name in columns:
+            column = batch.column(name)
+            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            counts.update({str(one["values"]): int(one["counts"]) for one in pc.value_counts(flat).to_pylist()})
+    return counts
 
 
 def find_labels(rules: Rules, counts: Mapping[str, Counter[str]]) -> tuple[str, ...]:

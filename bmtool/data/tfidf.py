@@ -9,6 +9,8 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
+from bmtool.data.scripts import WITHOUT_SPACES
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -16,10 +18,6 @@ if TYPE_CHECKING:
 
     Labelled = tuple[Sequence[str], NDArray[np.int64]]
 
-#: Thai, Lao, Myanmar, Khmer, kana, Han (with extension A and the compatibility block).
-_WITHOUT_SPACES = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]"
-)
 _LETTER = re.compile(r"[^\W\d_]")
 
 #: Texts looked at to decide between words and characters.
@@ -30,7 +28,7 @@ def is_without_spaces(texts: Sequence[str]) -> bool:
     """Whether most letters of the first thousand texts are of scripts that put no spaces between words."""
     sample = texts[:_SAMPLE]
     letters = sum(len(_LETTER.findall(text)) for text in sample)
-    return 2 * sum(len(_WITHOUT_SPACES.findall(text)) for text in sample) > letters
+    return 2 * sum(len(WITHOUT_SPACES.findall(text)) for text in sample) > letters
 
 
 def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:

@@ -3,8 +3,8 @@ from collections import Counter
 import pyarrow as pa
 import pytest
 from bmtool.contracts import Ledger
-from bmtool.data.collect import Collected, Rules, count_labels
-from bmtool.data.publish import SampledTexts, Written, find_labels
+from bmtool.data.collect import Collected, Rules
+from bmtool.data.publish import SampledTexts, Written, count_labels, find_labels
 from bmtool.data.rows import row_ids
 from bmtool.data.storage import StreamFile
 from bmtool.data.summary import funnel
