@@ -26,5 +26,6 @@ def append_history(folder: Path, node: Node, artifact: Artifact, status: str) ->
     descriptor = os.open(folder / "history.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
     try:
         os.write(descriptor, (json.dumps(entry) + "\n").encode())
+        os.fsync(descriptor)
     finally:
         os.close(descriptor)
