@@ -50,7 +50,6 @@ _KEYS = {
     "weight_decay": "wd decay l2 l2_regularization",
     "seed": "random_state random_seed data_seed rng_seed manual_seed",
     "threads": "num_threads n_threads cpu_threads omp_num_threads",
-    "workers": "num_workers dataloader_num_workers num_proc n_jobs preprocessing_num_workers dataset_num_proc jobs",
     "device": "accelerator use_cuda no_cuda use_cpu gpu gpus devices cuda",
     "early_stopping_patience": "early_stopping patience early_stop early_stopping_rounds",
     "metric_for_best_model": "monitor best_metric eval_metric metric_for_best validation_metric",

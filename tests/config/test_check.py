@@ -154,7 +154,6 @@ def test_a_fault_in_a_dataset_is_said_where_it_is(tmp_path, inside, message):
         ("random_state", "seed'?"),
         ("base_model", "model'?"),
         ("output", "output_dir' at the top of the file, outside 'pretrain'?"),
-        ("num_workers", "runtime.workers', at the top of the file?"),
     ],
 )
 def test_another_tools_key_is_answered_with_ours(tmp_path, theirs, ours):

@@ -378,7 +378,7 @@ def test_three_useless_windows_end_the_run_and_the_last_good_state_is_kept(make_
 
     assert str(error.value) == (
         "training diverged: 3 windows (steps 7, 9, 11) gave no usable loss or gradient. "
-        "Lower learning_rate (now 0.003), raise warmup_ratio (now 0.05), or set precision to fp32 (now fp32)"
+        "Lower learning_rate (now 0.003), raise warmup_ratio (now 0.1), or set precision to fp32 (now fp32)"
     )
     assert error.value.exit_code == 4
     saved = json.loads((job.folder / "checkpoints" / "step-00000010" / "state.json").read_text())
