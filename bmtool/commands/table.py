@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmtool.data.files import MAX_LINE_BYTES, TOO_LONG, lines_of, object_on, read_lines
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -99,7 +100,7 @@ def open_table(source: str) -> Table:
 
 def _standard_input() -> Table:
     """JSON lines if the first line that isn't blank starts with a brace, else plain lines."""
-    lines = _stdin_lines()
+    lines = lines_of(sys.stdin.buffer)
     head = []
     for line, raw in lines:
         head.append((line, raw))
@@ -109,22 +110,7 @@ def _standard_input() -> Table:
     return Table("standard input", "jsonl" if is_json else "lines", None, lines=chain(head, lines))
 
 
-def _stdin_lines() -> Iterator[tuple[int, bytes | None]]:
-    """As `read_lines` gives them; a line that is too long is None, and the rest of it is passed over."""
-    from bmtool.data.files import MAX_LINE_BYTES
-
-    number = 0
-    while raw := sys.stdin.buffer.readline(MAX_LINE_BYTES):
-        number += 1
-        is_whole = len(raw) < MAX_LINE_BYTES or raw.endswith(b"\n")
-        while raw and not is_whole and not raw.endswith(b"\n"):
-            raw = sys.stdin.buffer.readline(MAX_LINE_BYTES)
-        yield number, (raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw) if is_whole else None
-
-
 def _lines(table: Table) -> Iterator[tuple[int, bytes | None]]:
-    from bmtool.data.files import read_lines
-
     if table.path is not None:
         return read_lines(table.path)
     return iter(table.lines)
@@ -137,7 +123,7 @@ def _text_rows(table: Table) -> Iterator[Row]:
     table.columns["text"] = None
     for line, raw in _lines(table):
         if raw is None:
-            yield Row(line, None, "line too long")
+            yield Row(line, None, TOO_LONG)
             continue
         try:
             yield Row(line, {"text": raw.decode("utf-8").rstrip("\r\n")})
@@ -147,34 +133,28 @@ def _text_rows(table: Table) -> Iterator[Row]:
 
 def _jsonl_rows(table: Table) -> Iterator[Row]:
     for line, raw in _lines(table):
-        if raw is None:
-            yield Row(line, None, "line too long")
-        elif raw.strip():
+        if raw is None or raw.strip():
             row = _parsed(line, raw)
             table.columns |= dict.fromkeys(row.values or ())
             yield row
 
 
-def _parsed(line: int, raw: bytes) -> Row:
+def _parsed(line: int, raw: bytes | None) -> Row:
+    found = object_on(raw, takes_nan=True)
+    if isinstance(found, str):
+        return Row(line, None, found)
     try:
-        values = json.loads(raw.decode("utf-8"))
-        if b"\\u" in raw:
-            json.dumps(values, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be written again
-    except UnicodeError:
+        if raw is not None and b"\\u" in raw:
+            json.dumps(found, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be written again
+    except UnicodeEncodeError:
         return Row(line, None, "invalid UTF-8")
-    except RecursionError:
-        return Row(line, None, "JSON nested too deeply")
-    except ValueError:
-        return Row(line, None, "broken JSON")
-    return Row(line, values) if isinstance(values, dict) else Row(line, None, "JSON, but no object")
+    return Row(line, found)
 
 
 # ---------------------------------------------------------------- CSV
 
 
 def _csv_reader(table: Table) -> Any:
-    from bmtool.data.files import MAX_LINE_BYTES
-
     csv.field_size_limit(MAX_LINE_BYTES)
     return csv.reader(_csv_lines(table), delimiter=table.delimiter, strict=True)
 
@@ -182,7 +162,7 @@ def _csv_reader(table: Table) -> Any:
 def _csv_lines(table: Table) -> Iterator[str]:
     for line, raw in _lines(table):
         if raw is None:
-            raise DataError(f"{table.name}:{line}: the line is too long. Is this CSV?")
+            raise DataError(f"{table.name}:{line}: {TOO_LONG}. Is this CSV?")
         yield raw.decode("utf-8", errors="surrogateescape")
 
 

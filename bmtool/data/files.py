@@ -1,15 +1,16 @@
-"""Find the raw files that a pattern means, and read their bytes line by line within bounded memory."""
+"""Find the raw files that a pattern means, and read them line by line within bounded memory."""
 
 from __future__ import annotations
 
 import glob
 import gzip
 import io
+import json
 import zlib
 from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmtool.config.variables import expand
 from bmtool.errors import DataError, MissingInputError
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: A longer line is no row of text but an accident (or an attack): it is rejected without being held in memory.
 MAX_LINE_BYTES = 64 * 1024 * 1024
+TOO_LONG = f"a line of more than {MAX_LINE_BYTES // 1024**2} MiB"
 
 
 def find_files(patterns: Sequence[str]) -> list[tuple[str, Path]]:
@@ -94,15 +96,46 @@ def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
     Raises:
         MissingInputError, DataError: as `open_bytes`.
     """
-    number = 0
     with open_bytes(path) as handle:
-        while line := handle.readline(MAX_LINE_BYTES):
-            number += 1
-            if number == 1:
-                line = line.removeprefix(b"\xef\xbb\xbf")
-            if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
-                yield number, line
-                continue
-            while line and not line.endswith(b"\n"):
-                line = handle.readline(MAX_LINE_BYTES)
-            yield number, None
+        yield from lines_of(handle)
+
+
+def lines_of(handle: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
+    """The same for an open file, such as standard input."""
+    number = 0
+    while line := handle.readline(MAX_LINE_BYTES):
+        number += 1
+        if number == 1:
+            line = line.removeprefix(b"\xef\xbb\xbf")
+        if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
+            yield number, line
+            continue
+        while line and not line.endswith(b"\n"):
+            line = handle.readline(MAX_LINE_BYTES)
+        yield number, None
+
+
+def _refuse_constant(name: str) -> None:
+    """NaN and Infinity, which Python's parser takes and JSON doesn't know."""
+    raise ValueError(name)
+
+
+_STRICT, _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant), json.JSONDecoder()
+
+
+def object_on(line: bytes | None, *, takes_nan: bool = False) -> dict[str, Any] | str:
+    """The JSON object on a line that `lines_of` gave; or why there is none.
+
+    Python's own parser reads it: pyarrow's crashes on deep nesting.
+    """
+    if line is None:
+        return TOO_LONG
+    try:
+        row = (_LENIENT if takes_nan else _STRICT).decode(line.decode("utf-8"))
+    except UnicodeDecodeError:
+        return "invalid UTF-8"
+    except RecursionError:
+        return "JSON nested too deeply"
+    except ValueError:
+        return "broken JSON"
+    return row if isinstance(row, dict) else "not a JSON object"

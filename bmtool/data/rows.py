@@ -15,9 +15,11 @@ import pyarrow.compute as pc
 import xxhash
 
 from bmtool.contracts import Rejected
+from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -91,6 +93,19 @@ def converter(kind: str) -> Callable[[Any], Any]:
 def _describe(value: Any) -> str:
     names = {dict: "a mapping", list: "a list", bool: "true or false", int: "a number", float: "a number", str: "text"}
     return names.get(type(value), type(value).__name__)
+
+
+def missing_columns(path: Path | str, missing: list[str], known: list[str], mapping: Mapping[str, str]) -> DataError:
+    """The error for columns that a whole file doesn't have: it names those it has, and the line that mends it."""
+    ours = {theirs: name for name, theirs in mapping.items()}
+    names = [ours.get(name, name) for name in missing]
+    shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
+    meant = (f"{name}: {close_to(their, known) or 'NAME'}" for name, their in zip(names, missing, strict=True))
+    return DataError(
+        f"{path}: there is no column {' and no column '.join(map(repr, missing))}. Its columns are: {shown or 'none'}. "
+        f"Say which one is {' and which one is '.join(map(repr, names))} under 'columns', "
+        f"as in columns: {{{', '.join(meant)}}}"
+    )
 
 
 class RowBuffer:

@@ -80,7 +80,7 @@ def test_every_row_comes_out_or_is_counted_under_a_reason(run, model):
     assert [row["label"] is None for row in rows] == [False, True, True, True]
     assert "in.jsonl:3: broken JSON; the row is left out\n" in said
     assert "7 rows, 1 answered by" in said
-    for reason in ("2 no text", "1 broken JSON", "1 JSON, but no object", "1 not a text", "1 invalid UTF-8"):
+    for reason in ("2 no text", "1 broken JSON", "1 not a JSON object", "1 not a text", "1 invalid UTF-8"):
         assert reason in said
 
 

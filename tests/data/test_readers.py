@@ -51,7 +51,7 @@ def test_jsonl_rejects_each_bad_line_by_name(tmp_path):
         3: "broken JSON",
         4: "invalid UTF-8",
         5: "JSON nested too deeply",
-        6: "JSON, but no object",
+        6: "not a JSON object",
         7: "broken JSON",
         8: "no value in column 'text'",
         10: "broken JSON",
@@ -76,7 +76,7 @@ def test_jsonl_says_which_columns_there_are_when_one_is_missing(tmp_path):
 
     assert str(error.value) == (
         f"{path}: there is no column 'text'. Its columns are: body, stars. "
-        "Say which one is 'text' under 'columns', as in columns: {text: body}"
+        "Say which one is 'text' under 'columns', as in columns: {text: NAME}"
     )
 
 
@@ -182,6 +182,16 @@ def test_tsv_is_split_at_tabs_and_a_delimiter_can_be_given(tmp_path):
     assert read(read_csv, tmp_path / "x.csv", delimiter=";")[0] == [{"text": "a, b", "label": "c"}]
 
 
+def test_a_header_that_is_not_text_is_said_without_showing_its_bytes(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"re\xffview,\x9f\n1,2\n")
+
+    with pytest.raises(DataError) as error:
+        read(read_csv, path)
+
+    assert str(error.value) == f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?"
+
+
 def test_csv_errors_of_the_whole_file_are_named(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("review,stars,stars\na,1,1\n")
@@ -195,7 +205,7 @@ def test_csv_errors_of_the_whole_file_are_named(tmp_path):
 
     assert str(missing.value) == (
         f"{path}: there is no column 'label' and no column 'text'. Its columns are: review, stars, stars. "
-        "Say which one is 'label' under 'columns', as in columns: {label: review}"
+        "Say which one is 'label' and which one is 'text' under 'columns', as in columns: {label: NAME, text: NAME}"
     )
     assert str(twice.value) == f"{path}:1: the header names 'stars' more than once"
     assert str(lists.value) == "column 'words' holds lists, which CSV can't. Use jsonl or parquet"

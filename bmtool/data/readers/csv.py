@@ -6,9 +6,8 @@ import csv
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from bmtool.data.files import MAX_LINE_BYTES, read_lines
-from bmtool.data.readers.jsonl import missing_columns
-from bmtool.data.rows import LISTS, RowBuffer, kind_of
+from bmtool.data.files import MAX_LINE_BYTES, TOO_LONG, read_lines
+from bmtool.data.rows import LISTS, RowBuffer, kind_of, missing_columns
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,6 +52,8 @@ def _read(path: Path, buffer: RowBuffer, mapping: Mapping[str, str], delimiter: 
         raise DataError(f"{path}:1: the header line can't be read: {error}") from None
     if not header:
         return
+    if any(character in "".join(header) for character in map(chr, range(0xDC80, 0xDD00))):
+        raise DataError(f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?")
     missing = sorted(set(buffer.theirs) - set(header))
     if missing:
         raise missing_columns(path, missing, header, mapping)
@@ -81,6 +82,6 @@ def _read(path: Path, buffer: RowBuffer, mapping: Mapping[str, str], delimiter: 
 def _text_lines(path: Path) -> Iterator[str]:
     for number, raw in read_lines(path):
         if raw is None:
-            raise DataError(f"{path}:{number}: a line of more than {MAX_LINE_BYTES // 1024**2} MiB. Is this CSV?")
+            raise DataError(f"{path}:{number}: {TOO_LONG}. Is this CSV?")
         # Bytes that aren't UTF-8 become lone surrogates; the buffer then rejects that row alone.
         yield raw.decode("utf-8", errors="surrogateescape")

@@ -10,8 +10,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from bmtool.contracts import Rejected
-from bmtool.data.readers.jsonl import missing_columns
-from bmtool.data.rows import BadRowError, kind_of, scalar_text, sift
+from bmtool.data.rows import BadRowError, kind_of, missing_columns, scalar_text, sift
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
