@@ -57,15 +57,7 @@ class Numbers:
     numbers: Sequence[Number]
 
 
-@dataclass(frozen=True)
-class Code:
-    """Text set as it is, such as the configuration."""
-
-    text: str
-    caption: str = ""
-
-
-Block = Table | Figure | Note | Numbers | Code
+Block = Table | Figure | Note | Numbers
 
 
 @dataclass(frozen=True)

@@ -59,8 +59,6 @@ class ModelFacts:
     training: Mapping[str, Cell] = field(default_factory=dict)
     """settings and what came of them: steps, tokens, seconds, seed, precision, ..."""
     versions: Mapping[str, Cell] = field(default_factory=dict)
-    use: str = ""
-    """A few lines of code that load the model; replaces the default ones."""
     format: str = "transformers"
     """`transformers` or `onnx`."""
     more: Mapping[str, Mapping[str, Cell]] = field(default_factory=dict)
@@ -123,9 +121,7 @@ def _lead(facts: ModelFacts) -> str:
 
 
 def _use(facts: ModelFacts) -> str:
-    if facts.use:
-        code = facts.use
-    elif facts.goal.endswith("classification"):
+    if facts.goal.endswith("classification"):
         code = 'import bmtool\n\nmodel = bmtool.load("path/to/this/folder")\nmodel(["a text", "another text"])'
     else:
         tag = PIPELINE_TAGS.get(facts.goal, "feature-extraction")

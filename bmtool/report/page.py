@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
-from bmtool.report.blocks import Block, Cell, Code, Figure, Note, Number, Numbers, Section, Table
+from bmtool.report.blocks import Block, Cell, Figure, Note, Number, Numbers, Section, Table
 from bmtool.report.tables import numeric_columns, show
 
 if TYPE_CHECKING:
@@ -66,8 +66,6 @@ def _block(block: Block) -> str:
             return f'<p class="note {block.tone}">{_text(block.text)}</p>\n'
         case Numbers():
             return '<div class="numbers">\n' + "".join(_number(number) for number in block.numbers) + "</div>\n"
-        case Code():
-            return f"<figure>\n<pre>{_text(block.text)}</pre>\n{_caption(block.caption)}</figure>\n"
 
 
 def _caption(caption: str) -> str:
@@ -102,4 +100,4 @@ def _table(table: Table) -> str:
     return f'<div class="scroll"><table>\n{content}</table></div>\n'
 
 
-__all__ = ["Block", "Cell", "Code", "Figure", "Note", "Number", "Numbers", "Section", "Table", "render", "write_report"]
+__all__ = ["Block", "Cell", "Figure", "Note", "Number", "Numbers", "Section", "Table", "render", "write_report"]

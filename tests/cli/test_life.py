@@ -63,6 +63,21 @@ def test_quiet_is_silent_on_success(prepared):
     assert bmtool(prepared, "prepare", "tiny.yaml", "-q").stderr == ""
 
 
+def test_an_error_of_a_stage_says_of_which_dataset(folder):
+    done = bmtool(folder, "prepare", "tiny.yaml", "-q", "--set", "prepare.corpus.columns={text: no_such}")
+
+    assert done.returncode == 65
+    assert done.stderr.startswith("error: prepare corpus: ")
+
+
+def test_closed_standard_streams_change_nothing(folder, prepared_once):
+    command = f"{sys.executable} -m bmtool.cli prepare tiny.yaml <&- >&- 2>&-"
+    done = subprocess.run(["bash", "-c", command], cwd=folder, check=False)
+
+    assert done.returncode == 0
+    assert tree(folder / "runs" / "store") == tree(prepared_once / "runs" / "store")
+
+
 def test_the_last_line_names_the_next_command(prepared):
     done = bmtool(prepared, "prepare", "tiny.yaml")
 
@@ -113,6 +128,19 @@ def test_dry_run_with_force_says_that_everything_would_be_made(prepared):
 
     assert [result["status"] for result in json.loads(done.stdout)["results"]] == ["would_run", "would_run"]
     assert done.stderr == "prepare corpus: --force\nprepare stars: --force\n"
+
+
+def test_the_heads_seed_is_no_part_of_stages_that_take_none(folder):
+    own = [f"--set={stage}.seed=0" for stage in ("pretrain", "finetune", "evaluate")]
+
+    documents = [
+        json.loads(bmtool(folder, "run", "tiny.yaml", "--dry-run", "--json", *own, *more).stdout)
+        for more in ((), ("--set=seed=7",))
+    ]
+
+    before, after = ([result["fingerprint"] for result in document["results"]] for document in documents)
+    assert len(before) == 6
+    assert before == after
 
 
 def test_without_a_command_nothing_is_done_and_that_is_a_mistake(folder):

@@ -2,7 +2,7 @@ import re
 from html.parser import HTMLParser
 
 from bmtool.report import plots
-from bmtool.report.page import Code, Figure, Note, Number, Numbers, Section, Table, render, write_report
+from bmtool.report.page import Figure, Note, Number, Numbers, Section, Table, render, write_report
 
 
 class Structure(HTMLParser):
@@ -41,7 +41,6 @@ def page():
                 [
                     Figure(plots.line_chart([plots.Line("a<b", [1, 2], [3, 4])], x_label="step", y_label="loss")),
                     Figure(plots.confusion_matrix([[3, 1], [0, 2]], ["<x>", "好"]), "a caption"),
-                    Code("a: <b>"),
                 ],
             ),
         ],
