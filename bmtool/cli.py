@@ -343,7 +343,18 @@ def inspect(
 
 def main() -> None:
     """The entry point of the command `bmtool`."""
+    _open_closed_streams()
     app()
+
+
+def _open_closed_streams() -> None:
+    """Lead standard streams that the caller closed (`>&-`) to nowhere, so that no file of ours gets their numbers."""
+    while (number := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(number, True)
+    os.close(number)
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w"))
 
 
 if __name__ == "__main__":

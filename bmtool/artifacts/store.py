@@ -241,7 +241,8 @@ def open_artifact(folder: Path) -> Artifact:
         MissingInputError: the folder isn't there or has no manifest.
     """
     if not folder.is_dir():
-        raise MissingInputError(f"{folder}: there is no such folder")
+        what = "this is a file; an artifact is a folder" if folder.exists() else "there is no such folder"
+        raise MissingInputError(f"{folder}: {what}")
     manifest = read_manifest(folder)
     return Artifact(Path(os.path.realpath(folder)), manifest.kind, manifest.fingerprint, manifest)
 

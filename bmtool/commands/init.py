@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections import Counter
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -30,6 +31,8 @@ FINETUNE_TOKENS = 2_000_000
 
 #: Tokens of pre-training for each token of text: beyond it the same texts teach little that is new.
 PRETRAIN_EPOCHS = 20
+
+READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
 
 #: Words that YAML or a reader could take for something else, written in quotes.
 _PLAIN = re.compile(r"[^\W\d][\w./-]*(?:\*[\w./-]*)?")
@@ -81,7 +84,7 @@ def init(source: Path, *, force: bool = False, as_json: bool = False, console: C
         "results": [{"file": str(target), "rows": rows, **{k: c.name if c else None for k, c in columns.items()}}],
     }
     print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
-    console.say(f"next: bmtool run {target}")
+    console.say(f"next: bmtool run {shlex.quote(str(target))}")
     return 0
 
 
@@ -97,13 +100,15 @@ def _find(source: Path) -> Found:
         stem = re.sub(r"(\.gz)$", "", source.name)
         stem = stem.removesuffix(Path(stem).suffix)
     else:
-        raise MissingInputError(f"{source}: there is no such file or folder")
+        what = "this is neither a file nor a folder" if source.exists() else "there is no such file or folder"
+        raise MissingInputError(f"{source}: {what}")
     if format_of(files[0]) in {None, "lines"}:
-        raise ConfigError(f"{source}: init reads {', '.join(e for e, kind in FORMATS.items() if kind != 'lines')}")
+        raise ConfigError(f"{source}: init reads {READS}")
     tables = [open_table(str(path)) for path in files]
     seen, columns, scale = _look(files, tables)
     if not seen:
-        raise DataError(f"{source}: no row could be read")
+        is_empty = all(path.stat().st_size == 0 for path in files)
+        raise DataError(f"{source}: {'empty, without even a header line' if is_empty else 'no row could be read'}")
     return Found(stem, pattern, tables, columns, seen, scale)
 
 
@@ -112,7 +117,7 @@ def _files_in(folder: Path) -> tuple[list[Path], str]:
     known = [p for p in sorted(folder.iterdir()) if p.is_file() and format_of(p) not in {None, "lines"}]
     endings = Counter(_ending(path) for path in known)
     if not endings:
-        raise MissingInputError(f"{folder}: no file here ends in one of {', '.join(FORMATS)} (or in one with .gz)")
+        raise MissingInputError(f"{folder}: no file here is one that init reads: {READS}")
     ending = endings.most_common(1)[0][0]
     return [path for path in known if _ending(path) == ending], f"{folder}/*{ending}"
 
@@ -250,10 +255,10 @@ def _word(text: str) -> str:
 
 
 def _name(stem: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "reviews"
-    return _word(name)
+    """The file's name as a name of results: small letters, digits, `_` and `-`."""
+    return _word(re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).strip("_-")[:64] or "reviews")
 
 
 def _dataset_name(label: str) -> str:
-    name = re.sub(r"[^A-Za-z0-9_-]+", "_", label).strip("_-")
-    return name if name and name != "corpus" and not name.isdigit() and name.lower() not in _RESERVED else "labelled"
+    name = re.sub(r"[^a-z0-9_-]+", "_", label.lower()).strip("_-")[:64]
+    return name if name and name != "corpus" and not name.isdigit() and name not in _RESERVED else "labelled"

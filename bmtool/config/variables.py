@@ -18,7 +18,8 @@ def expand(path: str) -> str:
     def value(match: re.Match[str]) -> str:
         name = match[1]
         if name not in os.environ:
-            raise ConfigError(f"the environment variable '{name}' isn't set.{did_you_mean(name, os.environ)}")
+            hint = did_you_mean(name, os.environ)
+            raise ConfigError(f"the environment variable '{name}' isn't set; '{path}' needs it.{hint}")
         return os.environ[name]
 
     return re.sub(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}", value, path)

@@ -101,3 +101,8 @@ def _warn(summary: Mapping[str, Any], label_counts: Mapping[str, Mapping[str, in
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
         console.warn(f"no train row has the label {shown}: a model can't learn it")
+    for split in ("validation", "test"):
+        unseen = [label for label, count in label_counts.get(split, {}).items() if not count]
+        if unseen and summary["splits"][split]:
+            shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+            console.warn(f"no {split} row has the label {shown}: its numbers say nothing about it")

@@ -66,6 +66,17 @@ def test_both_datasets_share_out_rows_alike():
     assert (corpus.clean, corpus.deduplicate) == (stars.clean, stars.deduplicate)
 
 
+def test_names_with_capitals_and_spaces_become_names_that_hold():
+    rows = [{"Review Text": row["body"], "Star Rating": row["stars"]} for row in reviews()]
+    write_csv("My Reviews.V2.csv", rows)
+
+    init(Path("My Reviews.V2.csv"), console=Console(quiet=True))
+
+    pipeline = load_pipeline(Path("My Reviews.V2.yaml"))
+    assert pipeline.name == "my-reviews-v2"
+    assert list(pipeline.prepare) == ["corpus", "star_rating"]
+
+
 def test_what_was_guessed_and_why_is_said(capsys):
     write_csv("reviews.csv", reviews())
 
@@ -184,14 +195,17 @@ def test_a_key_a_date_or_a_path_is_not_the_text():
         ("nothing.csv", MissingInputError, "there is no such file or folder"),
         ("notes.txt", ConfigError, "init reads .csv"),
         ("empty.csv", DataError, "no row could be read"),
+        ("nothing-in.csv", DataError, "empty, without even a header line"),
+        ("/dev/null", MissingInputError, "this is neither a file nor a folder"),
         ("numbers.jsonl", DataError, "no column holds text. The columns are: a, b"),
-        ("folder", MissingInputError, "no file here ends in one of"),
+        ("folder", MissingInputError, "no file here is one that init reads: .csv"),
     ],
 )
 def test_what_can_not_be_used_is_said(source, error, message):
     Path("folder").mkdir()
     Path("notes.txt").write_text("some text\n")
     Path("empty.csv").write_text("a,b\n")
+    Path("nothing-in.csv").touch()
     Path("numbers.jsonl").write_text('{"a": 1, "b": 2.5}\n')
 
     with pytest.raises(error) as raised:

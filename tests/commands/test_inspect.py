@@ -81,6 +81,14 @@ def test_a_folder_without_a_manifest_is_no_artifact(tmp_path):
         inspect(tmp_path)
 
 
+def test_a_file_is_no_artifact_either(tmp_path):
+    file = tmp_path / "reviews.csv"
+    file.touch()
+
+    with pytest.raises(MissingInputError, match="this is a file; an artifact is a folder"):
+        inspect(file)
+
+
 def test_broken_metrics_are_named(tmp_path):
     folder = with_manifest(tmp_path / "evaluate-1", "evaluation")
     (folder / "metrics.json").write_text("{")

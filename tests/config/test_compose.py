@@ -118,7 +118,10 @@ def test_extends_is_relative_to_the_file_and_reads_variables(tmp_path, monkeypat
         ("extends: c.yaml\n", "c.yaml:1:1: extends: a circle: c.yaml -> c.yaml"),
         ("version: 1\nextends: gone.yaml\n", "c.yaml:2:1: extends: there is no file gone.yaml"),
         ("extends: [a, b]\n", "c.yaml:1:1: extends: expected the path of one file"),
-        ("extends: ${NOT_THERE}/b.yaml\n", "c.yaml:1:1: extends: the environment variable 'NOT_THERE' isn't set."),
+        (
+            "extends: ${NOT_THERE}/b.yaml\n",
+            "c.yaml:1:1: extends: the environment variable 'NOT_THERE' isn't set; '${NOT_THERE}/b.yaml' needs it.",
+        ),
     ],
 )
 def test_a_wrong_extends_is_an_error_at_its_line(composed, text, message):

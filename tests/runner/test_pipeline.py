@@ -130,7 +130,7 @@ FAULTY = [
     ("seed: 3", "seed: -1", ["c.yaml:3:1: seed: must be at least 0, got -1"]),
     ("seed: 3", "runtime: {treads: 4}", ["c.yaml:3:11: runtime.treads: unknown setting. Did you mean 'threads'?"]),
     ("seed: 3", "threads: 4", ["c.yaml:3:1: threads: unknown setting. Did you mean 'runtime.threads', at the top of the file?"]),
-    ("seed: 3", "output_dir: ${NO_SUCH_VAR}/x", ["c.yaml:3:1: output_dir: the environment variable 'NO_SUCH_VAR' isn't set."]),
+    ("seed: 3", "output_dir: ${NO_SUCH_VAR}/x", ["c.yaml:3:1: output_dir: the environment variable 'NO_SUCH_VAR' isn't set; '${NO_SUCH_VAR}/x' needs it."]),
     ("export:", "exprot:", ["c.yaml:43:1: exprot: unknown setting. Did you mean 'export'?"]),
     # prepare
     ("sources: data/*.jsonl.gz", "source: data/*.jsonl.gz", ["c.yaml:7:5: prepare.corpus.source: unknown setting. Did you mean 'sources'?"]),

@@ -499,6 +499,23 @@ def test_a_split_that_chance_left_empty_is_there_and_said(tmp_path, make_job):
     assert open_dataset(job.folder)["validation"].num_rows == 0
 
 
+def test_a_label_that_a_split_lacks_is_said(tmp_path, make_job):
+    rows = [{"body": f"text {n}", "stars": n % 2, "author": f"a{n}"} for n in range(60)]
+    path = write_jsonl(tmp_path / "x.jsonl", [*rows, {"body": "the only one", "stars": 7, "author": "rare"}])
+    job = make_job()
+
+    run(stars(path, split={"validation": 0.3, "test": 0.3}), job)
+
+    said = [line for line in job.console.lines if "row has the label 7" in line]
+    assert len(said) == 2
+    assert len({split for split in ("train", "validation", "test") for line in said if f"no {split} row" in line}) == 2
+
+
+def test_sources_without_rows_are_said(tmp_path, make_job):
+    with pytest.raises(DataError, match="no row is left: the sources hold none"):
+        run(corpus(write_jsonl(tmp_path / "x.jsonl", [])), make_job())
+
+
 def test_a_label_column_that_holds_no_labels_is_named(tmp_path, make_job):
     one = [{"body": f"text {n}", "stars": 1, "author": "x"} for n in range(20)]
 
