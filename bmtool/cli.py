@@ -238,7 +238,7 @@ def clean(
     keep: Annotated[
         int, typer.Option("--keep", min=0, help="Keep so many of the newest unneeded artifacts a stage.")
     ] = 0,
-    dry_run: DryRun = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
     json: Json = False,
     folder: Folder = None,
     quiet: Quiet = False,

@@ -105,7 +105,9 @@ def _component(kind: Kind, name: str) -> str:
     flat = _flat(component)
     settings = _table(flat) if flat else "  It has no settings."
     shown = textwrap.indent(example_of(kind, name), "  ")
-    return f"{name} ({kind.name}): {_doc(component)}\n\n{settings}\n\nexample\n{shown}"
+    columns = getattr(component, "columns", None)
+    reads = f"\n\nreads columns: {', '.join(columns)}" if kind.name == "task" and columns else ""
+    return f"{name} ({kind.name}): {_doc(component)}{reads}\n\n{settings}\n\nexample\n{shown}"
 
 
 def _doc(settings: type[Settings]) -> str:

@@ -61,6 +61,8 @@ def predict(
     if as_json and output is None:
         raise ConfigError("--json prints a summary, and the rows would go to standard output too: give --output FILE")
     table = open_table(source)
+    if table.format == "lines":
+        console.say(f"{table.name}: each line is taken for a text (CSV is read from files only)")
     if output is not None and table.path is not None and output.resolve() == table.path.resolve():
         raise ConfigError(f"--output {output}: this is the input. Give another name")
     from bmtool.models.inference import BATCH_TOKENS, load

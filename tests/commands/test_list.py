@@ -95,6 +95,12 @@ def test_a_filter_is_shown_with_types_defaults_and_an_example(capsys):
     )
 
 
+def test_a_task_shows_the_columns_it_reads(capsys):
+    list_("tasks", "token_classification", as_json=False)
+
+    assert "reads columns: words, tags\n" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("section", [*STAGES, "head"])
 def test_a_section_shows_its_settings(capsys, section):
     list_(section, as_json=False)

@@ -204,6 +204,14 @@ def test_standard_input_is_plain_lines_or_json(model, monkeypatch, capsys):
     assert [json.loads(line)["text"] for line in plain.splitlines()] == ["good movie", "bad"]
 
 
+def test_lines_that_are_taken_for_texts_are_said_to_be(model, monkeypatch, capsys):
+    feed(monkeypatch, "id,review\n1,good movie\n")
+
+    predict(model, "-", console=Console())
+
+    assert "standard input: each line is taken for a text (CSV is read from files only)" in capsys.readouterr().err
+
+
 def test_quiet_says_nothing_on_success(model, monkeypatch, capsys):
     feed(monkeypatch, "good movie\n")
 
