@@ -2,24 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
-from pydantic import PositiveInt, model_validator
+from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotation below
 
-from bmtool.config.model import explained
-from bmtool.config.units import Ratio  # noqa: TC001  # pydantic reads it
-from bmtool.contracts import Architecture
+from bmtool.models.sizes import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from transformers import PretrainedConfig
 
-#: (width, layers, heads) of each size, the same as the encoder's; `base` is GPT-2's smallest.
-SIZES = {"tiny": (128, 2, 2), "mini": (256, 4, 4), "small": (512, 6, 8), "base": (768, 12, 12)}
 
-
-class Gpt(Architecture):
+class Gpt(Sized):
     """GPT-2. A dimension that is given replaces the one of `size`.
 
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
@@ -27,26 +22,7 @@ class Gpt(Architecture):
 
     objectives = ("clm",)
 
-    size: Literal["tiny", "mini", "small", "base"] = "tiny"
-    hidden_size: PositiveInt | None = None
-    num_hidden_layers: PositiveInt | None = None
-    num_attention_heads: PositiveInt | None = None
-    intermediate_size: PositiveInt | None = None
     max_position_embeddings: PositiveInt = 1024
-    dropout: Ratio = 0.1
-
-    @property
-    def dimensions(self) -> tuple[int, int, int]:
-        """Width, layers and heads."""
-        width, layers, heads = SIZES[self.size]
-        return self.hidden_size or width, self.num_hidden_layers or layers, self.num_attention_heads or heads
-
-    @model_validator(mode="after")
-    def _heads_divide_width(self) -> Gpt:
-        width, _, heads = self.dimensions
-        if width % heads:
-            raise explained(f"hidden_size ({width}) must be a multiple of num_attention_heads ({heads})")
-        return self
 
     def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
         """A GPT2Config; it has at least `max_seq_length` positions."""
