@@ -71,6 +71,11 @@ class Store:
         self.folder = root / "store"
         self.hashes = HashCache(self.folder / ".hashes")
 
+    def must_exist(self) -> None:
+        """Raise MissingInputError if nothing was ever made here."""
+        if not self.folder.is_dir():
+            raise MissingInputError(f"{self.root}: nothing has been made here yet ({self.folder} doesn't exist)")
+
     def place(self, stage: str, fingerprint: str) -> Place:
         """Where the artifact of this fingerprint goes."""
         return Place(self.folder, stage, fingerprint)

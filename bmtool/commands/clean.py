@@ -10,7 +10,6 @@ from bmtool.artifacts.lock import is_held
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.artifacts.store import Store
 from bmtool.commands.status import size_text
-from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -21,8 +20,7 @@ if TYPE_CHECKING:
 def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console: Console) -> int:
     """Remove unneeded artifacts but the newest `keep` of each stage, and unfinished work that nobody is at."""
     store = Store(output_dir)
-    if not store.folder.is_dir():
-        raise MissingInputError(f"{store.root}: nothing has been made here yet ({store.folder} doesn't exist)")
+    store.must_exist()
     going = sorted([*_unneeded(store, keep), *_abandoned(store)])
     freed, paths = 0, []
     for folder in going:

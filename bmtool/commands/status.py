@@ -11,7 +11,6 @@ from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held, owner
 from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import Store
-from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -48,8 +47,7 @@ def entries(store: Store) -> list[Entry]:
     Raises:
         MissingInputError: there is no store.
     """
-    if not store.folder.is_dir():
-        raise MissingInputError(f"{store.root}: nothing has been made here yet ({store.folder} doesn't exist)")
+    store.must_exist()
     names: dict[str, list[str]] = {}
     for name, target in store.names():
         names.setdefault(target.name, []).append(name)

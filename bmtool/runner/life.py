@@ -200,8 +200,7 @@ class Runner:
 
     def _switch(self, node: Node, artifact: Artifact, status: str) -> None:
         """Let the name point at the artifact, and note it in the history."""
-        section = f"prepare/{node.dataset}" if node.dataset else node.stage
-        if self.store.link(f"{self.pipeline.name}/{section}", artifact) or status == "done":
+        if self.store.link(f"{self.pipeline.name}/{node.link}", artifact) or status == "done":
             append_history(self.store.root / self.pipeline.name, node, artifact, status)
 
     def _judge(self, node: Node, summary: dict[str, Any], console: Console) -> None:

@@ -47,6 +47,11 @@ class Node:
         return f"{self.stage}.{self.dataset}" if self.dataset else self.stage
 
     @property
+    def link(self) -> str:
+        """Its name below the pipeline's: `prepare/corpus`, `pretrain`."""
+        return f"{self.stage}/{self.dataset}" if self.dataset else self.stage
+
+    @property
     def module(self) -> Stage:
         """The stage's code."""
         return stage_module(self.stage)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 def why(node: Node, store: Store, name: str) -> str:
     """`for the first time`, or `again, because prepare.corpus.filters[0].min_chars 100 -> 200`."""
-    before = store.named(f"{name}/prepare/{node.dataset}" if node.dataset else f"{name}/{node.stage}")
+    before = store.named(f"{name}/{node.link}")
     if not node.is_named or before is None or before.manifest is None:
         return "for the first time"
     return f"again, because {_difference(node, before.manifest)}"
