@@ -12,7 +12,7 @@ import time
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
-from bmtool.errors import TryAgainError
+from bmtool.errors import StorageError, TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -28,8 +28,12 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
 
     Raises:
         TryAgainError: another run holds it, and still does after `wait_seconds`.
+        StorageError: its folder can't be made.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except (FileNotFoundError, NotADirectoryError) as problem:
+        raise StorageError(f"{path.parent}: this folder can't be made: {problem.strerror}. Set output_dir") from problem
     # A moment's patience even without --wait: `status` looks at a lock by taking it for an instant.
     deadline = time.monotonic() + max(wait_seconds, 2 * POLL_SECONDS)
     handle = _take(path)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.store import Store
 from bmtool.config.references import STAGES
 from bmtool.console import silence
-from bmtool.errors import BmtoolError, ConfigError
+from bmtool.errors import BmtoolError, ConfigError, MissingInputError
 from bmtool.runner.crash import as_error
 from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
 from bmtool.runner.pipeline import load_pipeline
@@ -52,6 +52,10 @@ def make(request: Request, console: Console) -> int:
         _print(request, results, error, code)
     except BrokenPipeError:  # what was made stays made, whether or not somebody reads its name
         silence(sys.stdout)
+    except OSError as problem:  # a full disk behind `> paths.txt`: the work is done, its result couldn't be said
+        silence(sys.stdout)
+        error = error or as_error(problem)
+        code = error.exit_code
     if error:
         console.error(str(error))
     return code
@@ -73,6 +77,8 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
     pipeline = load_pipeline(request.file, request.overrides)
+    if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
+        raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
     store = Store(pipeline.output_dir)
     nodes = _nodes(request, pipeline, Planner(pipeline, store))
     if request.options.is_locked:

@@ -78,6 +78,24 @@ def test_closed_standard_streams_change_nothing(folder, prepared_once):
     assert tree(folder / "runs" / "store") == tree(prepared_once / "runs" / "store")
 
 
+def test_a_result_that_can_not_be_written_is_74(prepared):
+    command = f"{sys.executable} -m bmtool.cli prepare tiny.yaml -q > /dev/full"
+    done = subprocess.run(["bash", "-c", command], cwd=prepared, check=False, capture_output=True, text=True)
+
+    assert done.returncode == 74
+    assert done.stderr.startswith("error: No space left on device")
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(("output_dir", "code"), [("reviews.csv", 66), ("/proc/nowhere", 74)])
+def test_an_output_folder_that_can_not_be_is_named(folder, output_dir, code):
+    done = bmtool(folder, "prepare", "tiny.yaml", "-q", "--set", f"output_dir={output_dir}")
+
+    assert done.returncode == code
+    assert output_dir in done.stderr
+    assert "a bug" not in done.stderr
+
+
 def test_the_last_line_names_the_next_command(prepared):
     done = bmtool(prepared, "prepare", "tiny.yaml")
 
