@@ -10,7 +10,7 @@ from bmtool.config.model import explained
 from bmtool.config.units import Ratio  # noqa: TC001  # pydantic reads it
 from bmtool.contracts import Architecture
 
-#: (width, layers, heads) of each size: those of Turc et al. 2019, "Well-read students learn better". `base` is BERT-base
+#: (width, layers, heads), as in Turc et al. 2019, "Well-read students learn better". `base` is BERT-base
 #: and the smallest GPT-2.
 SIZES = {"tiny": (128, 2, 2), "mini": (256, 4, 4), "small": (512, 6, 8), "base": (768, 12, 12)}
 
