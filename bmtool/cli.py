@@ -62,9 +62,9 @@ def bmtool(
 def _begin(command: str | None, folder: Path | None) -> int:
     if command is None:
         raise ConfigError("which command? `bmtool --help` lists them")
-    # Waiting OpenMP threads sleep instead of spinning. With one other process on two processors, BERT 2x128 trained at
-    # 16,840 instead of 5,286 tokens a second. It is read when torch is loaded, so it has to be set before.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # OpenMP's waiting threads spin for a shorter time (GNU's default is 300,000 turns) before they sleep, so that training
+    # beside another process isn't many times slower. It is read when torch is loaded; docs/negative-results.md has more.
+    os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     return _enter(folder)
 
 
