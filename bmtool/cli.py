@@ -62,8 +62,8 @@ def bmtool(
 def _begin(command: str | None, folder: Path | None) -> int:
     if command is None:
         raise ConfigError("which command? `bmtool --help` lists them")
-    # OpenMP's waiting threads spin for a shorter time (GNU's default is 300,000 turns) before they sleep, so that training
-    # beside another process isn't many times slower. It is read when torch is loaded; docs/negative-results.md has more.
+    # OpenMP's waiting threads spin for a shorter time (GNU's default is 300,000 turns) before they sleep and leave the
+    # processor to others. It is read when torch is loaded. What was measured: docs/negative-results.md.
     os.environ.setdefault("GOMP_SPINCOUNT", "10000")
     return _enter(folder)
 
