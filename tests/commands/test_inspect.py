@@ -26,7 +26,8 @@ METRICS = {
 }
 
 
-def test_an_evaluation_shows_the_model_beside_its_baselines(tmp_path, capsys):
+def test_an_evaluation_shows_the_model_beside_its_baselines(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     folder = with_manifest(tmp_path / "evaluate-1", "evaluation", {"cut": 5})
     (folder / "metrics.json").write_text(json.dumps({"datasets": METRICS, "gates": []}))
 
@@ -51,7 +52,8 @@ def test_json_holds_the_whole_manifest(tmp_path, capsys):
     assert result["metrics"] == []
 
 
-def test_a_dataset_shows_splits_columns_and_labels_by_name(reviews, capsys, tmp_path):
+def test_a_dataset_shows_splits_columns_and_labels_by_name(reviews, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
     link = tmp_path / "stars"
     link.symlink_to(reviews.folder)
     (reviews.folder / "manifest.json").write_text(reviews.manifest.to_json())
