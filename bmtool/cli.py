@@ -42,7 +42,7 @@ Wait = Annotated[
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Exit 2 if anything upstream would have to be made again.")]
 Folder = Annotated[Path | None, typer.Option("-C", metavar="FOLDER", help="Change into this folder first.")]
-Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Silent on success.")]
+Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only warnings and errors; stdout stays.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
 
 
@@ -100,9 +100,12 @@ def _seconds(flag: str, text: str | None) -> float | None:
     from bmtool.config.units import seconds
 
     try:
-        return None if text is None else float(seconds(text))
+        given = None if text is None else float(seconds(text))
     except PydanticCustomError as error:
         raise typer.BadParameter(error.message(), param_hint=flag) from None
+    if given == 0:
+        raise typer.BadParameter(f"'{text}' is no time at all; leave the flag out", param_hint=flag)
+    return given
 
 
 def _make(

@@ -10,6 +10,7 @@ from bmtool.artifacts.manifest import Artifact
 from bmtool.errors import MissingInputError, RefusedError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from bmtool.artifacts.hashes import HashCache
@@ -36,10 +37,14 @@ def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
                 f"convert them to safetensors first"
             )
         raise MissingInputError(f"{folder}: no weights are here (a file that ends in {_WEIGHTS})")
-    kept = [path for path in files if path.suffix in (_WEIGHTS, ".json", ".txt", ".model")]
-    identity = {str(path.relative_to(folder)): hashes.sha256(path) for path in kept}
-    fingerprint = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
-    return Artifact(folder, "checkpoint", fingerprint)
+    return Artifact(folder, "checkpoint", foreign_fingerprint(folder, hashes.sha256))
+
+
+def foreign_fingerprint(folder: Path, sha256: Callable[[Path], str]) -> str:
+    """A hash over the names and hashes of the files that make a foreign model: weights, settings, vocabulary."""
+    kept = [path for path in _files(folder) if path.suffix in (_WEIGHTS, ".onnx", ".json", ".txt", ".model")]
+    identity = {str(path.relative_to(folder)): sha256(path) for path in kept}
+    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
 def _files(folder: Path) -> list[Path]:

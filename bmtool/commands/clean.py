@@ -77,4 +77,10 @@ def _abandoned(store: Store) -> list[Path]:
         if folder.name.startswith(".")
         and folder.is_dir()
         and not is_held(store.folder / f"{folder.name.rpartition('.')[0]}.lock")
+        and not _is_being_replaced(store.folder, folder.name[1:].rpartition(".")[0])
     ]
+
+
+def _is_being_replaced(store: Path, name: str) -> bool:
+    """Whether a run with --force was killed between its two renames: what is hidden then is all there is."""
+    return (store / f".{name}.old").exists() and not (store / name).exists()

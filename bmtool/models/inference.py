@@ -5,7 +5,6 @@ Shape letters: N rows, C labels, T tokens of a packed batch.
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -16,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bmtool.artifacts.files import sha256_of, tree_files
+from bmtool.artifacts.files import sha256_of
+from bmtool.artifacts.foreign import foreign_fingerprint
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.config.model import validate
 from bmtool.data.encode import load_tokenizer
@@ -251,7 +251,7 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
     preparation = recorded_preparation(folder, info)
     return Predictor(
         folder=folder,
-        fingerprint=manifest.fingerprint if manifest else folder_fingerprint(folder),
+        fingerprint=manifest.fingerprint if manifest else foreign_fingerprint(folder, sha256_of),
         task=task,
         labels=labels,
         max_seq_length=int(info["max_seq_length"]),
@@ -312,10 +312,3 @@ def recorded_preparation(folder: Path, info: dict[str, Any]) -> dict[str, Any]:
     dataset = folder.resolve().parent / f"prepare-{fingerprint[:12]}"
     config = read_manifest(dataset).config if fingerprint and (dataset / MANIFEST).exists() else {}
     return {"columns": dict(config.get("columns") or {}), "clean": list(config.get("clean") or [])}
-
-
-def folder_fingerprint(folder: Path) -> str:
-    """sha256 over the names and hashes of a foreign model's files, as for a checkpoint that a stage reads."""
-    kept = [p for p in tree_files(folder) if p.suffix in (".safetensors", ".onnx", ".json", ".txt", ".model")]
-    identity = {str(p.relative_to(folder)): sha256_of(p) for p in kept if not p.name.startswith(".")}
-    return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

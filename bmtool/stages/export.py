@@ -88,7 +88,9 @@ def _is_equal(numbers: dict[str, Any]) -> bool:
 
 
 def _told(numbers: dict[str, Any]) -> str:
+    difference = numbers["max_abs_difference"]
     return (
-        f"equal to the checkpoint on {numbers['rows']:,} rows (largest difference of a logit "
-        f"{numbers['max_abs_difference']:.2g}, same answer for {numbers['argmax_agreement']:.2%})"
+        f"{'equal to' if _is_equal(numbers) else 'NOT equal to'} the checkpoint on {numbers['rows']:,} rows "
+        f"(largest difference of a logit {'not finite' if difference is None else f'{difference:.2g}'}, "
+        f"same answer for {numbers['argmax_agreement']:.2%})"
     )

@@ -116,7 +116,7 @@ def describe(summary: dict[str, Any]) -> list[str]:
     """What was trained, how long, and how good it is on validation."""
     line = (
         f"{summary['parameters'] / 1e6:,.1f} M weights, {summary['steps']:,} steps, {summary['tokens']:,} tokens "
-        f"({summary['epochs']:g} epochs), {summary['tokens_per_second']:,} tokens/s"
+        f"({summary['epochs']:.3g} epochs), {summary['tokens_per_second']:,} tokens/s"
     )
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
     return [line, f"on validation: {scores}"] if scores else [line]

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import torch
-
 from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
 from bmtool.data.scores import per_document
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_model, read_info
-from bmtool.train.device import pick_device, pick_threads
+from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
 from bmtool.train.predict import run_goal
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    import torch
 
     from bmtool.contracts import Columns, Examples, Goal, Job
     from bmtool.data.dataset import Split
@@ -49,8 +49,8 @@ def run_checkpoint(
     own = tuple(info["labels"])
     if labels is not None and own != labels:
         raise DataError(f"{folder}: the labels are {', '.join(own)}, and not {', '.join(labels)}")
-    torch.set_num_threads(pick_threads(job.runtime.threads)[0])
-    device, _ = pick_device(job.runtime.device)
+    device, choices = set_up(job.runtime)
+    job.console.detail(", ".join(f"{name} {value}" for name, value in choices.items()))
     model: torch.nn.Module = open_model(folder, goal.auto_class)
     model.to(device)
     examples = goal.examples(split, load_tokenizer(folder), int(info["max_seq_length"]))

@@ -74,7 +74,7 @@ def set_up(runtime: Runtime) -> tuple[torch.device, dict[str, str]]:
 
 
 def busy_warning(threads: int) -> str:
-    """A sentence if the machine computes more than it has processors for; empty if not."""
+    """A sentence if the machine computes more than it has processors for; empty if not. No fault: `-q` hides it."""
     running, processors = os.getloadavg()[0], os.cpu_count() or 1
     if running + threads <= processors * 1.5 + 0.5:
         return ""

@@ -142,7 +142,7 @@ def _choose(training: Training, job: Job, state: State) -> tuple[torch.device, t
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
     warning = busy_warning(torch.get_num_threads())
     if warning:
-        job.console.warn(warning)
+        job.console.say(warning)
     return device, dtype, choices
 
 

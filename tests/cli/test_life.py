@@ -289,6 +289,13 @@ prepare:
 """
 
 
+def test_no_time_at_all_is_refused(folder):
+    done = bmtool(folder, "prepare", "tiny.yaml", "--max-time", "0s")
+
+    assert done.returncode == 2
+    assert "no time at all" in done.stderr
+
+
 def test_ctrl_c_is_130_and_says_what_is_kept(tmp_path):
     folder = write_project(tmp_path, DOCSTRINGS)
     process = start(folder, "prepare", "tiny.yaml")

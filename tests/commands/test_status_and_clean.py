@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from project import bmtool, write_project
+from project import bmtool, tree, write_project
 
 SMALLER = ("--set", "prepare.corpus.tokenizer.vocab_size=280")
 
@@ -86,6 +86,19 @@ def test_clean_keeps_what_a_named_artifact_was_made_from(folder):
     bmtool(folder, "clean")
 
     assert corpus.exists()
+
+
+def test_clean_leaves_what_is_all_there_is_of_an_artifact_that_was_being_replaced(folder):
+    before = tree(folder / "runs/store")
+    killed = bmtool(folder, "prepare", "tiny.yaml", "stars", "--force", fault="kill@commit:moved")
+
+    bmtool(folder, "clean", "--keep", "9")
+    again = bmtool(folder, "prepare", "tiny.yaml", "stars")
+
+    assert killed.returncode < 0
+    assert again.returncode == 0
+    assert "resumed" in again.stderr
+    assert tree(folder / "runs/store") == before
 
 
 def test_clean_removes_unfinished_work_that_nobody_is_at(folder):
