@@ -75,8 +75,8 @@ class Runner:
             self._judge(node, artifact.summary, console)
         except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # whatever it was is recorded, then raised
             error = as_error(problem, self.store.root)
-            if not str(error).startswith(node.label):
-                error.args = (f"{node.label}: {error}",)  # with `-q` it is the only line, and says which dataset it is
+            if not str(error).startswith(node.label):  # with `-q` it is the only line, and says which dataset it is
+                error = type(error)(f"{node.label}: {error}")
             status = {3: "gate_failed", 75: "interrupted", 130: "interrupted"}.get(error.exit_code, "failed")
         seconds = round(time.monotonic() - started, 3)
         folder = str(artifact.folder) if artifact else None

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -130,3 +131,14 @@ def test_every_example_configuration_holds(config):
     done = bmtool(ROOT, "check", str(config))
 
     assert done.returncode == 0, done.stderr
+
+
+def test_the_example_in_the_readme_holds(tmp_path):
+    example = re.search(r"```yaml\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL)
+    (tmp_path / "reviews.yaml").write_text(example[1], encoding="utf-8")
+
+    done = bmtool(tmp_path, "check", "reviews.yaml")
+
+    assert done.stdout == "reviews.yaml: ok (prepare corpus, stars; pretrain; finetune; evaluate; export)\n", (
+        done.stderr
+    )
