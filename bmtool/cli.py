@@ -130,10 +130,8 @@ def _make(
 
     console = Console(quiet=quiet, verbose=verbose)
     _call(console, lambda: _enter(folder))
-    options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0)
-    request = Request(
-        command, file, stages, dataset, overrides or [], as_json, _seconds("--max-time", max_time), options
-    )
+    options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0, tuple(overrides or ()))
+    request = Request(command, file, stages, dataset, as_json, _seconds("--max-time", max_time), options)
     code = make(request, console)
     if code:
         raise typer.Exit(code)

@@ -33,7 +33,6 @@ class Request:
     stages: tuple[str, ...] = STAGES
     """Which stages; of several, those that the file has a section for."""
     dataset: str | None = None
-    overrides: list[str] = field(default_factory=list)
     as_json: bool = False
     max_seconds: float | None = None
     options: Options = field(default_factory=Options)
@@ -76,7 +75,7 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
 
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
-    pipeline = load_pipeline(request.file, request.overrides)
+    pipeline = load_pipeline(request.file, request.options.overrides)
     if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
         raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
     store = Store(pipeline.output_dir)
@@ -109,7 +108,7 @@ def _next(request: Request, pipeline: Pipeline) -> str:
     later = STAGES[STAGES.index(request.stages[-1]) + 1 :]
     stage = next((stage for stage in later if getattr(pipeline, stage)), None)
     if stage:
-        return f"bmtool {stage} {request.file}"
+        return request.options.suggested(f"bmtool {stage} {request.file}")
     if pipeline.finetune:
         return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -32,6 +33,12 @@ class Options:
     dry_run: bool = False
     is_locked: bool = False
     wait_seconds: float = 0.0
+    overrides: tuple[str, ...] = ()
+    """Each `--set`, for commands that are suggested: without them they would make something else."""
+
+    def suggested(self, command: str) -> str:
+        """The command with the overrides of this one."""
+        return command + "".join(f" --set {shlex.quote(override)}" for override in self.overrides)
 
 
 @dataclass(frozen=True)
@@ -112,7 +119,7 @@ class Runner:
             dataset = f" {source.dataset}" if source.dataset else ""
             raise kind(
                 f"{node.label} reads {source.label} ({role}), which isn't up to date ({reason}). "
-                f"Make it: bmtool {source.stage} {self.pipeline.file}{dataset}"
+                f"Make it: {self.options.suggested(f'bmtool {source.stage} {self.pipeline.file}{dataset}')}"
             )
         self.store.verify(artifact)
         failed = [gate.message for gate in source.module.gates(source.config, artifact.summary) if not gate.passed]

@@ -200,6 +200,12 @@ def test_an_input_that_is_not_made_names_the_command_that_makes_it(folder):
     )
 
 
+def test_a_suggested_command_has_the_overrides_of_this_one(folder):
+    done = bmtool(folder, "pretrain", "tiny.yaml", "--set", "prepare.corpus.filters=[length]")
+
+    assert done.stderr.endswith("Make it: bmtool prepare tiny.yaml corpus --set 'prepare.corpus.filters=[length]'\n")
+
+
 def test_locked_refuses_when_something_upstream_would_be_made(folder):
     done = bmtool(folder, "run", "tiny.yaml", "--until", "pretrain", "--locked")
 
