@@ -20,7 +20,7 @@ def load(path: str | Path) -> Predictor:
     Raises:
         BmtoolError: no model for a task is there, or its files are damaged or unsafe.
     """
-    from bmtool.models.inference import load as open_predictor  # torch is imported here and not with bmtool
+    from bmtool.models.opening import load as open_predictor  # torch is imported here and not with bmtool
 
     return open_predictor(path)
 

@@ -65,7 +65,8 @@ def predict(
         console.say(f"{table.name}: each line is taken for a text (CSV is read from files only)")
     if output is not None and table.path is not None and output.resolve() == table.path.resolve():
         raise ConfigError(f"--output {output}: this is the input. Give another name")
-    from bmtool.models.inference import BATCH_TOKENS, load
+    from bmtool.models.inference import BATCH_TOKENS
+    from bmtool.models.opening import load
 
     predictor = load(model, batch_tokens=batch_tokens or BATCH_TOKENS)
     count = Count()

@@ -16,7 +16,7 @@ from bmtool.models.fresh import die_with_parent
 
 def main(model: str, rows: str, answers: str) -> None:
     """Open the model, read the column `input` of `rows`, write `logits` and `offsets`."""
-    from bmtool.models.inference import load
+    from bmtool.models.opening import load
 
     with pa.memory_map(rows) as source:
         inputs = pa.ipc.open_stream(source).read_all().column("input").combine_chunks()

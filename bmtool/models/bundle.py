@@ -11,10 +11,10 @@ import pyarrow as pa
 from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import GateError
-from bmtool.models.checkpoint import open_model, read_info
+from bmtool.models.checkpoint import INFO, open_model, read_info
 from bmtool.models.fresh import run_fresh
-from bmtool.models.inference import INFO, load, recorded_preparation, task_of
 from bmtool.models.onnx_model import MODEL_FILE, need_onnx, write_onnx
+from bmtool.models.opening import load, task_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,8 +45,7 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     for name in _COPIED:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)
-    preparation = recorded_preparation(checkpoint.folder, info)
-    write_json(folder / INFO, {**info, **preparation, "format": "onnx", "checkpoint": checkpoint.fingerprint})
+    write_json(folder / INFO, {**info, "format": "onnx", "checkpoint": checkpoint.fingerprint})
     write_onnx(model, folder / MODEL_FILE, max_seq_length=int(info["max_seq_length"]))
 
 

@@ -11,7 +11,8 @@ from bmtool.config.model import validate
 from bmtool.errors import ConfigError, GateError, MissingInputError
 from bmtool.exporters.onnx import Onnx
 from bmtool.models.bundle import differences, judge
-from bmtool.models.inference import Rows, load
+from bmtool.models.inference import Rows
+from bmtool.models.opening import load
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from checkpoints import LABELS, write_checkpoint

@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from bmtool.artifacts.manifest import FileEntry, Manifest
 from bmtool.errors import DataError, MissingInputError
-from bmtool.models.inference import load
+from bmtool.models.opening import load
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from checkpoints import write_checkpoint
@@ -124,20 +124,6 @@ def test_texts_are_cleaned_as_the_training_texts_were(tmp_path):
     assert cleaned(["good movie"]) == plain(["good boring"])
     assert cleaned(["good movie"]) != plain(["good movie"])
     assert cleaned.columns == {"text": "body"}
-
-
-def test_the_dataset_in_the_same_store_says_how_texts_were_prepared(tmp_path):
-    folder = write_checkpoint(tmp_path / "finetune-1", "bert", {**INFO, "data_fingerprint": "0123456789abcdef"})
-    dataset = tmp_path / "prepare-0123456789ab"
-    dataset.mkdir()
-    config = {"columns": {"text": "body", "label": "stars"}, "clean": [{"type": "whitespace"}]}
-    manifest = Manifest("dataset", "prepare", 1, "0123456789abcdef", config, {}, {}, {})
-    (dataset / "manifest.json").write_text(manifest.to_json())
-
-    model = load(folder)
-
-    assert model.columns == {"text": "body", "label": "stars"}
-    assert [cleaner.name() for cleaner in model.cleaners] == ["whitespace"]
 
 
 def test_a_flipped_byte_is_found_and_the_file_named(tmp_path):

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 from bmtool.config.model import validate, what
 from bmtool.errors import ConfigError, GateError
-from bmtool.models.inference import load
+from bmtool.models.opening import load
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import export
 

@@ -1,0 +1,91 @@
+"""Open a finished model for use: which files it consists of, whether they are whole, what it was trained for."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+from bmtool.artifacts.files import sha256_of
+from bmtool.artifacts.foreign import foreign_fingerprint
+from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
+from bmtool.config.model import validate
+from bmtool.data.encode import load_tokenizer
+from bmtool.errors import DataError, MissingInputError
+from bmtool.models.checkpoint import INFO, read_info
+from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel
+from bmtool.models.onnx_model import MODEL_FILE, OnnxModel
+from bmtool.registry import CLEANERS, TASKS
+
+if TYPE_CHECKING:
+    from bmtool.contracts import Cleaner, Task
+
+
+def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
+    """Open a fine-tuned checkpoint or an exported bundle: ours, or a plain Hugging Face folder.
+
+    Raises:
+        MissingInputError: no model is there, or one that was not trained for a task.
+        DataError: a file of the artifact differs from its manifest.
+        RefusedError: the folder needs pickle or remote code.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        raise MissingInputError(f"{folder}: there is no such folder. Give a checkpoint or a bundle")
+    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    if manifest:
+        _verify(folder, manifest)
+    is_bundle = (folder / MODEL_FILE).exists()
+    info = _bundle_info(folder) if is_bundle else read_info(folder)
+    task = task_of(folder, info)
+    labels = tuple(info["labels"])
+    return Predictor(
+        folder=folder,
+        fingerprint=manifest.fingerprint if manifest else foreign_fingerprint(folder, sha256_of),
+        task=task,
+        labels=labels,
+        max_seq_length=int(info["max_seq_length"]),
+        tokenizer=load_tokenizer(folder),
+        backend=OnnxModel(folder) if is_bundle else TorchModel(folder, task, labels),
+        columns=dict(info.get("columns") or {}),
+        cleaners=tuple(_cleaner(value) for value in info.get("clean") or ()),
+        batch_tokens=batch_tokens,
+    )
+
+
+def _verify(folder: Path, manifest: Manifest) -> None:
+    for name, entry in manifest.files.items():
+        path = folder / name
+        if not path.is_file() or path.stat().st_size != entry.size or sha256_of(path) != entry.sha256:
+            raise DataError(f"{path}: the file is missing or its bytes changed since they were written")
+
+
+def _bundle_info(folder: Path) -> dict[str, Any]:
+    try:
+        info: dict[str, Any] = json.loads((folder / INFO).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise MissingInputError(f"{folder}: {MODEL_FILE} is here and {INFO} isn't; this is no bundle of ours") from None
+    except ValueError as error:
+        raise DataError(f"{folder / INFO}: not JSON: {error}") from None
+    return info
+
+
+def task_of(folder: Path, info: dict[str, Any]) -> Task:
+    """The task that a model was trained for.
+
+    Raises:
+        MissingInputError: it was trained for something else.
+    """
+    settings = dict(info.get("goal") or {})
+    name = str(settings.pop("type", ""))
+    if name not in TASKS.names():
+        what = f"was trained for '{name}', which is no task" if name else "has no head for a task"
+        raise MissingInputError(
+            f"{folder}: the model {what}. Fine-tune it first, on one of: {', '.join(TASKS.names())}"
+        )
+    return cast("Task", validate(TASKS.load(name), settings))
+
+
+def _cleaner(value: Any) -> Cleaner:
+    settings = {"type": value} if isinstance(value, str) else dict(value)
+    return cast("Cleaner", validate(CLEANERS.load(str(settings.pop("type"))), settings))
