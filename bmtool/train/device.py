@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from bmtool.errors import ConfigError
 if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
 
+_STAT = Path("/proc/stat")
 _CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
 _CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
@@ -73,9 +75,26 @@ def set_up(runtime: Runtime) -> tuple[torch.device, dict[str, str]]:
     return device, {"device": f"{device.type} ({device_reason})", "threads": f"{threads} ({threads_reason})"}
 
 
-def busy_warning(threads: int) -> str:
-    """A sentence if the machine computes more than it has processors for; empty if not. No fault: `-q` hides it."""
-    running, processors = os.getloadavg()[0], os.cpu_count() or 1
-    if running + threads <= processors * 1.5 + 0.5:
+def busy_warning(threads: int, others: int, processors: int) -> str:
+    """A sentence if more wants to compute than there are processors for; empty if not. No fault: `-q` hides it."""
+    if others + threads <= processors:
         return ""
-    return f"the machine is busy ({running:.1f} processes run on {processors} processors): training will be slow"
+    rivals = f"{others} other running {'process' if others == 1 else 'processes'}"
+    return f"the machine is busy ({rivals} and {threads} threads for {processors} processors): training will be slow"
+
+
+def other_running() -> int:
+    """How many processes and threads besides this one compute right now: the median of five looks in 0.1 s.
+
+    The load average won't do: it still holds what this very command did a minute ago. 0 where there is no /proc/stat.
+    """
+    looks = []
+    for _ in range(5):
+        if not _STAT.is_file():
+            return 0
+        running = next(
+            line for line in _STAT.read_text(encoding="ascii").splitlines() if line.startswith("procs_running")
+        )
+        looks.append(int(running.split()[1]) - 1)
+        time.sleep(0.02)
+    return max(0, sorted(looks)[len(looks) // 2])

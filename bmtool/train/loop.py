@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +13,7 @@ from bmtool.errors import ConfigError
 from bmtool.models.packed import drop_attention_dropout, require_packed
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.course import Course
-from bmtool.train.device import busy_warning, set_up
+from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
 from bmtool.train.optim import adamw
 from bmtool.train.precision import pick_precision, short_name
@@ -140,7 +141,7 @@ def _choose(training: Training, job: Job, state: State) -> tuple[torch.device, t
     state.precision = short_name(dtype)
     choices = {"precision": f"{state.precision} ({reason})", **choices}
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
-    warning = busy_warning(torch.get_num_threads())
+    warning = busy_warning(torch.get_num_threads(), other_running(), os.cpu_count() or 1)
     if warning:
         job.console.say(warning)
     return device, dtype, choices
