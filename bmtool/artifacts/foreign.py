@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from bmtool.artifacts.hashes import HashCache
 
 _WEIGHTS = ".safetensors"
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+#: Weights that need more than reading to be opened; HDF5 and msgpack come with them in old checkpoints.
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 
 
 def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
@@ -30,7 +31,7 @@ def foreign_checkpoint(folder: Path, hashes: HashCache) -> Artifact:
     if folder / "config.json" not in files:
         raise MissingInputError(f"{folder}: no checkpoint is here (config.json is missing)")
     if not any(path.suffix == _WEIGHTS for path in files):
-        pickles = [path.name for path in files if path.suffix in _PICKLES]
+        pickles = [path.name for path in files if path.suffix in PICKLE_SUFFIXES]
         if pickles:
             raise RefusedError(
                 f"{folder / pickles[0]}: weights in pickle format can run code when they are opened; "

@@ -176,7 +176,7 @@ def _no_tokenizer(folder: Path) -> MissingInputError:
     )
 
 
-#: What a tokenizer is made of in a transformers folder; the first is a must.
+#: What a tokenizer is made of in a transformers folder, as far as it exists; the first is a must.
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
@@ -185,6 +185,7 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
+    "chat_template.jinja",
 )
 
 

@@ -11,6 +11,8 @@ import torch
 from safetensors import SafetensorError
 
 from bmtool.artifacts.files import write_json
+from bmtool.artifacts.foreign import PICKLE_SUFFIXES
+from bmtool.data.tokenizers import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
 
@@ -21,20 +23,6 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel
 
 INFO = "bmtool.json"
-
-#: A checkpoint's tokenizer: what `AutoTokenizer.from_pretrained` reads, as far as it exists.
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-)
-
-_PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
 
 #: What a foreign checkpoint's class says about its goal.
 _GOALS = {
@@ -64,7 +52,7 @@ def check_safe(folder: Path) -> dict[str, Any]:
                 f"Use a checkpoint whose class is part of transformers"
             )
     if not any(folder.glob("*.safetensors")):
-        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in _PICKLES)
+        pickles = sorted(path.name for path in folder.iterdir() if path.suffix in PICKLE_SUFFIXES)
         if pickles:
             raise RefusedError(
                 f"{folder / pickles[0]}: weights in this format can run code when they are opened; "
