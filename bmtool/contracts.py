@@ -9,10 +9,23 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+
+from pydantic import Field
 
 from bmtool.config.model import Component, chosen
-from bmtool.registry import ARCHITECTURES, BASELINES, CLEANERS, EXPORTERS, FILTERS, METRICS, OBJECTIVES, TASKS
+from bmtool.registry import (
+    ARCHITECTURES,
+    BASELINES,
+    CLEANERS,
+    DEDUPLICATORS,
+    EXPORTERS,
+    FILTERS,
+    METRICS,
+    OBJECTIVES,
+    SCRUBBERS,
+    TASKS,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -30,6 +43,7 @@ if TYPE_CHECKING:
     from bmtool.config.references import Reference
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
+    from bmtool.data.documents import Documents
     from bmtool.runner.pipeline import Pipeline
 
 
@@ -57,6 +71,12 @@ class Job:
     console: Console
     stop: Stop
     fingerprint: str = ""
+    raw: Mapping[str, str] = field(default_factory=dict)
+    """sha256 of each raw file, by the name that `Stage.raw` gave it."""
+    cache: Path | None = None
+    """A folder shared by all runs of a store, for work that can be taken up again; None: nothing is kept."""
+    is_fresh: bool = False
+    """Whether everything is made from nothing (`--force`): what `cache` holds is not read."""
 
 
 @dataclass(frozen=True)
@@ -141,6 +161,49 @@ class Rejected:
     file: str
     line: int
     reason: str
+    """What is wrong; what stands behind the first `: ` is detail, and not counted by."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A part of a source that is read by itself: a file, some whole lines of one, some row groups, a package.
+
+    It is handed to a worker process, and what was made of it is taken up again as long as its key stays.
+    """
+
+    file: str
+    """The file's stable name, as `Source.files` gives it."""
+    path: Path
+    key: str
+    """What its content is known by: other bytes, another key. The name and `first` needn't be in it."""
+    size: int
+    """About how many bytes of text it holds."""
+    first: int = 1
+    """The number of its first line (or row) in the file."""
+    data: bytes | None = field(default=None, repr=False)
+    """Its bytes, unpacked, where the file was read to cut it; else the piece is read from `path`."""
+    part: tuple[int, int] | None = None
+    """Which row groups (first, end) of a Parquet file it is."""
+
+
+#: The column that says where a row stood in its file, from 1; no column of a user can be called so.
+LINE = "#line"
+
+
+@dataclass
+class Reading:
+    """What a source reads rows into, and where it accounts for what it can't read."""
+
+    columns: Mapping[str, str | tuple[str, ...]]
+    """Our name: theirs, or several of theirs to be joined by a line break; one that isn't in it is called the same."""
+    schema: pa.Schema
+    """Our columns; each field's metadata says what kind of column it is (`bmtool.data.rows`)."""
+    reject: Callable[[Rejected], None]
+    """Called for each row that can't be read; a row is rejected or comes out, never skipped."""
+    unseen: set[str] = field(default_factory=set)
+    """Set by the source at the end: those of their columns that none of the piece's rows had."""
+    known: list[str] = field(default_factory=list)
+    """Set by the source with `unseen`: some names that the rows do have, for the message."""
 
 
 class Source(Component):
@@ -149,8 +212,10 @@ class Source(Component):
     suffixes: ClassVar[tuple[str, ...]] = ()
     """File name endings that mean this source, such as `.csv`."""
 
-    columns: dict[str, str] | None = None
+    columns: dict[str, str | tuple[str, ...]] | None = None
     """Our name: theirs, for this source alone; it goes before the dataset's own `columns`."""
+    weight: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """The share of its rows that is kept, drawn by their ids."""
 
     @abstractmethod
     def files(self) -> list[tuple[str, Path]]:
@@ -162,14 +227,20 @@ class Source(Component):
             MissingInputError: nothing matches.
         """
 
-    @abstractmethod
-    def read(
-        self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
-    ) -> Iterator[pa.RecordBatch]:
-        """Batches with exactly `schema`'s columns and types.
+    def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
+        """The pieces of one of `files`, in order; together they are all of it. By default the whole file is one.
 
-        `columns` maps our names to the source's; a name that isn't in it is the same in the source. A row that can't be
-        read is rejected, never skipped.
+        Raises:
+            DataError: the file is damaged, or breaks a limit.
+        """
+        yield Piece(name, path, sha256, path.stat().st_size)
+
+    @abstractmethod
+    def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Batches with exactly the columns and types of `reading.schema`, and LINE (int64) behind them.
+
+        Raises:
+            DataError: the file is damaged, or breaks a limit.
         """
 
 
@@ -181,12 +252,48 @@ class Cleaner(Component):
         """`texts` (string) cleaned: as many, in the same order."""
 
 
+@dataclass(frozen=True)
+class Verdict:
+    """What a filter says of N documents. The measured value and the threshold are those of the rule that failed."""
+
+    rule: NDArray[np.int16]
+    """(N,) the first rule that failed, as an index into `Filter.rules`; -1: the document stays."""
+    value: NDArray[np.float64]
+    """(N,) what was measured; NaN where nothing failed, or the rule measures nothing."""
+    threshold: NDArray[np.float64]
+    """(N,) what it was held against; NaN likewise."""
+
+
 class Filter(Component):
-    """Decides which documents stay. Its name is the reason in the ledger."""
+    """Decides which documents stay. Its name is the reason in the ledger; each of its rules is counted besides."""
 
     @abstractmethod
-    def keep(self, texts: pa.Array) -> pa.Array:
-        """True for each of `texts` (string) that stays."""
+    def rules(self) -> tuple[str, ...]:
+        """The names of its rules in the order in which they are applied, such as `min_chars`."""
+
+    @abstractmethod
+    def judge(self, documents: Documents) -> Verdict:
+        """Judge every document; what several filters need is computed once, through `Documents.shared`."""
+
+
+class Scrubber(Component):
+    """Finds one kind of private data. All scrubbers of a dataset go over a text together (`bmtool.data.scrub`)."""
+
+    replace: Literal["tag", "pseudonym"] = "tag"
+    """`tag` puts `[EMAIL]` in its place; `pseudonym` the same made-up value for the same value, by a secret key."""
+
+    @abstractmethod
+    def pattern(self) -> str:
+        """RE2's syntax for what may be one; no groups that capture."""
+
+    def is_valid(self, match: str) -> bool:
+        """Whether what the pattern matched is one indeed: a checksum, a range."""
+        del match
+        return True
+
+
+class Deduplicator(Component):
+    """Settings of a way to find copies; the work is in `bmtool.data`, since it looks at all rows at once."""
 
 
 class TokenizerTrainer(Component):
@@ -412,28 +519,34 @@ if TYPE_CHECKING:
     OneArchitecture = Architecture
     OneBaseline = Baseline
     OneCleaner = Cleaner
+    OneDeduplicator = Deduplicator
     OneExporter = Exporter
     OneFilter = Filter
     OneMetric = Metric
     OneObjective = Objective
+    OneScrubber = Scrubber
     OneTask = Task
 else:
     OneArchitecture = chosen(ARCHITECTURES, key="architecture")
     OneBaseline = chosen(BASELINES)
     OneCleaner = chosen(CLEANERS)
+    OneDeduplicator = chosen(DEDUPLICATORS)
     OneExporter = chosen(EXPORTERS)
     OneFilter = chosen(FILTERS)
     OneMetric = chosen(METRICS)
     OneObjective = chosen(OBJECTIVES)
+    OneScrubber = chosen(SCRUBBERS)
     OneTask = chosen(TASKS)
 
 
 __all__ = [
+    "LINE",
     "Architecture",
     "Baseline",
     "Batch",
     "Cleaner",
     "Columns",
+    "Deduplicator",
     "Examples",
     "Exporter",
     "Filter",
@@ -447,17 +560,23 @@ __all__ = [
     "OneArchitecture",
     "OneBaseline",
     "OneCleaner",
+    "OneDeduplicator",
     "OneExporter",
     "OneFilter",
     "OneMetric",
     "OneObjective",
+    "OneScrubber",
     "OneTask",
+    "Piece",
+    "Reading",
     "Rejected",
     "Score",
+    "Scrubber",
     "Source",
     "Stage",
     "Stop",
     "Task",
     "TokenSource",
     "TokenizerTrainer",
+    "Verdict",
 ]

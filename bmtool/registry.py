@@ -55,6 +55,8 @@ class Kind:
 SOURCES = Kind("source", "sources")
 CLEANERS = Kind("cleaner", "cleaners")
 FILTERS = Kind("filter", "filters")
+SCRUBBERS = Kind("scrubber", "scrubbers")
+DEDUPLICATORS = Kind("deduplicator", "deduplicators")
 TOKENIZERS = Kind("tokenizer", "tokenizers")
 ARCHITECTURES = Kind("architecture", "architectures")
 OBJECTIVES = Kind("objective", "objectives")
@@ -63,4 +65,17 @@ METRICS = Kind("metric", "metrics")
 BASELINES = Kind("baseline", "baselines")
 EXPORTERS = Kind("exporter", "exporters")
 
-KINDS = (SOURCES, CLEANERS, FILTERS, TOKENIZERS, ARCHITECTURES, OBJECTIVES, TASKS, METRICS, BASELINES, EXPORTERS)
+KINDS = (
+    SOURCES,
+    CLEANERS,
+    FILTERS,
+    SCRUBBERS,
+    DEDUPLICATORS,
+    TOKENIZERS,
+    ARCHITECTURES,
+    OBJECTIVES,
+    TASKS,
+    METRICS,
+    BASELINES,
+    EXPORTERS,
+)

@@ -33,6 +33,8 @@ class Runtime(Settings):
     """`auto` takes a GPU if there is one."""
     threads: PositiveInt | None = None
     """By default what the machine and the container allow."""
+    workers: PositiveInt | None = None
+    """Processes that prepare data; by default one a processor that may be used."""
 
 
 def _path(value: object) -> object:

@@ -10,7 +10,8 @@ from bmtool.config.model import explained
 from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from bmtool.contracts import Verdict
+    from bmtool.data.documents import Documents
 
 
 class Length(Filter):
@@ -25,9 +26,19 @@ class Length(Filter):
             raise explained(f"min_chars ({self.min_chars}) is more than max_chars ({self.max_chars})")
         return self
 
-    def keep(self, texts: pa.Array) -> pa.Array:
-        """True for each text of a fitting length."""
+    def rules(self) -> tuple[str, ...]:
+        """Too short, too long."""
+        return ("min_chars", "max_chars")
+
+    def judge(self, documents: Documents) -> Verdict:
+        """Count characters."""
         import pyarrow.compute as pc
 
-        chars = pc.utf8_length(texts)
-        return pc.and_(pc.greater_equal(chars, self.min_chars), pc.less_equal(chars, self.max_chars))
+        from bmtool.data.documents import verdict_of
+
+        chars = pc.utf8_length(documents.texts).to_numpy(zero_copy_only=False)
+        checks = [
+            (chars < self.min_chars, chars, self.min_chars),
+            (chars > self.max_chars, chars, self.max_chars),
+        ]
+        return verdict_of(checks, len(documents))

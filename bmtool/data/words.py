@@ -1,0 +1,111 @@
+"""What a word is, in every script: the one rule behind shingles, filters, decontamination and counts.
+
+A word is a run of letters, digits and the marks that belong to them. In scripts that are written without spaces (Han,
+kana, Thai, Lao, Khmer, Myanmar, ...) each character is a word: with runs as words, four of five Chinese reviews would
+be one word long, and almost no near-copy would be found.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from functools import cache
+from typing import TYPE_CHECKING
+
+import numba as nb
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+SEPARATOR, LETTER, ALONE = 0, 1, 2
+
+#: Blocks of scripts without spaces between words (Unicode 16, Blocks.txt); unassigned places in them do no harm.
+#: Hangul isn't here: Korean has spaces.
+UNSPACED = (
+    (0x0E00, 0x0EFF),  # Thai, Lao
+    (0x1000, 0x109F),  # Myanmar
+    (0x1780, 0x17FF),  # Khmer
+    (0x1950, 0x19DF),  # Tai Le, New Tai Lue
+    (0x1A20, 0x1AAF),  # Tai Tham
+    (0x2E80, 0x2FDF),  # CJK and Kangxi radicals
+    (0x3005, 0x3007),  # iteration mark, closing mark, zero
+    (0x3021, 0x3029),  # Hangzhou numerals
+    (0x3031, 0x3035),  # kana repeat marks
+    (0x3038, 0x303C),
+    (0x3041, 0x30FF),  # Hiragana, Katakana
+    (0x3100, 0x312F),  # Bopomofo
+    (0x31A0, 0x31BF),
+    (0x31F0, 0x31FF),  # Katakana extensions
+    (0x3400, 0x4DBF),  # Han
+    (0x4E00, 0x9FFF),
+    (0xA9E0, 0xA9FF),  # Myanmar extended
+    (0xAA60, 0xAADF),  # Myanmar extended, Tai Viet
+    (0xF900, 0xFAFF),  # Han, compatibility
+    (0xFF66, 0xFF9F),  # half-width Katakana
+    (0x1AFF0, 0x1B16F),  # kana extensions
+    (0x20000, 0x3FFFF),  # Han, planes 2 and 3
+)
+
+
+@cache
+def word_classes() -> NDArray[np.uint8]:
+    """(0x110000,) SEPARATOR, LETTER or ALONE of each code point; pass it to kernels, it is read-only."""
+    classes = np.zeros(0x110000, np.uint8)
+    for code in range(0x20000):  # letters and digits of the planes behind are Han only
+        character = chr(code)
+        if character.isalnum() or unicodedata.category(character)[0] == "M":
+            classes[code] = LETTER
+    for first, last in UNSPACED:
+        block = classes[first : last + 1]
+        block[block == LETTER] = ALONE
+    classes[0x20000:0x40000] = ALONE
+    classes.setflags(write=False)
+    return classes
+
+
+@cache
+def lower_case() -> NDArray[np.int32]:
+    """(0x10000,) the lower-case code point of each in the basic plane, where that is one code point; else itself."""
+    lower = np.arange(0x10000, dtype=np.int32)
+    for code in range(0x10000):
+        folded = chr(code).lower()
+        if len(folded) == 1:
+            lower[code] = ord(folded)
+    lower.setflags(write=False)
+    return lower
+
+
+@nb.njit(inline="always")
+def code_point(data, i):  # type: ignore[no-untyped-def]
+    """(code point, its bytes) at byte `i` of valid UTF-8."""
+    x = np.int32(data[i])
+    if x < 0x80:
+        return x, 1
+    if x < 0xE0:
+        return (x & 31) << 6 | np.int32(data[i + 1] & 63), 2
+    if x < 0xF0:
+        return (x & 15) << 12 | np.int32(data[i + 1] & 63) << 6 | np.int32(data[i + 2] & 63), 3
+    high = (x & 7) << 18 | np.int32(data[i + 1] & 63) << 12
+    return high | np.int32(data[i + 2] & 63) << 6 | np.int32(data[i + 3] & 63), 4
+
+
+@nb.njit(nogil=True, cache=True)
+def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
+    counts = np.zeros(len(offsets) - 1, np.int64)
+    for document in range(len(offsets) - 1):
+        i, end = offsets[document], offsets[document + 1]
+        inside = False
+        while i < end:
+            code, size = code_point(data, i)
+            kind = classes[code]
+            if kind == ALONE or (kind == LETTER and not inside):
+                counts[document] += 1
+            inside = kind == LETTER
+            i += size
+    return counts
+
+
+def count_words(data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> NDArray[np.int64]:
+    """(N,) words of each of N texts, given as `bmtool.data.documents.text_buffers` gives them."""
+    counts: NDArray[np.int64] = _count(data, offsets, word_classes())
+    return counts

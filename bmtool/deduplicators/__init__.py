@@ -1,0 +1,1 @@
+"""Ways to find copies: one component a file, found by its file name."""
