@@ -1,141 +1,107 @@
-"""Find the raw files that a pattern means, and read them line by line within bounded memory."""
+"""Find the raw files that a path, a folder or a pattern means, and nothing that lies outside of it."""
 
 from __future__ import annotations
 
 import glob
-import gzip
-import io
-import json
-import zlib
+import os
+import stat
 from collections import Counter
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bmtool.config.variables import expand
-from bmtool.errors import DataError, MissingInputError
+from bmtool.data.stdin import STDIN, spooled
+from bmtool.data.unpack import PACKINGS
+from bmtool.errors import DataError, MissingInputError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from typing import BinaryIO
-
-#: A longer line is no row of text but an accident (or an attack): it is rejected without being held in memory.
-MAX_LINE_BYTES = 64 * 1024 * 1024
-TOO_LONG = f"a line of more than {MAX_LINE_BYTES // 1024**2} MiB"
 
 
-def find_files(patterns: Sequence[str]) -> list[tuple[str, Path]]:
-    """(stable name, path) of the files that paths and globs mean, sorted by name.
+def find_files(patterns: Sequence[str], *, suffixes: tuple[str, ...] = ()) -> list[tuple[str, Path]]:
+    """(stable name, path) of the files that paths, folders and globs mean, sorted by name; each file once.
 
-    The name is the path below the glob's fixed part, so that it is the same wherever the data lies. Where two patterns
-    give the same name, the pattern's number comes first.
+    The name is the path below the folder or the glob's fixed part, so that it is the same wherever the data lies. Where
+    two patterns give the same name, the pattern's number comes first. In a folder, files with one of `suffixes` count,
+    also packed ones, at any depth; hidden ones don't, as in globs. `-` is standard input, called `stdin`.
 
     Raises:
         ConfigError: an environment variable is not set.
-        MissingInputError: a pattern matches no file.
+        MissingInputError: a pattern matches no file, or a link that leads nowhere.
+        RefusedError: it matches something that is no file, or a link that leads outside.
         DataError: a file's name can't be printed.
     """
-    found: dict[Path, tuple[int, str]] = {}
+    found: dict[Path, tuple[int, str, Path]] = {}
     for number, pattern in enumerate(patterns):
-        for name, path in _matches(expand(pattern)):
-            found.setdefault(path, (number, name))
-    for _, name in found.values():
+        for name, path in _matches(expand(pattern), suffixes):
+            found.setdefault(path.resolve(), (number, name, path))
+    for _, name, _ in found.values():
         if not name.isprintable():  # bytes that aren't UTF-8 come as lone surrogates, which can't be written down
             raise DataError(f"{name!r}: a file's name holds characters that can't be printed. Rename it")
-    times = Counter(name for _, name in found.values())
-    return sorted((name if times[name] == 1 else f"{number}/{name}", path) for path, (number, name) in found.items())
+    times = Counter(name for _, name, _ in found.values())
+    return sorted((name if times[name] == 1 else f"{number}/{name}", path) for number, name, path in found.values())
 
 
-def _matches(pattern: str) -> list[tuple[str, Path]]:
-    if not glob.has_magic(pattern) or Path(pattern).exists():
-        path = Path(pattern)
-        if path.is_dir():
-            raise MissingInputError(f"{pattern}: this is a folder. Name its files, as in '{path.as_posix()}/*.jsonl'")
+def _matches(pattern: str, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    if pattern == STDIN:
+        return [("stdin", spooled())]
+    path = Path(pattern)
+    if path.is_dir():
+        return _in_folder(path, suffixes)
+    if not glob.has_magic(pattern) or path.exists():
         if not path.exists():
             raise MissingInputError(f"{pattern}: there is no such file (relative to {Path.cwd()})")
+        _check_kind(path)
         return [(path.name, path)]
-    parts = Path(pattern).parts
+    parts = path.parts
     fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
     paths = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207  (Path.glob takes no absolute pattern)
-    files = [(path.relative_to(fixed).as_posix(), path) for path in paths if path.is_file()]
+    files = _named([path for path in paths if not path.is_dir()], fixed)
     if not files:
         raise MissingInputError(f"{pattern}: no file matches (relative to {Path.cwd()})")
     return files
 
 
-@contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain or gzipped file (told by its first bytes) for reading.
-
-    Raises:
-        MissingInputError: it isn't there or may not be read.
-        DataError: the gzip stream is damaged or cut off, also later while reading; or the text is UTF-16.
-    """
-    try:
-        raw = path.open("rb")
-    except (FileNotFoundError, PermissionError, IsADirectoryError) as error:
-        raise MissingInputError(f"{path}: {error.strerror}") from None
-    with raw:
-        head = raw.peek(2)[:2]
-        if head in {b"\xff\xfe", b"\xfe\xff"}:
-            raise DataError(f"{path}: the file is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8")
-        if head != b"\x1f\x8b":
-            yield raw
-            return
-        try:
-            yield io.BufferedReader(gzip.GzipFile(fileobj=raw), 1 << 20)
-        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-            raise DataError(f"{path}: the gzip stream is damaged or cut off ({error}). Fetch the file again") from None
+def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+    endings = tuple(ending + packing for ending in suffixes for packing in ("", *PACKINGS))
+    paths = [path for path in _below(folder) if not endings or path.name.lower().endswith(endings)]
+    files = _named(paths, folder)
+    if not files:
+        wanted = f" that ends with {', '.join(suffixes)}" if suffixes else ""
+        raise MissingInputError(f"{folder}: there is no file{wanted} in this folder (relative to {Path.cwd()})")
+    return files
 
 
-def read_lines(path: Path) -> Iterator[tuple[int, bytes | None]]:
-    """(line number from 1, bytes with the line end) of each line; None for a line over `MAX_LINE_BYTES`.
-
-    A byte order mark at the start is left out.
-
-    Raises:
-        MissingInputError, DataError: as `open_bytes`.
-    """
-    with open_bytes(path) as handle:
-        yield from lines_of(handle)
-
-
-def lines_of(handle: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
-    """The same for an open file, such as standard input."""
-    number = 0
-    while line := handle.readline(MAX_LINE_BYTES):
-        number += 1
-        if number == 1:
-            line = line.removeprefix(b"\xef\xbb\xbf")
-        if len(line) < MAX_LINE_BYTES or line.endswith(b"\n"):
-            yield number, line
-            continue
-        while line and not line.endswith(b"\n"):
-            line = handle.readline(MAX_LINE_BYTES)
-        yield number, None
+def _below(folder: Path) -> Iterator[Path]:
+    """All that isn't a folder, at any depth. Links to folders are followed no further than to see where they lead."""
+    root = folder.resolve()
+    for place, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        for name in folders:
+            path = Path(place, name)
+            if path.is_symlink():
+                _check_inside(path, root)
+        yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
-def _refuse_constant(name: str) -> None:
-    """NaN and Infinity, which Python's parser takes and JSON doesn't know."""
-    raise ValueError(name)
+def _named(paths: list[Path], fixed: Path) -> list[tuple[str, Path]]:
+    """Files with their names, shortest paths first: that of a file that is found twice, through a link, is its own."""
+    root = fixed.resolve()
+    for path in paths:
+        if path.is_symlink() and not path.exists():
+            raise MissingInputError(f"{path}: this link leads nowhere")
+        _check_inside(path, root)
+        _check_kind(path)
+    ordered = sorted(paths, key=lambda path: (path.is_symlink(), len(path.parts), path))
+    return [(path.relative_to(fixed).as_posix(), path) for path in ordered]
 
 
-_STRICT, _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant), json.JSONDecoder()
+def _check_inside(path: Path, root: Path) -> None:
+    if not path.resolve().is_relative_to(root):
+        raise RefusedError(f"{path}: this link leads outside of {root}. Name what it leads to, if you mean it")
 
 
-def object_on(line: bytes | None, *, takes_nan: bool = False) -> dict[str, Any] | str:
-    """The JSON object on a line that `lines_of` gave; or why there is none.
-
-    Python's own parser reads it: pyarrow's crashes on deep nesting.
-    """
-    if line is None:
-        return TOO_LONG
-    try:
-        row = (_LENIENT if takes_nan else _STRICT).decode(line.decode("utf-8"))
-    except UnicodeDecodeError:
-        return "invalid UTF-8"
-    except RecursionError:
-        return "JSON nested too deeply"
-    except ValueError:
-        return "broken JSON"
-    return row if isinstance(row, dict) else "not a JSON object"
+def _check_kind(path: Path) -> None:
+    """Opening a pipe would wait for someone to write into it, and a device may have no end."""
+    if not stat.S_ISREG(path.stat().st_mode):
+        raise RefusedError(f"{path}: this is no regular file. To read from a pipe, use '-' for standard input")

@@ -14,11 +14,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from bmtool.contracts import Rejected
 from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -95,9 +94,15 @@ def _describe(value: Any) -> str:
     return names.get(type(value), type(value).__name__)
 
 
-def missing_columns(path: Path | str, missing: list[str], known: list[str], mapping: Mapping[str, str]) -> DataError:
-    """The error for columns that a whole file doesn't have: it names those it has, and the line that mends it."""
-    ours = {theirs: name for name, theirs in mapping.items()}
+def missing_columns(
+    path: Path | str, missing: Collection[str], known: Sequence[str], columns: Mapping[str, str | tuple[str, ...]]
+) -> DataError:
+    """The error for columns that a whole file doesn't have: it names those it has, and the line that mends it.
+
+    `missing` are the source's names, `columns` our names with theirs, as `Reading` has them.
+    """
+    missing = sorted(missing)
+    ours = {name: our for our, theirs in columns.items() for name in ([theirs] if isinstance(theirs, str) else theirs)}
     names = [ours.get(name, name) for name in missing]
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     meant = (f"{name}: {close_to(their, known) or 'NAME'}" for name, their in zip(names, missing, strict=True))
@@ -106,130 +111,6 @@ def missing_columns(path: Path | str, missing: list[str], known: list[str], mapp
         f"Say which one is {' and which one is '.join(map(repr, names))} under 'columns', "
         f"as in columns: {{{', '.join(meant)}}}"
     )
-
-
-class RowBuffer:
-    """Gathers plain rows of one file into record batches; rows that don't fit the schema are rejected on the way."""
-
-    def __init__(
-        self, file: str, schema: pa.Schema, mapping: Mapping[str, str], reject: Callable[[Rejected], None]
-    ) -> None:
-        self.file = file
-        self.schema = schema
-        self.theirs = [mapping.get(name, name) for name in schema.names]
-        self.converters = [converter(kind_of(field)) for field in schema]
-        self.reject = reject
-        self.rows: list[list[Any]] = []
-        self.places: list[tuple[str, int]] = []
-        self.size = 0
-
-    def add(self, line: int, values: Sequence[Any]) -> bool:
-        """Add a row, its values in the schema's order; True when the buffer is full and wants `flush`.
-
-        The row's place is `line` of the buffer's current `file`.
-        """
-        try:
-            row = [convert(value) for convert, value in zip(self.converters, values, strict=True)]
-        except BadRowError as error:
-            self.refuse(line, self._blame(values, error))
-            return False
-        self.rows.append(row)
-        self.places.append((self.file, line))
-        self.size += sum(len(value) for value in row if value)
-        return self.size >= MAX_BATCH_BYTES or len(self.rows) >= MAX_BATCH_ROWS
-
-    def refuse(self, line: int, reason: str) -> None:
-        """Reject a row that has no values at all."""
-        self.reject(Rejected(self.file, line, reason))
-
-    def flush(self) -> list[pa.RecordBatch]:
-        """What was gathered, as one batch (or none), and start anew."""
-        rows, places = self.rows, self.places
-        self.rows, self.places, self.size = [], [], 0
-        try:
-            batch = self._batch(rows)
-        except UnicodeEncodeError:
-            good = [index for index, row in enumerate(rows) if self._encodes(row, places[index])]
-            rows, places = [rows[index] for index in good], [places[index] for index in good]
-            batch = self._batch(rows)
-        batch = sift(batch, places.__getitem__, self.reject, theirs=self.theirs)
-        return [batch] if batch.num_rows else []
-
-    def _batch(self, rows: list[list[Any]]) -> pa.RecordBatch:
-        columns = zip(*rows, strict=True) if rows else [()] * len(self.schema)
-        arrays = [pa.array(column, type=field.type) for column, field in zip(columns, self.schema, strict=True)]
-        return pa.record_batch(arrays, schema=self.schema)
-
-    def _encodes(self, row: list[Any], place: tuple[str, int]) -> bool:
-        try:
-            for value in row:
-                for text in value if isinstance(value, list) else (value,):
-                    (text or "").encode("utf-8")
-        except UnicodeEncodeError:
-            self.reject(Rejected(*place, "invalid UTF-8"))
-            return False
-        return True
-
-    def _blame(self, values: Sequence[Any], error: BadRowError) -> str:
-        for name, convert, value in zip(self.theirs, self.converters, values, strict=True):
-            try:
-                convert(value)
-            except BadRowError:
-                return f"wrong type in column '{name}': {error}"
-        return str(error)
-
-
-def sift(
-    batch: pa.RecordBatch,
-    place: Callable[[int], tuple[str, int]],
-    reject: Callable[[Rejected], None],
-    *,
-    theirs: Sequence[str] | None = None,
-) -> pa.RecordBatch:
-    """Reject rows with a missing value, a NUL character, or lists that don't run in parallel; the rest as a batch.
-
-    `place` gives (file, line) of a row; `theirs` are the columns' names in the source, for the message.
-    """
-    reasons: dict[int, str] = {}
-    lengths = None
-    for index, field in enumerate(batch.schema):
-        name = theirs[index] if theirs else field.name
-        column = batch.column(index)
-        if not field.nullable:
-            _mark(reasons, column.is_null(), f"no value in column '{name}'")
-        if pa.types.is_list(field.type):
-            members = pc.list_parent_indices(column)
-            flat = pc.list_flatten(column)
-            _mark_rows(reasons, members.filter(flat.is_null()), f"no value in a list of column '{name}'")
-            _mark_rows(reasons, members.filter(_has_nul(flat)), f"NUL character in column '{name}'")
-            own = pc.fill_null(pc.list_value_length(column), 0)
-            if lengths is not None:
-                _mark(reasons, pc.not_equal(own, lengths), "lists of different lengths")
-            lengths = own
-        else:
-            _mark(reasons, _has_nul(column), f"NUL character in column '{name}'")
-            if kind_of(field) in {"label", "group"}:
-                _mark(reasons, pc.fill_null(pc.equal(column, ""), False), f"no value in column '{name}'")
-    if not reasons:
-        return batch
-    for row in sorted(reasons):
-        reject(Rejected(*place(row), reasons[row]))
-    keep = np.ones(batch.num_rows, dtype=bool)
-    keep[list(reasons)] = False
-    return batch.filter(pa.array(keep))
-
-
-def _has_nul(texts: pa.Array) -> pa.Array:
-    return pc.fill_null(pc.match_substring(texts, "\0"), False)
-
-
-def _mark(reasons: dict[int, str], bad: pa.Array, reason: str) -> None:
-    _mark_rows(reasons, pc.indices_nonzero(bad), reason)
-
-
-def _mark_rows(reasons: dict[int, str], rows: pa.Array, reason: str) -> None:
-    for row in rows.to_pylist():
-        reasons.setdefault(row, reason)
 
 
 def row_ids(batch: pa.RecordBatch) -> pa.Array:

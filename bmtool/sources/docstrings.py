@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from bmtool.contracts import Rejected, Source
+from bmtool.contracts import Source
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
+
+    from bmtool.contracts import Piece, Reading
 
 
 class Docstrings(Source):
@@ -28,12 +30,14 @@ class Docstrings(Source):
 
         return identities(self.packages)
 
-    def read(
-        self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
-    ) -> Iterator[pa.RecordBatch]:
-        """Batches of docstrings in the order of packages, files and lines."""
-        from bmtool.data.readers.docstrings import identities, installed_packages, read_docstrings
+    def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
+        """Some files of a distribution each, about 4 MiB of code."""
+        from bmtool.data.readers.docstrings import cut_distribution
 
-        identities(self.packages)
-        packages = installed_packages(self.packages)
-        return read_docstrings(packages, columns, schema, reject, tag_parameters=self.tags == "parameters")
+        return cut_distribution(name, path, sha256, self.packages)
+
+    def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
+        """Batches of docstrings in the order of files and lines."""
+        from bmtool.data.readers.docstrings import read_docstrings
+
+        return read_docstrings(piece, reading, self.packages, tag_parameters=self.tags == "parameters")

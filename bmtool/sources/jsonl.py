@@ -1,37 +1,34 @@
-"""JSON lines: one object a line, plain or gzipped."""
+"""JSON lines: one object a line, plain or packed."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from bmtool.config.model import HOW
-from bmtool.contracts import Rejected, Source
+from bmtool.sources._files import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
+    from bmtool.contracts import Piece, Reading
 
-class Jsonl(Source):
-    """Rows from files with one JSON object a line. `path` is a path, a glob, or a list of them."""
 
-    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+class Jsonl(FileSource):
+    """Rows from files with one JSON object a line. `path` is a path, a folder, a glob, or a list of them."""
 
-    path: Annotated[str | tuple[str, ...], HOW]
-    """A file, a pattern such as `data/*.jsonl`, or a list of them."""
+    suffixes: ClassVar[tuple[str, ...]] = (".jsonl", ".ndjson")
 
-    def files(self) -> list[tuple[str, Path]]:
-        """The files that `path` means, sorted by name."""
-        from bmtool.data.files import find_files
+    def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
+        """Some whole lines each, about 16 MiB unpacked."""
+        from bmtool.data.lines import cut_lines
 
-        return find_files([self.path] if isinstance(self.path, str) else self.path)
+        del sha256  # a piece is known by its own bytes
+        return cut_lines(name, path)
 
-    def read(
-        self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
-    ) -> Iterator[pa.RecordBatch]:
+    def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a line that is no object, or lacks a value, is rejected."""
         from bmtool.data.readers.jsonl import read_jsonl
 
-        return read_jsonl(self.files(), columns, schema, reject)
+        return read_jsonl(piece, reading)

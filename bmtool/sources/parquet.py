@@ -1,37 +1,33 @@
-"""Parquet files, read a piece at a time."""
+"""Parquet files, read some row groups at a time."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
-from bmtool.config.model import HOW
-from bmtool.contracts import Rejected, Source
+from bmtool.sources._files import FileSource
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
+    from bmtool.contracts import Piece, Reading
 
-class Parquet(Source):
-    """Rows from Parquet files. `path` is a path, a glob, or a list of them."""
+
+class Parquet(FileSource):
+    """Rows from Parquet files. `path` is a path, a folder, a glob, or a list of them."""
 
     suffixes: ClassVar[tuple[str, ...]] = (".parquet", ".pq")
 
-    path: Annotated[str | tuple[str, ...], HOW]
-    """A file, a pattern such as `data/*.parquet`, or a list of them."""
+    def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
+        """Row groups, about 64 MiB unpacked."""
+        from bmtool.data.readers.parquet import cut_parquet
 
-    def files(self) -> list[tuple[str, Path]]:
-        """The files that `path` means, sorted by name."""
-        from bmtool.data.files import find_files
+        return cut_parquet(name, path, sha256)
 
-        return find_files([self.path] if isinstance(self.path, str) else self.path)
-
-    def read(
-        self, columns: Mapping[str, str], schema: pa.Schema, reject: Callable[[Rejected], None]
-    ) -> Iterator[pa.RecordBatch]:
+    def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a row that lacks a value is rejected."""
         from bmtool.data.readers.parquet import read_parquet
 
-        return read_parquet(self.files(), columns, schema, reject)
+        return read_parquet(piece, reading)

@@ -1,10 +1,14 @@
 import sys
+from pathlib import Path
 
 import pytest
 from bmtool.contracts import Rejected
-from bmtool.data.readers.docstrings import identities, installed, installed_packages, read_docstrings, words_of
-from bmtool.data.rows import schema_of
+from bmtool.data.readers.docstrings import _python_files, identities, installed, words_of
 from bmtool.errors import DataError, MissingInputError
+from bmtool.sources.docstrings import Docstrings
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from reading import read_source
 
 MODULE = '''"""About the module."""
 
@@ -59,19 +63,17 @@ def install(root, name, files):
     (folder / "RECORD").write_text("".join(f"{file},sha256=x,1\n" for file in files))
 
 
-def read(names=None, kinds=None, mapping=None, **options):
-    rejected = []
-    schema = schema_of(kinds or {"text": "text", "package": "extra", "kind": "extra", "file": "extra"})
-    batches = read_docstrings(installed_packages(names), mapping or {}, schema, rejected.append, **options)
-    return [row for batch in batches for row in batch.to_pylist()], rejected
+def read(names=None, kinds=None, mapping=None, tags=None):
+    kinds = kinds or {"text": "text", "package": "extra", "kind": "extra", "file": "extra"}
+    return read_source(Docstrings(packages=names and tuple(names), tags=tags), kinds, mapping)
 
 
-def test_every_docstring_comes_in_the_order_of_packages_files_and_lines(packages):
+def test_every_docstring_comes_in_the_order_of_distributions_files_and_lines(packages):
     rows, rejected = read(["thing", "lone", "tidy"])
 
     assert [(row["package"], row["kind"], row["text"].partition("\n")[0]) for row in rows] == [
-        ("lone", "module", "Alone in its file."),
         ("thing", "module", "About the thing."),
+        ("lone", "module", "Alone in its file."),
         ("tidy", "module", "About the module."),
         ("tidy", "class", "About a class."),
         ("tidy", "function", "Feed the `animal` with food; often is how often."),
@@ -88,7 +90,7 @@ def test_every_docstring_comes_in_the_order_of_packages_files_and_lines(packages
 def test_parameters_are_tagged_in_docstrings_of_functions_that_have_some(packages):
     kinds = {"words": "words", "tags": "tags", "file": "extra"}
 
-    rows, _ = read(["tidy"], kinds, tag_parameters=True)
+    rows, _ = read(["tidy"], kinds, tags="parameters")
 
     assert [row["words"][:3] for row in rows] == [["Feed", "the", "`"], ["Inside", ":", "x"]]
     tagged = {word for row in rows for word, tag in zip(row["words"], row["tags"], strict=True) if tag == "B-PARAM"}
@@ -125,8 +127,8 @@ def test_a_column_that_docstrings_lack_is_named(packages):
 
 
 def test_the_standard_library_comes_without_its_tests_and_without_what_is_installed():
-    [stdlib] = installed_packages(["stdlib"])
-    names = [name for name, _ in stdlib.files]
+    [(_, path)] = identities(["stdlib"])
+    names = [name for name, _, _ in _python_files(path, ["stdlib"])]
 
     assert "stdlib/json/decoder.py" in names
     assert names == sorted(names)

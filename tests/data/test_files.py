@@ -1,8 +1,9 @@
 import gzip
 
 import pytest
-from bmtool.data import files
-from bmtool.data.files import find_files, read_lines
+from bmtool.data import lines
+from bmtool.data.files import find_files
+from bmtool.data.lines import read_lines
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 
@@ -52,7 +53,7 @@ def test_what_is_not_there_is_named(tmp_path):
 
     assert str(no_match.value).startswith(f"{tmp_path}/*.csv: no file matches")
     assert str(no_file.value).startswith(f"{tmp_path}/x.csv: there is no such file")
-    assert str(folder.value) == f"{tmp_path}: this is a folder. Name its files, as in '{tmp_path}/*.jsonl'"
+    assert str(folder.value).startswith(f"{tmp_path}: there is no file in this folder")
 
 
 def test_a_file_name_with_brackets_is_that_file(tmp_path):
@@ -83,7 +84,7 @@ def test_a_damaged_gzip_is_named(tmp_path, damage):
 
 
 def test_an_endless_line_is_passed_over_without_being_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(files, "MAX_LINE_BYTES", 10)
+    monkeypatch.setattr(lines, "MAX_LINE_BYTES", 10)
     (tmp_path / "x").write_bytes(b"a" * 35 + b"\nshort\n" + b"b" * 9 + b"\n" + b"c" * 20)
 
     assert list(read_lines(tmp_path / "x")) == [(1, None), (2, b"short\n"), (3, b"b" * 9 + b"\n"), (4, None)]

@@ -1,15 +1,19 @@
 import gzip
 import json
+import sys
+from pathlib import Path
 
 import pytest
 from bmtool.config.model import ValidationError, validate, what
-from bmtool.data.rows import schema_of
 from bmtool.data.settings import ChooseSource
 from bmtool.registry import SOURCES
 from bmtool.sources.csv import Csv
 from bmtool.sources.docstrings import Docstrings
 from bmtool.sources.jsonl import Jsonl
 from bmtool.sources.parquet import Parquet
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from reading import read_source
 
 choose = ChooseSource(SOURCES)
 
@@ -60,7 +64,7 @@ def test_files_are_read_in_the_order_of_their_names(tmp_path):
         (tmp_path / f"{name}.jsonl.gz").write_bytes(gzip.compress(json.dumps({"text": name}).encode() + b"\n"))
     source = Jsonl(path=(f"{tmp_path}/c*.gz", f"{tmp_path}/[ab].jsonl.gz"))
 
-    batches = source.read({}, schema_of({"text": "text"}), lambda _: None)
+    rows, _ = read_source(source, {"text": "text"})
 
-    assert [row["text"] for batch in batches for row in batch.to_pylist()] == ["a", "b", "c"]
+    assert [row["text"] for row in rows] == ["a", "b", "c"]
     assert [name for name, _ in source.files()] == ["a.jsonl.gz", "b.jsonl.gz", "c.jsonl.gz"]

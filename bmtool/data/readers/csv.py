@@ -1,87 +1,120 @@
-"""Read CSV and TSV with a header line, plain or gzipped; quoted fields may hold line breaks."""
+"""Read CSV and TSV with a header line; quoted fields may hold line breaks."""
 
 from __future__ import annotations
 
 import csv
-from collections import Counter
 from typing import TYPE_CHECKING
 
-from bmtool.data.files import MAX_LINE_BYTES, TOO_LONG, read_lines
-from bmtool.data.rows import LISTS, RowBuffer, kind_of, missing_columns
+from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG, read_lines
+from bmtool.data.readers.buffer import RowBuffer, wanted
+from bmtool.data.rows import LISTS, kind_of, missing_columns
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
 
     import pyarrow as pa
 
-    from bmtool.contracts import Rejected
+    from bmtool.contracts import Piece, Reading
+
+#: A quoted field with more line breaks is one whose quote was never closed: reading goes on behind so many lines.
+MAX_ROW_LINES = 10_000
 
 
-def read_csv(
-    files: Sequence[tuple[str, Path]],
-    mapping: Mapping[str, str],
-    schema: pa.Schema,
-    reject: Callable[[Rejected], None],
-    *,
-    delimiter: str | None = None,
-) -> Iterator[pa.RecordBatch]:
-    """Batches with `schema`'s columns from the given files, in order. An empty field is a missing value.
+class _BrokenError(Exception):
+    """A row that can't be read to its end."""
 
-    Without `delimiter` it is a tab for `.tsv` and a comma else. Values stay the text they are: `05` is `05`.
+
+class _Lines:
+    """The lines of a file as text, for `csv.reader`; no row gets more than `MAX_ROW_LINES` of them."""
+
+    def __init__(self, path: Path) -> None:
+        self.lines = read_lines(path)
+        self.last = 0
+        """The number of the last line given out."""
+        self.first = 1
+        """The number of the row's first line."""
+        self.size = 0
+        """Bytes of the row so far."""
+
+    def start(self) -> None:
+        """What comes next is a new row."""
+        self.first, self.size = self.last + 1, 0
+
+    def __iter__(self) -> _Lines:
+        return self
+
+    def __next__(self) -> str:
+        if self.last - self.first + 1 == MAX_ROW_LINES:
+            raise _BrokenError(f"a quote that isn't closed within {MAX_ROW_LINES:,} lines")
+        self.last, raw = next(self.lines)
+        if raw is None or self.size + len(raw) > MAX_LINE_BYTES:
+            raise _BrokenError(TOO_LONG if raw is None else TOO_LONG.replace("line", "row"))
+        self.size += len(raw)
+        # Bytes that aren't UTF-8 become lone surrogates; that row alone is then rejected.
+        return raw.decode("utf-8", errors="surrogateescape")
+
+
+def read_csv(piece: Piece, reading: Reading, *, delimiter: str | None = None) -> Iterator[pa.RecordBatch]:
+    """Batches from one file. An empty field is a missing value, an empty line none.
+
+    Without `delimiter` it is a tab for `.tsv` and a comma else. Values stay the text they are: `05` is `05`. Every line
+    of a row that can't be read is rejected, as with a wrong quote it may be many rows.
 
     Raises:
-        DataError: a column is missing or named twice, a line is longer than 64 MiB, or a list is asked for.
+        DataError: a column is missing or named twice, or a list is asked for.
     """
-    lists = [field.name for field in schema if kind_of(field) in LISTS]
+    lists = [field.name for field in reading.schema if kind_of(field) in LISTS]
     if lists:
         raise DataError(f"column '{lists[0]}' holds lists, which CSV can't. Use jsonl or parquet")
     csv.field_size_limit(MAX_LINE_BYTES)
-    for name, path in files:
-        buffer = RowBuffer(name, schema, mapping, reject)
-        tab = path.name.removesuffix(".gz").endswith(".tsv")
-        yield from _read(path, buffer, mapping, delimiter or ("\t" if tab else ","))
-
-
-def _read(path: Path, buffer: RowBuffer, mapping: Mapping[str, str], delimiter: str) -> Iterator[pa.RecordBatch]:
-    reader = csv.reader(_text_lines(path), delimiter=delimiter, strict=True)
-    try:
-        header = [name.strip() for name in next(reader, [])]
-    except csv.Error as error:
-        raise DataError(f"{path}:1: the header line can't be read: {error}") from None
+    lines = _Lines(piece.path)
+    reader = csv.reader(lines, delimiter=delimiter or _delimiter(piece.path), strict=True)
+    header = _header(piece.path, reader)
     if not header:
         return
-    if any(character in "".join(header) for character in map(chr, range(0xDC80, 0xDD00))):
-        raise DataError(f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?")
-    missing = sorted(set(buffer.theirs) - set(header))
-    if missing:
-        raise missing_columns(path, missing, header, mapping)
-    twice = [name for name in buffer.theirs if Counter(header)[name] > 1]
-    if twice:
-        raise DataError(f"{path}:1: the header names '{twice[0]}' more than once")
-    places = [header.index(name) for name in buffer.theirs]
+    places = _places(piece.path, header, reading)
+    buffer = RowBuffer(piece.file, reading)
     while True:
-        line = reader.line_num + 1
+        lines.start()
         try:
-            row = next(reader)
-        except StopIteration:
+            row = next(reader, None)
+        except (csv.Error, _BrokenError) as error:
+            for line in range(lines.first, lines.last + 1):
+                buffer.refuse(line, f"broken CSV: {error} (lines {lines.first} to {lines.last})")
+            continue
+        if row is None:
             break
-        except csv.Error as error:
-            buffer.refuse(line, f"broken CSV: {error} (lines {line} to {reader.line_num})")
-            continue
-        if not row:
-            continue
-        if len(row) != len(header):
-            buffer.refuse(line, f"wrong number of fields: {len(row)}, the header has {len(header)}")
-        elif buffer.add(line, [row[place] or None for place in places]):
-            yield from buffer.flush()
+        if row and len(row) != len(header):
+            buffer.refuse(lines.first, f"wrong number of fields: {len(row)}, the header has {len(header)}")
+        elif row:
+            yield from buffer.add(lines.first, [row[place] or None for place in places], lines.size)
     yield from buffer.flush()
 
 
-def _text_lines(path: Path) -> Iterator[str]:
-    for number, raw in read_lines(path):
-        if raw is None:
-            raise DataError(f"{path}:{number}: {TOO_LONG}. Is this CSV?")
-        # Bytes that aren't UTF-8 become lone surrogates; the buffer then rejects that row alone.
-        yield raw.decode("utf-8", errors="surrogateescape")
+def _delimiter(path: Path) -> str:
+    return "\t" if ".tsv" in path.suffixes[-2:] else ","
+
+
+def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:
+    """The names of the columns; none for an empty file."""
+    try:
+        header = [name.strip() for name in next(reader, [])]
+    except (csv.Error, _BrokenError) as error:
+        raise DataError(f"{path}:1: the header line can't be read: {error}. Is this CSV?") from None
+    if any("\udc80" <= character <= "\udcff" for character in "".join(header)):
+        raise DataError(f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?")
+    return header
+
+
+def _places(path: Path, header: list[str], reading: Reading) -> list[int]:
+    """Where the wanted columns stand in a row."""
+    theirs = wanted(reading)
+    missing = set(theirs) - set(header)
+    if missing:
+        raise missing_columns(path, missing, header, reading.columns)
+    twice = [name for name in theirs if header.count(name) > 1]
+    if twice:
+        raise DataError(f"{path}:1: the header names '{twice[0]}' more than once")
+    return [header.index(name) for name in theirs]

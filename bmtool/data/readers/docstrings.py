@@ -13,32 +13,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmtool.contracts import Rejected
+import xxhash
+
+from bmtool.contracts import Piece, Rejected
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
 
     import pyarrow as pa
+
+    from bmtool.contracts import Reading
 
 COLUMNS = ("text", "package", "kind", "file")
 TAG_COLUMNS = ("words", "tags")
 
 STDLIB = "stdlib"
 
+#: Code that is read together. Docstrings are about a fifth of it.
+PIECE_BYTES = 4 * 1024 * 1024
+
 #: Folders in the standard library's that hold something else, or tests of it with broken files on purpose.
 _NOT_STDLIB = {"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"}
 
 _KINDS = {ast.Module: "module", ast.ClassDef: "class", ast.FunctionDef: "function", ast.AsyncFunctionDef: "function"}
-
-
-@dataclass(frozen=True)
-class Package:
-    """A top-level package of an installed distribution, or the standard library."""
-
-    name: str
-    files: tuple[tuple[str, Path], ...]
-    """(`torch/nn/functional.py`, path), sorted"""
 
 
 @dataclass(frozen=True)
@@ -49,14 +47,16 @@ class Installed:
     """`torch 2.13.0`"""
     record: Path
 
-    def files(self) -> list[str]:
-        """Its Python files, relative to the folder it is installed in, sorted."""
+    def files(self) -> list[tuple[str, int]]:
+        """(name relative to the folder it is installed in, bytes) of its Python files, sorted."""
         with self.record.open(encoding="utf-8", newline="") as handle:
-            names = (row[0] for row in csv.reader(handle) if row)
-            inside = (
-                name for name in names if name.endswith(".py") and not name.startswith(("..", "/", "__pycache__/"))
-            )
-            return sorted(inside)
+            rows = (row for row in csv.reader(handle) if len(row) == 3)
+            inside = {
+                name: int(size or 0)
+                for name, _, size in rows
+                if name.endswith(".py") and not name.startswith(("..", "/", "__pycache__/"))
+            }
+            return sorted(inside.items())
 
     def holds(self, packages: Collection[str]) -> bool:
         """Whether it has files of one of these top-level packages; a search in RECORD's text, it isn't parsed."""
@@ -94,39 +94,49 @@ def identities(packages: Sequence[str] | None) -> list[tuple[str, Path]]:
     return sorted([(python, _stdlib_folder() / "os.py"), *((one.label, one.record) for one in found)])
 
 
-def installed_packages(packages: Sequence[str] | None) -> list[Package]:
-    """The top-level packages of all distributions, sorted by name; only those in `packages` if given."""
-    files: dict[str, dict[str, Path]] = {}
-    for distribution in installed(packages):
-        root = distribution.record.parent.parent
-        for name in distribution.files():
-            package = name.partition("/")[0].removesuffix(".py")
-            if packages is None or package in packages:
-                files.setdefault(package, {}).setdefault(name, root / name)
-    if packages is None or STDLIB in packages:
-        files[STDLIB] = _stdlib_files()
-    return [Package(name, tuple(sorted(files[name].items()))) for name in sorted(files)]
-
-
 def _stdlib_folder() -> Path:
     return Path(sysconfig.get_path("stdlib"))
 
 
-def _stdlib_files() -> dict[str, Path]:
+def _stdlib_files() -> list[tuple[str, Path, int]]:
     root = _stdlib_folder()
     paths = (path.relative_to(root) for path in root.rglob("*.py"))
-    return {f"{STDLIB}/{path.as_posix()}": root / path for path in paths if not _NOT_STDLIB.intersection(path.parts)}
+    inside = sorted(path.as_posix() for path in paths if not _NOT_STDLIB.intersection(path.parts))
+    return [(f"{STDLIB}/{name}", root / name, (root / name).stat().st_size) for name in inside]
+
+
+def cut_distribution(name: str, path: Path, sha256: str, packages: Sequence[str] | None) -> Iterator[Piece]:
+    """Pieces of one of `identities`: as many of its files, in the order of their names, as hold `PIECE_BYTES`.
+
+    The version of Python is a part of the key, since it decides how a file is parsed.
+    """
+    sizes = [size for _, _, size in _python_files(path, packages)]
+    asked = xxhash.xxh3_128_hexdigest(f"{sha256} {sys.version} {packages}".encode())
+    start, size = 0, 0
+    for index, own in enumerate(sizes, 1):
+        size += own
+        if index == len(sizes) or size + sizes[index] > PIECE_BYTES:
+            yield Piece(name, path, f"{asked}-{start}-{index}", size, part=(start, index))
+            start, size = index, 0
+
+
+def _python_files(path: Path, packages: Sequence[str] | None) -> list[tuple[str, Path, int]]:
+    """(name, path, bytes) of the Python files that a RECORD lists, or of the standard library by its `os.py`."""
+    if path.name != "RECORD":
+        return _stdlib_files() if packages is None or STDLIB in packages else []
+    root = path.parent.parent
+    files = Installed(path.parent.name, path).files()
+    return [
+        (name, root / name, size)
+        for name, size in files
+        if packages is None or name.partition("/")[0].removesuffix(".py") in packages
+    ]
 
 
 def read_docstrings(
-    packages: Sequence[Package],
-    mapping: Mapping[str, str],
-    schema: pa.Schema,
-    reject: Callable[[Rejected], None],
-    *,
-    tag_parameters: bool = False,
+    piece: Piece, reading: Reading, packages: Sequence[str] | None, *, tag_parameters: bool = False
 ) -> Iterator[pa.RecordBatch]:
-    """Batches of docstrings in the order of packages, files and lines.
+    """Batches of docstrings in the order of files and lines.
 
     With `tag_parameters` there is one row for each function that has parameters, with its docstring's `words` and for
     each word a tag: `B-PARAM` if it is the name of one of the function's parameters, else `O`. A file that isn't valid
@@ -135,24 +145,22 @@ def read_docstrings(
     Raises:
         DataError: a column is asked for that docstrings don't have.
     """
-    from bmtool.data.rows import RowBuffer
+    from bmtool.data.readers.buffer import RowBuffer, wanted
 
     known = COLUMNS + (TAG_COLUMNS if tag_parameters else ())
-    for name in schema.names:
-        if mapping.get(name, name) not in known:
-            hint = "; words and tags need 'tags: parameters'" if mapping.get(name, name) in TAG_COLUMNS else ""
-            raise DataError(
-                f"docstrings: there is no column '{mapping.get(name, name)}'. The columns are: {', '.join(known)}{hint}"
-            )
-    for package in packages:
-        # One buffer a package: a batch never waits for rows of the next one.
-        buffer = RowBuffer(package.name, schema, mapping, reject)
-        for file, path in package.files:
-            buffer.file = file
-            for line, row in _rows_of(package.name, file, path, reject, tag_parameters=tag_parameters):
-                if buffer.add(line, [row[column] for column in buffer.theirs]):
-                    yield from buffer.flush()
-        yield from buffer.flush()
+    for name in wanted(reading):
+        if name not in known:
+            hint = "; words and tags need 'tags: parameters'" if name in TAG_COLUMNS else ""
+            raise DataError(f"docstrings: there is no column '{name}'. The columns are: {', '.join(known)}{hint}")
+    start, end = piece.part or (0, None)
+    buffer = RowBuffer(piece.file, reading)
+    for file, path, _ in _python_files(piece.path, packages)[start:end]:
+        package = file.partition("/")[0].removesuffix(".py")
+        buffer.file = file
+        for line, row in _rows_of(package, file, path, reading.reject, tag_parameters=tag_parameters):
+            # Four times: no character takes more bytes, and the text may be read as `text` and as `words`.
+            yield from buffer.add(line, [row[column] for column in buffer.theirs], 4 * len(row["text"]))
+    yield from buffer.flush()
 
 
 def _rows_of(

@@ -1,53 +1,89 @@
-"""Read JSON lines: one object a line, plain or gzipped."""
+"""Read JSON lines: one object a line."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import json
+from typing import TYPE_CHECKING, Any
 
-from bmtool.data.files import object_on, read_lines
-from bmtool.data.rows import RowBuffer, missing_columns
+import numpy as np
+import orjson
+
+from bmtool.contracts import Rejected
+from bmtool.data.json_line import object_on
+from bmtool.data.readers.buffer import line_groups, to_batch, wanted
+from bmtool.data.rows import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     import pyarrow as pa
 
-    from bmtool.contracts import Rejected
+    from bmtool.contracts import Piece, Reading
 
-#: A column that none of so many rows has is a mistake in the configuration, not a gap in the data.
-ROWS_BEFORE_MISSING = 10_000
+#: From here on orjson gives whole numbers as floats.
+_INEXACT = float(2**63)
+
+#: So many names of columns are kept for the message about a missing one.
+_SHOWN_COLUMNS = 50
 
 
-def read_jsonl(
-    files: Sequence[tuple[str, Path]],
-    mapping: Mapping[str, str],
-    schema: pa.Schema,
-    reject: Callable[[Rejected], None],
-) -> Iterator[pa.RecordBatch]:
-    """Batches with `schema`'s columns from the given files, in order.
+def read_jsonl(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
+    """Batches from the lines of a piece; a line that is no object, or lacks a value, is rejected. Blank ones are none.
 
-    Raises:
-        DataError: a column is in no row of a file, or the file's compression is damaged.
+    Columns that no object has are left in `reading.unseen`.
     """
-    for name, path in files:
-        buffer = RowBuffer(name, schema, mapping, reject)
-        unseen, num_objects, sample = set(buffer.theirs), 0, dict[str, None]()
-        for line, raw in read_lines(path):
-            if raw is not None and not raw.strip():
-                continue
-            row = object_on(raw)
+    theirs = wanted(reading)
+    reading.unseen.update(theirs)
+    known = dict[str, None]()
+    for skipped, lines in line_groups(piece.data or b""):
+        first = piece.first + skipped
+        places, rows = _objects(first, lines, piece.file, reading)
+        for row in rows:
+            if not reading.unseen:
+                break
+            reading.unseen.difference_update(row)
+            if len(known) < _SHOWN_COLUMNS:
+                known |= dict.fromkeys(row)
+        if rows:
+            columns = [[row.get(name) for row in rows] for name in theirs]
+            for name, column in zip(theirs, columns, strict=True):
+                if _may_round(column):
+                    _make_exact(column, name, [lines[place - first] for place in places])
+            yield from to_batch(reading, piece.file, places, columns)
+    reading.known[:] = list(known)[:_SHOWN_COLUMNS]
+
+
+def _objects(first: int, lines: list[bytes], file: str, reading: Reading) -> tuple[Any, list[dict[str, Any]]]:
+    """(numbers of their lines, objects); the others are rejected."""
+    if len(lines[0]) <= MAX_BATCH_BYTES:  # a longer one is alone, and looked at before it is parsed
+        try:
+            rows = list(map(orjson.loads, lines))
+            if set(map(type, rows)) == {dict}:
+                return np.arange(first, first + len(rows)), rows
+        except orjson.JSONDecodeError:
+            pass  # which of them it was is found out below
+    places, rows = [], []
+    for place, line in enumerate(lines, first):
+        if line.strip():
+            row = object_on(line)
             if isinstance(row, str):
-                buffer.refuse(line, row)
-                continue
-            num_objects += 1
-            if unseen:
-                unseen -= row.keys()
-                sample |= dict.fromkeys(row)
-                if unseen and num_objects >= ROWS_BEFORE_MISSING:
-                    break
-            if buffer.add(line, [row.get(column) for column in buffer.theirs]):
-                yield from buffer.flush()
-        if unseen and num_objects:
-            raise missing_columns(path, sorted(unseen), list(sample), mapping)
-        yield from buffer.flush()
+                reading.reject(Rejected(file, place, row))
+            else:
+                places.append(place)
+                rows.append(row)
+    return places, rows
+
+
+def _may_round(values: Sequence[Any]) -> bool:
+    """Whether a whole number among `values`, or in a list of them, may have been read as a float."""
+    types = set(map(type, values))
+    if float in types and any(type(value) is float and abs(value) >= _INEXACT for value in values):
+        return True
+    return list in types and any(type(value) is list and _may_round(value) for value in values)
+
+
+def _make_exact(column: list[Any], name: str, lines: Sequence[bytes]) -> None:
+    """Read a column once more, from the given lines, with a parser that knows numbers of any length."""
+    for row, line in enumerate(lines):
+        if _may_round([column[row]]):
+            column[row] = json.loads(line)[name]
