@@ -333,13 +333,20 @@ def predict(
 @app.command()
 def inspect(
     artifact: Annotated[Path, typer.Argument(help="The folder of an artifact, or a name such as runs/x/finetune.")],
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="ID", help="What became of one row of a dataset, and who saw it.")
+    ] = None,
     json: Json = False,
     folder: Folder = None,
 ) -> None:
     """Show what an artifact is, what it was made from and what is in it."""
     from bmtool.commands.inspect import inspect as command
+    from bmtool.commands.trace import trace
 
-    _call(Console(), lambda: _enter(folder) or command(artifact, as_json=json))
+    if row is not None:
+        _call(Console(), lambda: _enter(folder) or trace(artifact, row, as_json=json))
+    else:
+        _call(Console(), lambda: _enter(folder) or command(artifact, as_json=json))
 
 
 def main() -> None:

@@ -271,6 +271,10 @@ class Filter(Component):
     def rules(self) -> tuple[str, ...]:
         """The names of its rules in the order in which they are applied, such as `min_chars`."""
 
+    def files(self) -> list[tuple[str, Path]]:
+        """(stable name, path) of files that it reads, such as a list of words: their bytes decide what is made."""
+        return []
+
     @abstractmethod
     def judge(self, documents: Documents) -> Verdict:
         """Judge every document; what several filters need is computed once, through `Documents.shared`."""
@@ -279,17 +283,27 @@ class Filter(Component):
 class Scrubber(Component):
     """Finds one kind of private data. All scrubbers of a dataset go over a text together (`bmtool.data.scrub`)."""
 
+    precedence: ClassVar[int] = 100
+    """Where several match at the same place, the lowest goes first; ties go by the order in which they are listed."""
+
     replace: Literal["tag", "pseudonym"] = "tag"
     """`tag` puts `[EMAIL]` in its place; `pseudonym` the same made-up value for the same value, by a secret key."""
 
     @abstractmethod
     def pattern(self) -> str:
-        """RE2's syntax for what may be one; no groups that capture."""
+        """What may be one, in a syntax that RE2 and Python's `re` (with ASCII classes) read alike.
 
-    def is_valid(self, match: str) -> bool:
-        """Whether what the pattern matched is one indeed: a checksum, a range."""
-        del match
+        With capturing groups, the last one that took part holds the value; the rest of the match is context and stays.
+        """
+
+    def is_valid(self, value: str, before: str, after: str) -> bool:
+        """Whether the value is one indeed, by a checksum, a range, or up to 32 characters on either side of it."""
+        del value, before, after
         return True
+
+    def normalised(self, value: str) -> str:
+        """The value as it is given a pseudonym: other spellings of it get the same one."""
+        return value
 
 
 class Deduplicator(Component):

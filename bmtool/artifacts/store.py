@@ -62,6 +62,10 @@ class Place:
         return self.store / f".{self.name}.old"
 
 
+#: Below the store's folder: work that later runs can take up, such as the rows of a file that hasn't changed.
+CACHE = ".cache"
+
+
 class Store:
     """All artifacts below one output folder."""
 
@@ -70,6 +74,7 @@ class Store:
         self.root = root
         self.folder = root / "store"
         self.hashes = HashCache(self.folder / ".hashes")
+        self.cache = self.folder / CACHE
 
     def must_exist(self) -> None:
         """Raise MissingInputError if nothing was ever made here."""
@@ -213,8 +218,9 @@ class Store:
 
     def names(self) -> Iterator[tuple[str, Path]]:
         """(name, link target) of every link below the root."""
-        for path in sorted(self.root.rglob("*")) if self.root.is_dir() else []:
-            if path.is_symlink() and self.folder not in path.parents:
+        beside = [path for path in self.root.iterdir() if path != self.folder] if self.root.is_dir() else []
+        for path in sorted(one for top in beside for one in [top, *top.rglob("*")]):
+            if path.is_symlink():
                 yield str(path.relative_to(self.root)), path.resolve()
 
     # ---------------------------------------------------------------- verification

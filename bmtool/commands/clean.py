@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import tree_files
@@ -31,10 +32,31 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
             continue
         freed += size
         paths.append(str(folder))
+    freed += _clean_cache(store, {folder.name for folder in going}, console, dry_run=dry_run)
     console.say(f"{size_text(freed)} {'would be freed' if dry_run else 'freed'}")
     if as_json:
         print(json.dumps({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
     return 0
+
+
+def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: bool) -> int:
+    """Remove kept work of `prepare` that no dataset was made from; the bytes freed."""
+    if any(is_held(lock) for lock in store.folder.glob(".prepare-*.lock")):
+        console.say(f"{store.cache} stays: data is being prepared")
+        return 0
+    needed = set[str]()
+    for folder in store.folder.iterdir():
+        if folder.name not in gone and not folder.name.startswith(".") and (folder / MANIFEST).exists():
+            needed |= {key for keys in read_manifest(folder).environment.get("kept", {}).values() for key in keys}
+    loose = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in needed]
+    size = sum(path.stat().st_size for one in loose for path in tree_files(one))
+    if loose:
+        console.say(
+            f"{'would remove' if dry_run else 'removing'} {len(loose):,} parts of earlier data in {store.cache}"
+        )
+    for one in [] if dry_run else loose:
+        shutil.rmtree(one)
+    return size
 
 
 def _unneeded(store: Store, keep: int) -> list[Path]:
@@ -75,6 +97,7 @@ def _abandoned(store: Store) -> list[Path]:
         folder
         for folder in store.folder.iterdir()
         if folder.name.startswith(".")
+        and folder != store.cache
         and folder.is_dir()
         and not is_held(store.folder / f"{folder.name.rpartition('.')[0]}.lock")
         and not _is_being_replaced(store.folder, folder.name[1:].rpartition(".")[0])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held, owner
 from bmtool.artifacts.manifest import MANIFEST
-from bmtool.artifacts.store import Store
+from bmtool.artifacts.store import CACHE, Store
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ class Entry:
     size_bytes: int
     age_seconds: float
     state: str
-    """`finished`, `partial`, `running: process 12 on ...`"""
+    """`finished`, `partial`, `running: process 12 on ...`; `cache`: work that later runs take up, not an artifact"""
 
 
 def status(output_dir: Path, *, as_json: bool) -> int:
@@ -61,6 +61,9 @@ def entries(store: Store) -> list[Entry]:
         state = f"running: {owner(lock)}" if is_held(lock) else "partial" if is_partial else "finished"
         size = sum(path.stat().st_size for path in tree_files(folder))
         found.append(Entry(artifact, names.get(folder.name, []), size, time.time() - folder.stat().st_mtime, state))
+    if store.cache.is_dir():
+        size = sum(path.stat().st_size for path in tree_files(store.cache))
+        found.append(Entry(CACHE, [], size, time.time() - store.cache.stat().st_mtime, "cache"))
     return sorted(found, key=lambda entry: (-entry.age_seconds, entry.artifact))
 
 

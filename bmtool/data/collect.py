@@ -1,228 +1,267 @@
-"""First pass of prepare: read, clean, filter, deduplicate and split rows, and keep them in a file per split.
-
-Everything is decided row by row in reading order, so how many rows a batch holds changes nothing.
-"""
+"""First pass of prepare over all sources: cut them into units, have each read once, and add up what was found."""
 
 from __future__ import annotations
 
-import json
-import shutil
-from contextlib import ExitStack
-from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
-
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file, write_text
+from bmtool.artifacts.files import fsync_file
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import Ledger
-from bmtool.data.deduplicate import SeenTexts, normalised
-from bmtool.data.rows import row_ids, schema_of
-from bmtool.data.split import SPLITS, assign, split_names
-from bmtool.data.storage import StreamFile, read_stream
-from bmtool.errors import DataError, stopped
+from bmtool.data.cuts import Cuts
+from bmtool.data.kept import Shelf, read_array
+from bmtool.data.rows import missing_columns
+from bmtool.data.storage import read_stream
+from bmtool.data.unit_pass import (
+    DROPPED,
+    EMPTY,
+    HASHES,
+    NOT_SAMPLED,
+    REJECTED,
+    ROWS,
+    SKETCHES,
+    UNLISTED,
+    UnitTask,
+    pass_over_unit,
+)
+from bmtool.data.units import RowRules, Unit, units_of
+from bmtool.data.workers import num_workers, run_tasks
+from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator
     from pathlib import Path
-    from typing import TextIO
 
-    from bmtool.console import Progress
-    from bmtool.contracts import Cleaner, Filter, Job, Rejected, Source
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
 
-EMPTY = "empty text"
-DUPLICATE = "duplicate"
-UNLISTED = "label not listed"
+    from bmtool.contracts import Job
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is done to rows."""
+class KeptUnit:
+    """What the first pass kept of a unit. N rows."""
 
-    sources: Sequence[Source]
-    columns: Mapping[str, str]
-    """our name -> the sources'"""
-    kinds: Mapping[str, str]
-    """our name -> kind of column, as `bmtool.data.rows` has them"""
-    cleaners: Sequence[Cleaner]
-    filters: Sequence[Filter]
-    is_deduplicated: bool
-    labels: tuple[str, ...] | None
-    """The labels allowed; None: any"""
-    group: str | None
-    validation: float
-    test: float
-    seed: int
+    key: str
+    folder: Path
+    facts: dict[str, Any]
+    start: int
+    """The number of its first row, over all units"""
 
     @property
-    def schema(self) -> pa.Schema:
-        """What sources read."""
-        return schema_of(self.kinds)
+    def num_rows(self) -> int:
+        """N."""
+        return int(self.facts["totals"].get("rows", 0))
 
-    def of_kind(self, *kinds: str) -> list[str]:
-        """The columns of these kinds."""
-        return [name for name, kind in self.kinds.items() if kind in kinds]
+    @property
+    def rows(self) -> slice:
+        """Its rows' numbers, over all units."""
+        return slice(self.start, self.start + self.num_rows)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Its rows, memory-mapped."""
+        return read_stream(self.folder / ROWS)
+
+    def dropped(self) -> Iterator[pa.RecordBatch]:
+        """The rows that went, as `bmtool.data.drops` has them."""
+        return read_stream(self.folder / DROPPED)
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """(N, 2) hash of each row's text."""
+        return read_array(self.folder / HASHES)
+
+    def sketches(self) -> NDArray[np.uint16]:
+        """(N, 112) MinHash of each row's text."""
+        return read_array(self.folder / SKETCHES)
 
 
 @dataclass
 class Collected:
-    """The rows of the first pass, and what became of all others."""
+    """The rows that the first pass kept, and what became of all others."""
 
-    folder: Path
+    units: list[KeptUnit] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
+    losses: dict[str, list[int]] = field(default_factory=dict)
+    """reason -> rows, bytes and words that left for it"""
+    by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
+    """filter -> rule -> rows that left for it"""
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     """which of the dropped rows couldn't be read"""
-    rows: dict[str, int] = field(default_factory=dict)
-    """split -> rows kept"""
     rejected_by_file: dict[str, int] = field(default_factory=dict)
+    scrubbed: dict[str, int] = field(default_factory=dict)
+    """scrubber -> values taken out"""
+    totals: Counter[str] = field(default_factory=Counter)
+    by_source: dict[int, Counter[str]] = field(default_factory=dict)
+    """source -> rows_in, rows, bytes, words"""
+    seconds: Counter[str] = field(default_factory=Counter)
+    """CPU seconds by step, of what wasn't there already"""
 
-    def batches(self, split: str) -> Iterator[pa.RecordBatch]:
-        """The rows of a split, in reading order."""
-        return read_stream(self.folder / f"{split}.arrow")
+    @property
+    def num_rows(self) -> int:
+        """How many rows were kept."""
+        return self.units[-1].rows.stop if self.units else 0
+
+    def lose(self, reason: str, counts: list[int]) -> None:
+        """Count rows, bytes and words that left for a reason."""
+        self.ledger.drop(reason, counts[0])
+        self.losses[reason] = [a + b for a, b in zip(self.losses.get(reason, [0, 0, 0]), counts, strict=True)]
 
 
-def collect(rules: Rules, job: Job) -> Collected:
-    """Read all sources once, or take up the rows that an interrupted run has read.
+def shelf_of(job: Job) -> Path:
+    """Where work on units is kept: beside the store, or with the run where there is none."""
+    return job.cache if job.cache is not None else job.folder / RESUME / "cache"
+
+
+def collect(rules: RowRules, job: Job) -> Collected:
+    """Have every unit read, or take up what is kept of it.
 
     Raises:
         DataError: no row is left, or a file can't be read at all.
         TryAgainError, StoppedError: the run was asked to stop.
     """
-    folder = job.folder / RESUME / "rows"
-    state = folder / "state.json"
-    if state.is_file():
-        plain = json.loads(state.read_text(encoding="utf-8"))
-        done = Collected(folder, **{**plain, "ledger": Ledger(**plain["ledger"])})
-        job.console.say(f"resumed: {done.ledger.rows_in:,} rows were read already")
-        return done
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    with (job.folder / "rejected.jsonl").open("w", encoding="utf-8") as rejections:
-        collected = _Collector(rules, job, Collected(folder), rejections).run()
-    fsync_file(job.folder / "rejected.jsonl")
-    _check_rows(collected)
-    plain = asdict(collected)
-    del plain["folder"]
-    write_text(state, json.dumps(plain))  # not sorted: the order of splits and reasons is kept
+    collected = Collected()
+    for reason in _reasons(rules):
+        collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
+    reading = _Reading(rules, job)
+    with job.console.progress("reading rows") as progress:
+        for key, facts in reading.results(progress.advance):
+            collected.units.append(KeptUnit(key, reading.shelf.path(key), facts, collected.num_rows))
+            _add(collected, facts)
+    if reading.found:
+        rows = sum(int(unit.facts["totals"].get("rows_in", 0)) for unit in collected.units if unit.key in reading.found)
+        job.console.say(
+            f"resumed: {rows:,} rows were read already ({len(reading.found)} of {len(collected.units)} parts)"
+        )
+    _check_columns(rules, collected, dict(reading.paths))
+    _write_rejections(collected, job.folder / "rejected.jsonl")
+    collected.ledger.check()
     fault("prepare:rows")
     return collected
 
 
-def _check_rows(collected: Collected) -> None:
+def _reasons(rules: RowRules) -> list[str]:
+    reasons = [NOT_SAMPLED] if any(source.weight < 1 for source in rules.sources) else []
+    reasons += [EMPTY, *([UNLISTED] if rules.labels else [])]
+    return [*reasons, *(one.name() for one in rules.filters)]
+
+
+class _Reading:
+    """One reading of all sources."""
+
+    def __init__(self, rules: RowRules, job: Job) -> None:
+        self.rules, self.job = rules, job
+        self.root = shelf_of(job)
+        self.shelf = Shelf(self.root / "rows")
+        self.paths: dict[tuple[int, str], Path] = {}
+        self.found: set[str] = set()
+        self.order: list[tuple[str, dict[str, Any] | None]] = []
+
+    def results(self, advance: Any) -> Iterator[tuple[str, dict[str, Any]]]:
+        """(key, facts) of every unit, in order."""
+        files = [source.files() for source in self.rules.sources]
+        size = sum(path.stat().st_size for some in files for _, path in some)
+        workers, reason = num_workers(self.job.runtime.workers, size)
+        self.job.console.detail(f"{workers} worker{'s' if workers > 1 else ''}: {reason}")
+        given = 0
+        worked = run_tasks(pass_over_unit, self.tasks(files), workers=workers, stop=self.job.stop, advance=advance)
+        for facts in worked:
+            while self.order[given][1] is not None:
+                yield self.order[given]  # type: ignore[misc]  # just seen not to be None
+                given += 1
+            yield self.order[given][0], facts
+            given += 1
+        yield from self.order[given:]  # type: ignore[misc]  # only tasks are without facts, and all are done
+
+    def tasks(self, files: list[list[tuple[str, Path]]]) -> Iterator[UnitTask]:
+        """A task for each unit of which nothing is kept."""
+        several = len(self.rules.sources) > 1
+        for index, source in enumerate(self.rules.sources):
+            cuts = Cuts(source, self.root / "cuts", is_fresh=self.job.is_fresh)
+            self.paths |= {(index, name): path for name, path in files[index]}
+
+            def sha256(name: str, prefix: str = f"{index}/" if several else "") -> str:
+                return self.job.raw.get(f"{prefix}{name}", "")
+
+            def pieces(name: str, path: Path, cuts: Cuts = cuts, sha256: Any = sha256) -> Iterator[Any]:
+                return cuts.pieces(name, path, sha256(name) or _sha256_of(path))
+
+            for unit in units_of(self.rules, index, files[index], pieces):
+                kept = None if self.job.is_fresh else self.shelf.find(unit.key)
+                self.order.append((unit.key, kept))
+                if kept is not None:
+                    self.found.add(unit.key)
+                    continue
+                whole = [cuts.filled(one, sha256(one.file) or _sha256_of(one.path)) for one in unit.pieces]
+                yield UnitTask(self.rules, replace(unit, pieces=tuple(whole)), self.shelf.folder)
+
+
+def _sha256_of(path: Path) -> str:
+    from bmtool.artifacts.files import sha256_of
+
+    return sha256_of(path)
+
+
+def _add(collected: Collected, facts: dict[str, Any]) -> None:
+    totals, ledger = Counter(facts["totals"]), collected.ledger
+    collected.totals += totals
+    collected.by_source.setdefault(facts["source"], Counter()).update(totals)
+    collected.seconds.update(facts.get("seconds", {}))
+    ledger.rows_in += totals["rows_in"]
+    ledger.rows_out += totals["rows"]
+    for reason, counts in facts["losses"].items():
+        collected.lose(reason, counts)
+    for reason, count in facts["rejected_by_reason"].items():
+        ledger.drop(reason, count)
+    for into, counts in (
+        (collected.rejected_by_reason, facts["rejected_by_reason"]),
+        (collected.rejected_by_file, facts["rejected_by_file"]),
+        (collected.scrubbed, facts["scrubbed"]),
+    ):
+        for name, count in counts.items():
+            into[name] = into.get(name, 0) + count
+    for name, rules in facts["by_rule"].items():
+        own = collected.by_rule.setdefault(name, {})
+        for rule, count in rules.items():
+            own[rule] = own.get(rule, 0) + count
+
+
+def _check_columns(rules: RowRules, collected: Collected, paths: dict[tuple[int, str], Path]) -> None:
+    """Refuse a file none of whose rows has a column that is asked for: that is no gap, but another name."""
+    unseen: dict[tuple[int, str], set[str]] = {}
+    known: dict[tuple[int, str], list[str]] = {}
+    for unit in collected.units:
+        for one in unit.facts["columns"]:
+            if one["rows"] and (one["known"] or one["unseen"]):
+                place = (unit.facts["source"], one["file"])
+                unseen[place] = unseen.get(place, set(one["unseen"])) & set(one["unseen"])
+                known[place] = known.get(place, []) + one["known"]
+    for place, columns in unseen.items():
+        if columns:
+            mapping = rules.columns_of(place[0])
+            raise missing_columns(paths[place], sorted(columns), list(dict.fromkeys(known[place])), mapping)
+
+
+def _write_rejections(collected: Collected, path: Path) -> None:
+    with path.open("wb") as handle:
+        for unit in collected.units:
+            handle.write((unit.folder / REJECTED).read_bytes())
+    fsync_file(path)
+
+
+def check_rows(collected: Collected) -> None:
+    """Refuse a dataset without rows.
+
+    Raises:
+        DataError: it says where all of them went.
+    """
     ledger = collected.ledger
-    ledger.check()
     if ledger.rows_out == 0:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger.dropped.items() if count)
         text = f"{ledger.rows_in:,} came in; dropped: {reasons}" if ledger.rows_in else "the sources hold none"
         raise DataError(f"no row is left: {text}")
 
 
-class _Collector:
-    """One reading of all sources."""
-
-    def __init__(self, rules: Rules, job: Job, collected: Collected, rejections: TextIO) -> None:
-        self.rules = rules
-        self.job = job
-        self.out = collected
-        self.rejections = rejections
-        self.seen = SeenTexts() if rules.is_deduplicated else None
-        self.schema = pa.schema([pa.field("id", pa.string()), *(pa.field(f.name, f.type) for f in rules.schema)])
-        self.files = {
-            name: StreamFile(collected.folder / f"{name}.arrow", self.schema)
-            for name in split_names(validation=rules.validation, test=rules.test)
-        }
-        rule_names = [EMPTY, *([UNLISTED] if rules.labels else []), *(one.name() for one in rules.filters)]
-        for reason in [*rule_names, *([DUPLICATE] if rules.is_deduplicated else [])]:
-            collected.ledger.drop(reason, 0)  # in the order in which they are applied: the report's funnel follows it
-
-    def run(self) -> Collected:
-        with self.job.console.progress("reading rows") as progress, ExitStack() as stack:
-            for file in self.files.values():
-                stack.callback(file.abandon)
-            for source in self.rules.sources:
-                mapping = {**self.rules.columns, **(source.columns or {})}
-                for batch in source.read(mapping, self.rules.schema, self.reject):
-                    self.take(batch, progress)
-            for name, file in self.files.items():
-                file.close()
-                self.out.rows.setdefault(name, 0)
-        return self.out
-
-    def reject(self, rejected: Rejected) -> None:
-        """Count a row that can't be read, and write down where it is; never its text."""
-        self.go_on()
-        self.out.ledger.rows_in += 1
-        reason = rejected.reason.partition(": ")[0]
-        self.out.ledger.drop(reason, 1)
-        for counts, key in ((self.out.rejected_by_reason, reason), (self.out.rejected_by_file, rejected.file)):
-            counts[key] = counts.get(key, 0) + 1
-        self.rejections.write(json.dumps(asdict(rejected), ensure_ascii=False) + "\n")
-
-    def go_on(self) -> None:
-        if self.job.stop.reason:
-            raise stopped(self.job.stop.reason, "what was read so far is read again next time")
-
-    def take(self, batch: pa.RecordBatch, progress: Progress) -> None:
-        """Do everything to one batch of rows."""
-        self.go_on()
-        fault("prepare:batch")
-        ledger = self.out.ledger
-        ledger.rows_in += batch.num_rows
-        progress.advance(batch.num_rows)
-        batch = pa.record_batch([row_ids(batch), *batch.columns], schema=self.schema)
-        batch = self.clean(batch)
-        batch = self.keep(batch, self.not_empty(batch), EMPTY)
-        if self.rules.labels is not None:
-            batch = self.keep(batch, self.listed(batch), UNLISTED)
-        for one in self.rules.filters:
-            for name in self.rules.of_kind("text"):
-                batch = self.keep(batch, one.keep(batch.column(name)), one.name())
-        if self.seen is not None:
-            texts = normalised(batch, self.rules.of_kind("text", "words"))
-            batch = self.keep(batch, pa.array(self.seen.first(texts)), DUPLICATE)
-        ledger.rows_out += batch.num_rows
-        self.put(batch)
-
-    def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        for name in self.rules.of_kind("text"):
-            texts = batch.column(name)
-            for cleaner in self.rules.cleaners:
-                texts = cleaner.clean(texts)
-            batch = batch.set_column(batch.schema.get_field_index(name), self.schema.field(name), texts)
-        return batch
-
-    def keep(self, batch: pa.RecordBatch, mask: pa.Array, reason: str) -> pa.RecordBatch:
-        kept = batch.filter(mask)
-        self.out.ledger.drop(reason, batch.num_rows - kept.num_rows)
-        return kept
-
-    def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
-        mask = pa.array(np.ones(batch.num_rows, dtype=bool))
-        for name in self.rules.of_kind("text"):
-            mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), r"[^\s\v\x{85}\pZ]"))
-        for name in self.rules.of_kind("words"):
-            mask = pc.and_(mask, pc.greater(pc.list_value_length(batch.column(name)), 0))
-        return mask
-
-    def listed(self, batch: pa.RecordBatch) -> pa.Array:
-        allowed = pa.array(self.rules.labels, pa.string())
-        mask = np.ones(batch.num_rows, dtype=bool)
-        for name in self.rules.of_kind("label"):
-            mask &= pc.is_in(batch.column(name), allowed).to_numpy(zero_copy_only=False)
-        for name in self.rules.of_kind("tags"):
-            column = batch.column(name)
-            strange = pc.invert(pc.is_in(pc.list_flatten(column), allowed))
-            mask[pc.list_parent_indices(column).filter(strange).to_numpy()] = False
-        return pa.array(mask)
-
-    def put(self, batch: pa.RecordBatch) -> None:
-        values = batch.column(self.rules.group or "id")
-        places = assign(values, self.rules.seed, validation=self.rules.validation, test=self.rules.test)
-        for name, file in self.files.items():
-            part = batch.filter(pa.array(places == SPLITS.index(name)))
-            if part.num_rows:
-                file.write(part)
-                self.out.rows[name] = self.out.rows.get(name, 0) + part.num_rows
+__all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 import pyarrow as pa
 
+from bmtool.contracts import Verdict
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -61,10 +63,8 @@ class Documents:
         return result
 
 
-def verdict_of(checks: list[tuple[Any, Any, Any]], rows: int) -> Any:
+def verdict_of(checks: list[tuple[Any, Any, Any]], rows: int) -> Verdict:
     """A Verdict from (failed (N,) bool, value (N,) or number, threshold) of each rule, in their order."""
-    from bmtool.contracts import Verdict
-
     rule = np.full(rows, -1, np.int16)
     value = np.full(rows, np.nan)
     threshold = np.full(rows, np.nan)

@@ -4,11 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field, NonNegativeInt, PositiveInt, SerializeAsAny, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveInt,
+    SerializeAsAny,
+    model_serializer,
+    model_validator,
+)
 
 from bmtool.config.model import HOW, Choose, Component, Settings, explained, validate
 from bmtool.config.references import Ref
 from bmtool.config.units import Count, Ratio
+from bmtool.data.unpack import PACKINGS
+from bmtool.errors import ConfigError, MissingInputError
 from bmtool.registry import SOURCES, TOKENIZERS
 
 if TYPE_CHECKING:
@@ -32,7 +42,10 @@ class ChooseSource(Choose):
         return value
 
     def _by_ending(self, path: str) -> str | None:
-        return next((name for ending, name in self._endings().items() if path.lower().endswith(ending)), None)
+        name = path.lower()
+        for packing in PACKINGS:
+            name = name.removesuffix(packing)
+        return next((type_ for ending, type_ in self._endings().items() if name.endswith(ending)), None)
 
     def _endings(self) -> dict[str, str]:
         return {ending: name for name in self.kind.names() for ending in self.kind.load(name).suffixes}
@@ -115,12 +128,20 @@ class Split(Settings):
     validation: Ratio = 0.0
     test: Ratio = 0.0
     group: str | None = None
-    """Rows with the same value in this column stay together."""
+    """Rows with the same value in this column stay together; without it similar rows do, where they are looked for."""
+    time: str | None = None
+    """The latest rows by this column are test, those before them validation. Dates are best written as 2026-11-24."""
+    stratify: str | None = None
+    """A label: every value of it has to be in every split. No row is moved for it."""
 
     @model_validator(mode="after")
     def _leaves_no_less_than_nothing(self) -> Split:
         if self.validation + self.test > 1:
             raise explained(f"validation ({self.validation:g}) and test ({self.test:g}) are more than 1 together")
+        if self.group is not None and self.time is not None:
+            raise explained("rows are split by 'group' or by 'time', not by both", at="time")
+        if self.time is not None and not self.validation + self.test:
+            raise explained("has an effect only with a share for validation or test", at="time")
         return self
 
 
@@ -151,3 +172,55 @@ class Limits(Settings):
     max_rejected: Ratio | None = None
     """Share of rows that could not be read"""
     min_rows: Count | None = None
+    """Rows that have to come out"""
+    max_dropped: Ratio | None = None
+    """Share of readable rows that any rule drops"""
+    max_dropped_by: dict[str, Ratio] = {}
+    """The same for single rules: a reason such as `duplicate` or `c4`, or `c4.curly_bracket` for a part of one"""
+    max_overlap: Ratio | None = None
+    """Share of the rows of validation and test that have a similar row in train"""
+
+
+class KeyFile(Settings):
+    """A file that holds a secret."""
+
+    file: str
+
+    @model_validator(mode="before")
+    @classmethod
+    def _short_form(cls, value: Any) -> Any:
+        return {"file": value} if isinstance(value, str) else value
+
+    @model_serializer
+    def _as_written(self) -> str:
+        return self.file
+
+    def path(self) -> Path:
+        """Where it is."""
+        from pathlib import Path
+
+        from bmtool.config.variables import expand
+
+        return Path(expand(self.file))
+
+    def read(self) -> bytes:
+        """The secret, without white space at its ends.
+
+        Raises:
+            MissingInputError: it isn't there.
+            ConfigError: it is too short to be a secret.
+        """
+        path = self.path()
+        if not path.is_file():
+            raise MissingInputError(f"scrub_key: {path}: there is no such file. Make one: openssl rand -hex 32 > FILE")
+        key = path.read_bytes().strip()
+        if len(key) < MIN_KEY_BYTES:
+            raise ConfigError(
+                f"scrub_key: {path} holds {len(key)} bytes; a secret needs {MIN_KEY_BYTES}. "
+                "Make one: openssl rand -hex 32 > FILE"
+            )
+        return key
+
+
+#: HMAC-SHA256 keys shorter than its output weaken it (RFC 2104, section 3).
+MIN_KEY_BYTES = 32

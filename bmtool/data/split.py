@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -31,6 +31,27 @@ def assign(values: pa.Array, seed: int, *, validation: float, test: float) -> ND
     if test:
         of_value[u >= 1 - test] = SPLITS.index("test")
     return np.asarray(of_value[encoded.indices.to_numpy(zero_copy_only=False)])
+
+
+def assign_by_order(
+    values: pa.ChunkedArray, keep: NDArray[np.bool_], *, validation: float, test: float
+) -> NDArray[np.uint8]:
+    """(rows,) index into SPLITS by the order of values (string): the last share is test, before it validation.
+
+    Values are compared as numbers if all are, else as text (ISO dates sort by time). Equal values stay together, in
+    the later split; shares are of the rows in `keep`.
+    """
+    try:
+        keys: NDArray[Any] = values.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        keys = values.combine_chunks().rank(sort_keys="ascending", tiebreaker="dense").to_numpy()
+    ordered = np.sort(keys[keep])
+    split = np.zeros(len(keys), dtype=np.uint8)
+    for share, name in ((test + validation, "validation"), (test, "test")):
+        number = round(share * len(ordered))
+        if number:
+            split[keys >= ordered[len(ordered) - number]] = SPLITS.index(name)
+    return split
 
 
 def split_names(*, validation: float, test: float) -> list[str]:

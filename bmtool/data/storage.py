@@ -27,7 +27,7 @@ MAX_SHARD_BYTES = 512 * 1024 * 1024
 
 @dataclass
 class StreamFile:
-    """An Arrow IPC stream in a file, synced when it is closed."""
+    """An Arrow IPC stream in a file."""
 
     path: Path
     schema: pa.Schema
@@ -43,11 +43,12 @@ class StreamFile:
         fault("write")
         self.writer.write_batch(batch)
 
-    def close(self) -> None:
-        """End the stream and wait until its bytes are on the disk."""
+    def close(self, *, sync: bool = True) -> None:
+        """End the stream and, with `sync`, wait until its bytes are on the disk."""
         self.writer.close()
         self.handle.flush()
-        os.fsync(self.handle.fileno())
+        if sync:
+            os.fsync(self.handle.fileno())
         self.handle.close()
 
     def abandon(self) -> None:

@@ -6,24 +6,32 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
+from bmtool.data.decide import DUPLICATE, NEAR
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bmtool.console import Console
     from bmtool.contracts import Job, Task
     from bmtool.data.collect import Collected
+    from bmtool.data.decide import Decisions
+    from bmtool.data.encode_pass import UnitTokens
     from bmtool.data.publish import Published
 
-NO_TOKENS = "no tokens"
+#: A filter that drops more than this share of what it sees is probably set wrong.
+NEARLY_ALL = 0.9
 
 
-def write_report(task: Task | None, collected: Collected, published: Published, job: Job) -> dict[str, Any]:
-    """Close the ledger, write `report.json`, warn of what looks wrong; returns the summary."""
+def write_report(
+    task: Task | None,
+    collected: Collected,
+    decisions: Decisions,
+    published: Published,
+    tokens: Sequence[UnitTokens],
+    job: Job,
+) -> dict[str, Any]:
+    """Check that the ledger balances, write `report.json`, warn of what looks wrong; returns the summary."""
     ledger, splits, tokenizer = collected.ledger, published.splits, published.tokenizer
-    if tokenizer is not None:
-        ledger.drop(NO_TOKENS, sum(one.without_tokens for one in splits.values()))
-        ledger.rows_out -= ledger.dropped[NO_TOKENS]
     ledger.check()
     if ledger.rows_out != sum(one.rows for one in splits.values()):
         raise AssertionError(f"the ledger says that {ledger.rows_out} rows came out; the splits hold another number")
@@ -32,10 +40,13 @@ def write_report(task: Task | None, collected: Collected, published: Published, 
         "splits": {name: one.rows for name, one in splits.items()},
         "ledger": asdict(ledger),
         "rejected": sum(collected.rejected_by_reason.values()),
+        "by_rule": collected.by_rule,
+        "scrubbed": dict(collected.scrubbed),
         "labels": list(published.labels),
         "tokens": {name: one.tokens for name, one in splits.items()} if tokenizer is not None else {},
         "text_bytes": {name: one.text_bytes for name, one in splits.items()},
         "vocab_size": tokenizer.get_vocab_size() if tokenizer is not None else None,
+        "overlap": decisions.facts.get("overlap"),
     }
     label_counts = {
         name: {label: counts[label] for label in published.labels}
@@ -46,24 +57,49 @@ def write_report(task: Task | None, collected: Collected, published: Published, 
         "label_counts": label_counts,
         "lengths": {name: one.length_summary() for name, one in splits.items()},
         "length_unit": "tokens" if tokenizer is not None else "bytes",
-        "funnel": funnel(summary, collected.rejected_by_reason),
+        "funnel": funnel(collected),
+        "sources": {str(index): dict(counts) for index, counts in sorted(collected.by_source.items())},
+        **{name: value for name, value in decisions.facts.items() if name != "overlap"},
     }
     write_json(job.folder / "report.json", summary | details)
-    _warn(summary, label_counts, job.console)
-    return summary
+    _warn(summary, label_counts, collected, job.console)
+    kept = {"rows": [unit.key for unit in collected.units], "tokens": [one.folder.name for one in tokens]}
+    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}
 
 
-def funnel(summary: Mapping[str, Any], rejected_by_reason: Mapping[str, int]) -> list[dict[str, Any]]:
-    """Rows left after each step, in order."""
-    left = summary["ledger"]["rows_in"]
-    steps = [{"step": "read", "rows": left}]
-    left -= summary["rejected"]
-    steps.append({"step": "readable", "rows": left})
-    for reason, count in summary["ledger"]["dropped"].items():
-        if reason not in rejected_by_reason:
-            left -= count
-            steps.append({"step": reason, "rows": left})
+def funnel(collected: Collected) -> list[dict[str, Any]]:
+    """Rows, bytes and words left after each step, in order; bytes and words as they are after cleaning."""
+    ledger = collected.ledger
+    left = [ledger.rows_in, collected.totals["bytes"], collected.totals["words"]]
+    steps: list[dict[str, Any]] = [{"step": "read", "rows": left[0]}]
+    left[0] -= sum(collected.rejected_by_reason.values())
+    steps.append({"step": "readable", **_counts(left)})
+    for reason, lost in collected.losses.items():
+        # Rows that were sampled away or empty were gone before bytes and words were counted.
+        before_counting = reason in BEFORE_COUNTING
+        left = [left[0] - lost[0], *(a if before_counting else a - b for a, b in zip(left[1:], lost[1:], strict=True))]
+        steps.append({"step": reason, **_counts(left)})
     return steps
+
+
+BEFORE_COUNTING = ("not sampled", "empty text")
+
+
+def _counts(left: Sequence[int]) -> dict[str, int]:
+    return dict(zip(("rows", "bytes", "words"), left, strict=True))
+
+
+def throughput(collected: Collected) -> dict[str, dict[str, float]]:
+    """CPU seconds of each step and millions of bytes of text a second, of what was worked on in this run.
+
+    These are facts about the run, not about the dataset: they go to the manifest's environment.
+    """
+    worked = collected.totals["bytes"] / 1e6
+    return {
+        step: {"cpu_seconds": round(seconds, 3), "mb_per_second": round(worked / seconds, 1)}
+        for step, seconds in collected.seconds.items()
+        if seconds >= 0.001  # less can't be told from nothing
+    }
 
 
 def say_rejected(collected: Collected, console: Console) -> None:
@@ -77,7 +113,7 @@ def say_rejected(collected: Collected, console: Console) -> None:
 
 
 def describe_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Rows in and out and why, then the splits, labels and tokens."""
+    """Rows in and out and why, then the splits, what was scrubbed, labels and tokens."""
     ledger = summary["ledger"]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger["dropped"].items() if count)
     dropped = f" (dropped: {reasons})" if reasons else ""
@@ -85,6 +121,11 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
         f"{name} {summary['splits'][name]:,}" for name in ("train", "validation", "test") if name in summary["splits"]
     )
     lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", f"splits: {splits}"]
+    if summary["scrubbed"]:
+        lines.append("scrubbed: " + ", ".join(f"{count:,} {name}" for name, count in summary["scrubbed"].items()))
+    for name, one in (summary["overlap"] or {}).items():
+        if one["similar"]:
+            lines.append(f"{one['similar']:,} of {one['rows']:,} {name} rows have a similar row in train")
     if summary["labels"]:
         shown = ", ".join(summary["labels"][:12]) + (", ..." if len(summary["labels"]) > 12 else "")
         lines.append(f"{len(summary['labels'])} labels: {shown}")
@@ -93,7 +134,12 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     return lines
 
 
-def _warn(summary: Mapping[str, Any], label_counts: Mapping[str, Mapping[str, int]], console: Console) -> None:
+def _warn(
+    summary: Mapping[str, Any],
+    label_counts: Mapping[str, Mapping[str, int]],
+    collected: Collected,
+    console: Console,
+) -> None:
     for split, rows in summary["splits"].items():
         if not rows:
             console.warn(f"the {split} split is empty: {summary['ledger']['rows_out']:,} rows are too few for it")
@@ -106,3 +152,15 @@ def _warn(summary: Mapping[str, Any], label_counts: Mapping[str, Mapping[str, in
         if unseen and summary["splits"][split]:
             shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
             console.warn(f"no {split} row has the label {shown}: its numbers say nothing about it")
+    _warn_of_rules(summary, collected, console)
+
+
+def _warn_of_rules(summary: Mapping[str, Any], collected: Collected, console: Console) -> None:
+    """Say of rules that drop nearly everything, at -v of those that drop nothing."""
+    left = summary["ledger"]["rows_in"] - summary["rejected"]
+    for reason, (rows, _, _) in collected.losses.items():
+        if left and rows >= NEARLY_ALL * left and reason in collected.by_rule:
+            console.warn(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
+        elif not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
+            console.detail(f"{reason} drops nothing")
+        left -= rows

@@ -169,6 +169,9 @@ class Runner:
             console=console,
             stop=self.stop,
             fingerprint=node.place.fingerprint,
+            raw=node.identity.raw,
+            cache=self.store.cache,
+            is_fresh=self.options.force,
         )
         started = datetime.now(UTC)
         summary = node.module.run(node.config, job)

@@ -64,6 +64,7 @@ class Planner:
     pipeline: Pipeline
     store: Store
     _nodes: dict[tuple[str, str | None], Node] = field(default_factory=dict)
+    _making: list[tuple[str, str | None]] = field(default_factory=list)
 
     def nodes(self, stage: str, dataset: str | None = None) -> list[Node]:
         """The nodes of a stage: one, or for prepare one a dataset.
@@ -75,14 +76,34 @@ class Planner:
             names = [dataset] if dataset else list(self.pipeline.prepare)
             if not names:
                 raise ConfigError(f"{self.pipeline.file}: there is no section 'prepare'")
-            return [self.node("prepare", name) for name in names]
+            return self._in_order([self.node("prepare", name) for name in names])
         return [self.node(stage, None)]
 
+    def _in_order(self, nodes: list[Node]) -> list[Node]:
+        """The same nodes, each behind those of them that it reads; else as the file has them."""
+        wanted = {node.place.name: node for node in nodes}
+        ordered: dict[str, Node] = {}
+        for node in nodes:
+            before = [one for one in upstream(node) if one.place.name in wanted]
+            ordered |= {one.place.name: wanted[one.place.name] for one in [*before, node]}
+        return list(ordered.values())
+
     def node(self, stage: str, dataset: str | None) -> Node:
-        """One node, made once."""
+        """One node, made once.
+
+        Raises:
+            ConfigError: datasets need each other in a circle.
+        """
         key = (stage, dataset)
+        if key in self._making:
+            circle = " -> ".join(str(name) for _, name in [*self._making[self._making.index(key) :], key])
+            raise ConfigError(
+                f"{self.pipeline.file}: prepare.{dataset}: datasets need each other in a circle: {circle}"
+            )
         if key not in self._nodes:
+            self._making.append(key)
             self._nodes[key] = self._make(stage, dataset, self._section(stage, dataset), is_named=True)
+            self._making.pop()
         return self._nodes[key]
 
     def _section(self, stage: str, dataset: str | None) -> Settings:

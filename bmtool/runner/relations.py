@@ -31,6 +31,8 @@ class Relations:
 
     def check(self, modules: Mapping[str, Stage]) -> None:
         """Note every contradiction in the document; `modules` are the stages by name, to be asked for more."""
+        for path, text in self._between_datasets():
+            self.document.problem(path, text)
         for stage in STAGES[1:]:
             config = getattr(self.pipeline, stage)
             if config is None:
@@ -40,6 +42,40 @@ class Relations:
                 self.document.problem(path, text)
             if not found and not self.left_out and stage in modules:
                 self._ask(stage, config, modules[stage])
+
+    def _between_datasets(self) -> Iterator[tuple[KeyPath, str]]:
+        """Datasets that name others: which must be there, be of the right kind, and not need each other in a circle."""
+        for name, config in self.pipeline.prepare.items():
+            for index, reference in enumerate(getattr(config, "decontaminate", ())):
+                path = ("prepare", name, "decontaminate", index)
+                other = reference.value
+                if reference.form != "name":
+                    continue
+                if other not in self._datasets():
+                    hint = did_you_mean(other, self._datasets()) or f" There: {', '.join(self._datasets())}."
+                    yield (
+                        path,
+                        f"there is no dataset '{other}' under 'prepare'.{hint} A path needs a slash: './{other}'",
+                    )
+                elif other in self.pipeline.prepare and self.pipeline.prepare[other].task is None:
+                    yield (
+                        path,
+                        f"'{other}' is a corpus. A dataset with a task is needed here: its test rows are looked up",
+                    )
+                elif name in self._reached_from(other):
+                    yield path, f"'{other}' needs '{name}' itself: a circle"
+
+    def _reached_from(self, name: str) -> set[str]:
+        """The datasets that one needs, directly or not."""
+        found: set[str] = set()
+        todo = [name]
+        while todo:
+            config = self.pipeline.prepare.get(todo.pop())
+            for reference in getattr(config, "decontaminate", ()):
+                if reference.form == "name" and reference.value not in found:
+                    found.add(reference.value)
+                    todo.append(reference.value)
+        return found
 
     def _data(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         for key in ("data", "tokenizer"):

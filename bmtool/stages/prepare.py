@@ -1,25 +1,29 @@
-"""Turn raw rows into a dataset: collect, clean, filter, deduplicate, split, and for a corpus train a tokenizer."""
+"""Turn raw rows into a dataset: collect, clean, filter, scrub, deduplicate, split, for a corpus train a tokenizer."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
-from bmtool.contracts import GateResult, Need, OneCleaner, OneFilter, OneTask
+from bmtool.config.references import Ref
+from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
+from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.settings import Limits, OneSource, OneTokenizer, Sample, Split, TokenizerFrom, as_list
+from bmtool.deduplicators.exact import Exact
+from bmtool.deduplicators.near import Near
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokenizers import Tokenizer
-
     from bmtool.contracts import Job, TokenizerTrainer
-    from bmtool.data.collect import Collected, Rules
+    from bmtool.data.collect import Collected
+    from bmtool.data.decide import Decisions
+    from bmtool.data.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 1
+VERSION = 2
 VERSION_COUNTS = True
 KIND = "dataset"
 
@@ -32,11 +36,17 @@ class Config(Settings):
 
     task: OneTask | None = None
     sources: Annotated[tuple[OneSource, ...], BeforeValidator(as_list), Field(min_length=1)]
-    columns: dict[str, str] = {}
-    """Our name: theirs. Names that the task doesn't know are kept too, for grouping and slices."""
+    columns: dict[str, str | tuple[str, ...]] = {}
+    """Our name: theirs, or a list of theirs to be joined. Names that the task doesn't know are kept too."""
     clean: Annotated[tuple[OneCleaner, ...], BeforeValidator(as_list)] = ()
     filters: Annotated[tuple[OneFilter, ...], BeforeValidator(as_list)] = ()
-    deduplicate: Annotated[tuple[Literal["exact"], ...], BeforeValidator(as_list)] = ()
+    scrub: Annotated[tuple[OneScrubber, ...], BeforeValidator(as_list)] = ()
+    """What is taken out as private: email, phone, ..."""
+    scrub_key: Annotated[ScrubKey, HOW] | None = None
+    """A file with at least 32 secret bytes, for pseudonyms."""
+    deduplicate: Annotated[tuple[OneDeduplicator, ...], BeforeValidator(as_list)] = ()
+    decontaminate: Annotated[tuple[Ref, ...], BeforeValidator(as_list), HOW] = ()
+    """Labelled datasets whose test rows must not be in this one."""
     split: Split = Split()
     sample: Sample | None = None
     tokenizer: OneTokenizer | None = None
@@ -59,9 +69,19 @@ class Config(Settings):
             raise explained(text, at="tokenizer")
         if self.sample is not None and "label" not in self.kinds().values():
             raise explained("'sample' draws rows of each label: it needs a task with one label a row", at="sample")
-        group = self.split.group
+        group = self.split.group or self.split.time
         if group in OWN_COLUMNS or (group and self.kinds()[group] in {"words", "tags"}):
-            raise explained(f"rows can't be grouped by '{group}': name a column with one value a row", at="split")
+            how = "grouped" if self.split.group else "ordered"
+            raise explained(f"rows can't be {how} by '{group}': name a column with one value a row", at="split")
+        if self.split.stratify is not None and self.kinds().get(self.split.stratify) != "label":
+            raise explained(f"'{self.split.stratify}' is no label of the task", at="split")
+        pseudonyms = [one.name() for one in self.scrub if one.replace == "pseudonym"]
+        if pseudonyms and self.scrub_key is None:
+            raise explained(f"pseudonyms ({', '.join(pseudonyms)}) need a secret key: set scrub_key", at="scrub")
+        if self.scrub_key is not None and not pseudonyms:
+            raise explained("has an effect only with a scrubber that makes pseudonyms. Remove it", at="scrub_key")
+        if len({one.name() for one in self.deduplicate}) < len(self.deduplicate):
+            raise explained("names the same way twice", at="deduplicate")
         if self.task is None and self.tokenizer_trainer() and self.split.validation + self.split.test >= 1:
             raise explained("the split leaves no train rows for the tokenizer to learn from", at="split")
         return self
@@ -71,9 +91,20 @@ class Config(Settings):
         kinds = {"text": "text"} if self.task is None else dict(self.task.columns)
         for columns in (self.columns, *(source.columns or {} for source in self.sources)):
             kinds |= {name: "extra" for name in columns if name not in kinds}
-        if self.split.group is not None and kinds.get(self.split.group, "extra") == "extra":
-            kinds[self.split.group] = "group"
+        for name in (self.split.group, self.split.time):
+            if name is not None and kinds.get(name, "extra") == "extra":
+                kinds[name] = "group"
         return kinds
+
+    @property
+    def near(self) -> Near | None:
+        """How similar rows are looked for, if they are."""
+        return next((one for one in self.deduplicate if isinstance(one, Near)), None)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether exact copies go. Similar ones include them, and finding them first is cheaper."""
+        return any(isinstance(one, Exact | Near) for one in self.deduplicate)
 
     def tokenizer_trainer(self) -> TokenizerTrainer | None:
         """What learns the vocabulary of a corpus; None where it is taken from a folder, or not needed."""
@@ -85,50 +116,64 @@ class Config(Settings):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """Raw files only."""
-    del config, pipeline
-    return {}
+    """Datasets whose test rows must not be here, and earlier ones whose rows must not come again."""
+    del pipeline
+    roles = {f"decontaminate:{one}": one for one in config.decontaminate}
+    roles |= {f"against:{one}": one for one in (config.near.against if config.near else ())}
+    return {role: Need("dataset", reference) for role, reference in roles.items()}
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:
-    """The sources' files, each with its source's number in front if there are several; the tokenizer taken over."""
+    """The sources' files, each with its source's number in front if there are several; other files that are read."""
     files: list[tuple[str, Path]] = []
     for index, source in enumerate(config.sources):
         prefix = f"{index}/" if len(config.sources) > 1 else ""
         files += [(f"{prefix}{name}", path) for name, path in source.files()]
+    return files + _other_files(config)
+
+
+def _other_files(config: Config) -> list[tuple[str, Path]]:
+    files = [
+        (f"filters/{index}/{name}", path) for index, one in enumerate(config.filters) for name, path in one.files()
+    ]
+    if config.scrub_key is not None:
+        files.append(("scrub_key", config.scrub_key.path()))
     if isinstance(config.tokenizer, TokenizerFrom):
         files += config.tokenizer.files()
     return files
 
 
 def run(config: Config, job: Job) -> dict[str, Any]:
-    """Collect, clean, filter, deduplicate and split rows; then write them, a corpus with token ids."""
-    from bmtool.data.collect import collect
-    from bmtool.data.publish import draw, publish
+    """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
+    from bmtool.data.collect import check_rows, collect, shelf_of
+    from bmtool.data.decide import Loss
+    from bmtool.data.encode_pass import encode_units, without_tokens
+    from bmtool.data.publish import NO_TOKENS, publish
+    from bmtool.data.split import split_names
     from bmtool.data.summary import say_rejected, write_report
+    from bmtool.data.tokenizers import load_tokenizer
 
     rules = _rules(config, job)
     collected = collect(rules, job)
+    check_rows(collected)
     say_rejected(collected, job.console)
-    drawn = draw(rules, collected, config.sample.per_label(), seed=config.sample.seed) if config.sample else {}
-    tokenizer = _tokenizer(config, collected, job) if config.task is None else None
-    published = publish(rules, collected, job, masks=drawn, tokenizer=tokenizer)
-    return write_report(config.task, collected, published, job)
+    decisions = _decide(config, rules, collected, job)
+    tokenizer, tokens = None, []
+    if config.task is None:
+        _tokenizer(config, collected, decisions, job)
+        tokenizer = load_tokenizer(job.folder / "tokenizer")
+        tokens = encode_units(collected, decisions.keep, job.folder / "tokenizer", job, shelf_of(job))
+        decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
+    splits = split_names(validation=config.split.validation, test=config.split.test)
+    published = publish(rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens)
+    return write_report(config.task, collected, decisions, published, tokens, job)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
     """The limits, judged on what was recorded."""
-    results = []
-    ledger, limits = summary["ledger"], config.limits
-    if limits.max_rejected is not None:
-        share = summary["rejected"] / max(ledger["rows_in"], 1)
-        text = f"{summary['rejected']:,} of {ledger['rows_in']:,} rows rejected ({share:.2%})"
-        text += f", at most {limits.max_rejected:.2%} allowed"
-        results.append(GateResult("max_rejected", share <= limits.max_rejected, text))
-    if limits.min_rows is not None:
-        text = f"{ledger['rows_out']:,} rows, at least {limits.min_rows:,} wanted"
-        results.append(GateResult("min_rows", ledger["rows_out"] >= limits.min_rows, text))
-    return results
+    from bmtool.data.limits import judge_limits
+
+    return judge_limits(config.limits, summary)
 
 
 def describe(summary: dict[str, Any]) -> list[str]:
@@ -138,29 +183,68 @@ def describe(summary: dict[str, Any]) -> list[str]:
     return describe_lines(summary)
 
 
-def _rules(config: Config, job: Job) -> Rules:
-    from bmtool.data.collect import Rules
+def _rules(config: Config, job: Job) -> RowRules:
+    from bmtool.data.units import RowRules
 
-    return Rules(
+    other = [name for name, _ in _other_files(config) if not name.startswith("tokenizer/") and name != "scrub_key"]
+    has_splits = config.split.validation + config.split.test > 0
+    return RowRules(
         sources=config.sources,
         columns=config.columns,
         kinds=config.kinds(),
         cleaners=config.clean,
         filters=config.filters,
-        is_deduplicated="exact" in config.deduplicate,
+        scrubbers=config.scrub,
+        scrub_key=config.scrub_key.read() if config.scrub_key is not None else None,
         labels=config.task.labels if config.task is not None else None,
-        group=config.split.group,
-        validation=config.split.validation,
-        test=config.split.test,
-        seed=job.seed,
+        is_hashed=config.is_exact,
+        is_sketched=config.near is not None or has_splits,
+        extra={name: job.raw.get(name, "") for name in other},
     )
 
 
-def _tokenizer(config: Config, collected: Collected, job: Job) -> Tokenizer:
+def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> Decisions:
+    """Copies, contamination, splits, the draw: everything that needs all rows at once."""
+    import numpy as np
+
+    from bmtool.artifacts.faults import fault
+    from bmtool.data.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
+    from bmtool.data.nearness import drop_contaminated, drop_similar, measure_overlap, report_conflicts
+    from bmtool.data.publish import draw
+
+    rows = Rows(collected.units)
+    decisions = Decisions(np.ones(rows.num_rows, bool))
+    if config.is_exact:
+        gone, kept = exact_copies(collected.units, rows.num_rows)
+        decisions.lose(Loss(DUPLICATE, gone, kept))
+    if config.near is not None:
+        drop_similar(config.near, rows, decisions, rules, job)
+    report_conflicts(rows, decisions, rules)
+    if config.decontaminate:
+        drop_contaminated(config.decontaminate, rows, decisions, rules, job)
+    split = config.split
+    split_rows(
+        rows,
+        decisions,
+        seed=job.seed,
+        validation=split.validation,
+        test=split.test,
+        group=split.group,
+        time=split.time,
+    )
+    if rules.is_sketched:
+        measure_overlap(config.near, rows, decisions, rules, job)
+    if config.sample is not None:
+        draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
+    fault("prepare:decided")
+    return decisions
+
+
+def _tokenizer(config: Config, collected: Collected, decisions: Decisions, job: Job) -> None:
     """Train the corpus's tokenizer, or take one over; kept in `tokenizer/`."""
     from bmtool.artifacts.faults import fault
     from bmtool.data.publish import SampledTexts
-    from bmtool.data.tokenizers import copy_tokenizer, is_saved, load_tokenizer, save_tokenizer
+    from bmtool.data.tokenizers import copy_tokenizer, is_saved, save_tokenizer
 
     folder = job.folder / "tokenizer"
     trainer = config.tokenizer_trainer()
@@ -168,6 +252,6 @@ def _tokenizer(config: Config, collected: Collected, job: Job) -> Tokenizer:
         copy_tokenizer(config.tokenizer.path(), folder)
     elif trainer is not None and not is_saved(folder):
         job.console.say(f"training the tokenizer ({trainer.name()})")
-        save_tokenizer(folder, trainer.train(SampledTexts(collected, "text")), trainer)
+        texts = SampledTexts(collected.units, decisions.of_split("train"), "text")
+        save_tokenizer(folder, trainer.train(texts), trainer)
     fault("prepare:tokenizer")
-    return load_tokenizer(folder)

@@ -237,13 +237,19 @@ def test_gates_are_judged_on_what_was_recorded():
     config = validate(prepare.Config, settings)
 
     def judge(rows_in, rejected):
-        ledger = {"rows_in": rows_in, "rows_out": rows_in - rejected}
+        ledger = {"rows_in": rows_in, "rows_out": rows_in - rejected, "dropped": {}}
         return [(gate.name, gate.passed) for gate in prepare.gates(config, {"rejected": rejected, "ledger": ledger})]
 
     assert judge(1000, 10) == [("max_rejected", True), ("min_rows", True)]
     assert judge(1000, 11) == [("max_rejected", False), ("min_rows", True)]
     assert judge(100, 1) == [("max_rejected", True), ("min_rows", False)]
-    assert prepare.gates(validate(prepare.Config, {"sources": "x.jsonl"}), {"rejected": 9, "ledger": {}}) == []
+    assert (
+        prepare.gates(
+            validate(prepare.Config, {"sources": "x.jsonl"}),
+            {"rejected": 9, "ledger": {"rows_in": 9, "rows_out": 0, "dropped": {}}},
+        )
+        == []
+    )
 
 
 def test_nothing_left_is_an_error_that_says_why(tmp_path, make_job):
@@ -270,7 +276,7 @@ def test_the_same_bytes_come_out_whatever_the_batches_of_reading(tmp_path, make_
     run(settings, make_job(tmp_path / "other"))
 
     assert hashes(tmp_path / "one") == hashes(tmp_path / "other")
-    assert len(hashes(tmp_path / "one")) == 11
+    assert len(hashes(tmp_path / "one")) == 13
 
 
 def test_the_same_rows_come_out_of_every_format(tmp_path, make_job):
@@ -363,7 +369,7 @@ def test_a_stopped_run_says_so_and_goes_on(tmp_path, make_job):
     run(settings, job)
     run(settings, make_job(tmp_path / "whole"))
 
-    assert str(error.value).startswith("stopped by SIGTERM; what was read so far is read again next time")
+    assert str(error.value).startswith("stopped by SIGTERM; what is done is kept")
     assert hashes(tmp_path / "stopped") == hashes(tmp_path / "whole")
 
 
@@ -546,7 +552,12 @@ def test_a_column_that_no_file_has_is_named(tmp_path, make_job):
         ({"split": {"test": 1}}, "the split leaves no train rows"),
         ({"columns": {"id": "row"}}, "'id' is a column that bmtool makes itself"),
         ({"task": "token_classification", "split": {"group": "words"}}, "rows can't be grouped by 'words'"),
-        ({"deduplicate": ["near"]}, "exact"),
+        ({"deduplicate": ["near", "near"]}, "names the same way twice"),
+        ({"split": {"group": "a", "time": "b", "test": 0.1}}, "not by both"),
+        ({"split": {"time": "b"}}, "only with a share"),
+        ({"split": {"stratify": "author"}}, "'author' is no label of the task"),
+        ({"scrub": [{"type": "email", "replace": "pseudonym"}]}, "need a secret key"),
+        ({"scrub": ["email"], "scrub_key": "key.txt"}, "only with a scrubber that makes pseudonyms"),
         ({"tokenizer": {"from": "corpus"}}, "'corpus' is no path"),
         ({"sources": []}, ""),
         ({"sources": "x.txt"}, "has no known ending"),

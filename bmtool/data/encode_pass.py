@@ -1,0 +1,148 @@
+"""Second pass of prepare, over a corpus's units: the token ids of every row that stays, kept beside the rows."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+
+from bmtool.artifacts.files import sha256_of
+from bmtool.artifacts.manifest import RESUME
+from bmtool.data.encode import Encoder, load_tokenizer
+from bmtool.data.kept import Shelf, read_array, write_array
+from bmtool.data.storage import read_stream
+from bmtool.data.unit_pass import ROWS, Clock
+from bmtool.data.workers import num_workers, run_tasks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Job
+    from bmtool.data.collect import Collected, KeptUnit
+    from bmtool.data.workers import Tick
+
+#: Raised when the same text and tokenizer give other ids than before.
+VERSION = 1
+
+IDS, OFFSETS = "ids.npy", "offsets.npy"
+
+
+@dataclass(frozen=True)
+class EncodeTask:
+    """What a worker needs to know."""
+
+    key: str
+    unit: Path
+    keep: bytes
+    """packed bits, one a row"""
+    num_rows: int
+    tokenizer: Path
+    shelf: Path
+    memo: Path
+    is_last: bool
+
+
+@dataclass(frozen=True)
+class UnitTokens:
+    """The token ids of the rows of a unit that stay. K rows."""
+
+    folder: Path
+
+    def ids(self) -> NDArray[Any]:
+        """(T,) memory-mapped, read-only."""
+        values: NDArray[Any] = np.load(self.folder / IDS, mmap_mode="r", allow_pickle=False)
+        return values
+
+    def offsets(self) -> NDArray[np.int64]:
+        """(K + 1,) where each row's tokens start."""
+        return read_array(self.folder / OFFSETS)
+
+
+def encode_units(
+    collected: Collected, keep: NDArray[np.bool_], tokenizer: Path, job: Job, root: Path
+) -> list[UnitTokens]:
+    """Have every unit encoded, or take up what is kept of it.
+
+    Raises:
+        TryAgainError, StoppedError: the run was asked to stop.
+    """
+    shelf = Shelf(root / "tokens")
+    known = sha256_of(tokenizer / "tokenizer.json")
+    memo = (job.cache or job.folder / RESUME / "cache") / "memos" / f"{known[:32]}.memo"
+    tasks: list[EncodeTask] = []
+    folders = []
+    for unit in collected.units:
+        bits = np.packbits(keep[unit.rows]).tobytes()
+        plain = f"{VERSION}/{unit.key}/{known}/{hashlib.sha256(bits).hexdigest()}"
+        key = hashlib.sha256(plain.encode()).hexdigest()[:32]
+        folders.append(UnitTokens(shelf.path(key)))
+        if job.is_fresh or shelf.find(key) is None:
+            tasks.append(EncodeTask(key, unit.folder, bits, unit.num_rows, tokenizer, shelf.folder, memo, False))
+    _run(tasks, collected, job)
+    return folders
+
+
+def _run(tasks: list[EncodeTask], collected: Collected, job: Job) -> None:
+    if not tasks:
+        return
+    size = sum((task.unit / ROWS).stat().st_size for task in tasks)
+    workers, _ = num_workers(job.runtime.workers, size)
+    last = {len(tasks) - 1 - back for back in range(workers)}
+    marked = [_marked(task, is_last=index in last) for index, task in enumerate(tasks)]
+    notes: dict[str, None] = {}
+    with job.console.progress("encoding", sum(task.num_rows for task in tasks)) as progress:
+        for result in run_tasks(
+            encode_unit, marked, workers=min(workers, len(tasks)), stop=job.stop, advance=progress.advance
+        ):
+            collected.seconds.update(result["seconds"])
+            notes.update(dict.fromkeys(result["notes"]))
+    for note in notes:
+        job.console.detail(f"encoding: {note}")
+
+
+def _marked(task: EncodeTask, *, is_last: bool) -> EncodeTask:
+    return EncodeTask(**{**vars(task), "is_last": is_last})
+
+
+@lru_cache(maxsize=1)
+def _encoder(tokenizer: Path, memo: Path) -> Encoder:
+    """One memo a process, warm from earlier runs where there were some."""
+    return Encoder.load(memo, load_tokenizer(tokenizer))
+
+
+def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
+    """Encode the rows of a unit that stay, and keep the ids under the task's key."""
+    clock = Clock()
+    encoder = _encoder(task.tokenizer, task.memo)
+    keep = np.unpackbits(np.frombuffer(task.keep, np.uint8), count=task.num_rows).astype(bool)
+    ids: list[NDArray[Any]] = []
+    lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
+    start = 0
+    with Shelf(task.shelf).filling(task.key) as (folder, _), clock.step("encode"):
+        for batch in read_stream(task.unit / ROWS):
+            tick(batch.num_rows)
+            texts = batch.column("text").filter(pa.array(keep[start : start + batch.num_rows]))
+            start += batch.num_rows
+            some, offsets = encoder.encode(texts)
+            ids.append(some)
+            lengths.append(np.diff(offsets))
+        write_array(folder / IDS, np.concatenate(ids) if ids else np.zeros(0, np.uint16))
+        write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
+    if task.is_last:
+        encoder.save(task.memo)
+    return {"seconds": dict(clock.seconds), "notes": [encoder.method, *encoder.notes]}
+
+
+def without_tokens(units: list[KeptUnit], tokens: list[UnitTokens], keep: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """The rows that stay but left no token."""
+    found = [np.zeros(0, np.int64)]
+    for unit, one in zip(units, tokens, strict=True):
+        kept = np.flatnonzero(keep[unit.rows]) + unit.start
+        found.append(kept[np.diff(one.offsets()) == 0])
+    return np.concatenate(found)

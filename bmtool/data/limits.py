@@ -1,0 +1,64 @@
+"""Judge a dataset by its limits, from recorded numbers."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from bmtool.contracts import GateResult
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.data.settings import Limits
+
+#: Rows that leave for these reasons were asked to: no rule dropped them.
+ASKED_FOR = ("not sampled", "not drawn")
+
+
+def judge_limits(limits: Limits, summary: Mapping[str, Any]) -> list[GateResult]:
+    """A result for each limit that is set."""
+    return list(_judge(limits, summary))
+
+
+def _judge(limits: Limits, summary: Mapping[str, Any]) -> Iterator[GateResult]:
+    ledger = summary["ledger"]
+    if limits.max_rejected is not None:
+        text = f"{summary['rejected']:,} of {ledger['rows_in']:,} rows rejected"
+        yield _at_most("max_rejected", summary["rejected"], ledger["rows_in"], limits.max_rejected, text)
+    if limits.min_rows is not None:
+        text = f"{ledger['rows_out']:,} rows, at least {limits.min_rows:,} wanted"
+        yield GateResult("min_rows", ledger["rows_out"] >= limits.min_rows, text)
+    readable = ledger["rows_in"] - summary["rejected"]
+    if limits.max_dropped is not None:
+        dropped = readable - ledger["rows_out"] - sum(ledger["dropped"].get(reason, 0) for reason in ASKED_FOR)
+        text = f"{dropped:,} of {readable:,} readable rows dropped"
+        yield _at_most("max_dropped", dropped, readable, limits.max_dropped, text)
+    for rule, share in limits.max_dropped_by.items():
+        yield _by_rule(rule, share, summary, readable)
+    if limits.max_overlap is not None:
+        yield _overlap(limits.max_overlap, summary)
+
+
+def _by_rule(rule: str, share: float, summary: Mapping[str, Any], readable: int) -> GateResult:
+    reason, _, part = rule.partition(".")
+    counts = summary["by_rule"].get(reason, {}) if part else summary["ledger"]["dropped"]
+    name = f"max_dropped_by.{rule}"
+    if (part or reason) not in counts:
+        known = [*summary["ledger"]["dropped"], *(f"{one}.{r}" for one, rs in summary["by_rule"].items() for r in rs)]
+        return GateResult(name, passed=False, message=f"no rule is called '{rule}'. There: {', '.join(known)}")
+    dropped = counts[part or reason]
+    return _at_most(name, dropped, readable, share, f"{dropped:,} of {readable:,} readable rows dropped by {rule}")
+
+
+def _overlap(most: float, summary: Mapping[str, Any]) -> GateResult:
+    overlap = summary["overlap"]
+    if overlap is None:
+        return GateResult("max_overlap", passed=False, message="overlap was not measured: there is one split only")
+    rows, found = sum(one["rows"] for one in overlap.values()), sum(one["similar"] for one in overlap.values())
+    text = f"{found:,} of {rows:,} rows of {' and '.join(overlap)} have a similar row in train"
+    return _at_most("max_overlap", found, rows, most, text)
+
+
+def _at_most(name: str, part: int, whole: int, most: float, text: str) -> GateResult:
+    share = part / max(whole, 1)
+    return GateResult(name, share <= most, f"{text} ({share:.2%}), at most {most:.2%} allowed")

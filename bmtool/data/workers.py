@@ -1,0 +1,199 @@
+"""Run one function over many tasks, in this process or in several, and give the results in the order of the tasks.
+
+Workers are forked from a clean server process, so that they hold no lock and no thread of the run; they die with it.
+What a worker does is a pure function of its task, so how many there are changes nothing but the time.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing
+import os
+import signal
+import traceback
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import wait
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from bmtool.errors import BmtoolError, TryAgainError, stopped
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from multiprocessing.connection import Connection
+
+    from bmtool.contracts import Stop
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+#: A step calls it every now and then with how far it came; it raises where the run was asked to stop.
+Tick = Callable[[int], None]
+
+#: Imported once by the server, so that each worker starts with them.
+PRELOADED = ["bmtool.data.unit_pass"]
+
+#: Tasks a worker may be ahead of the first result that is still missing; it bounds what waits in memory.
+AHEAD = 2
+
+#: Seconds between two looks at whether the run was asked to stop.
+LOOK_SECONDS = 0.2
+
+SAVED = "what is done is kept"
+
+
+@dataclass
+class _Worker:
+    process: Any
+    connection: Connection
+    task: int | None = None
+
+
+def run_tasks(
+    function: Callable[[T, Tick], R], tasks: Iterable[T], *, workers: int, stop: Stop, advance: Tick
+) -> Iterator[R]:
+    """`function(task, tick)` of each task, in order.
+
+    Args:
+        function: importable by name, since workers look it up.
+        tasks: taken one by one, not much ahead of what is worked on.
+        workers: 1 works in this process.
+        stop: looked at all the time; work in hand is thrown away.
+        advance: called with what the function told `tick`.
+
+    Raises:
+        TryAgainError, StoppedError: the run was asked to stop, or a worker was killed.
+        BmtoolError: what `function` raised.
+    """
+    if workers > 1:
+        yield from _run_in_processes(function, tasks, workers, stop, advance)
+        return
+
+    def tick(amount: int) -> None:
+        if stop.reason:
+            raise stopped(stop.reason, SAVED)
+        advance(amount)
+
+    for task in tasks:
+        tick(0)
+        yield function(task, tick)
+
+
+def _run_in_processes(
+    function: Callable[[T, Tick], R], tasks: Iterable[T], workers: int, stop: Stop, advance: Tick
+) -> Iterator[R]:
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(PRELOADED)
+    crew: list[_Worker] = []
+    try:
+        for _ in range(workers):
+            here, there = context.Pipe()
+            process = context.Process(target=_serve, args=(there, function), daemon=True)
+            process.start()
+            there.close()
+            crew.append(_Worker(process, here))
+        yield from _results(crew, iter(tasks), stop, advance)
+    finally:
+        for worker in crew:
+            worker.process.kill()
+            worker.process.join()
+            worker.connection.close()
+
+
+def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tick) -> Iterator[Any]:
+    done: dict[int, Any] = {}
+    given = taken = 0
+    has_more = True
+    while has_more or taken < given:
+        for worker in crew:
+            if has_more and worker.task is None and given < taken + AHEAD * len(crew):
+                task = next(tasks, None)
+                if task is None:
+                    has_more = False
+                    break
+                _send(worker, task)
+                worker.task, given = given, given + 1
+        if stop.reason:
+            raise stopped(stop.reason, SAVED)
+        for connection in wait([worker.connection for worker in crew if worker.task is not None], LOOK_SECONDS):
+            worker = next(one for one in crew if one.connection is connection)
+            kind, value = _receive(worker)
+            if kind == "tick":
+                advance(value)
+            elif kind == "error":
+                raise value
+            else:
+                done[worker.task or 0], worker.task = value, None
+        while taken in done:
+            yield done.pop(taken)
+            taken += 1
+
+
+def _send(worker: _Worker, task: Any) -> None:
+    try:
+        worker.connection.send(task)
+    except OSError:
+        raise _lost(worker) from None
+
+
+def _receive(worker: _Worker) -> tuple[str, Any]:
+    try:
+        kind, value = worker.connection.recv()
+    except (EOFError, ConnectionResetError):
+        raise _lost(worker) from None
+    if kind == "bug":
+        raise RuntimeError(f"in a worker process:\n{value}")
+    return kind, value
+
+
+def _lost(worker: _Worker) -> TryAgainError:
+    worker.process.join()
+    code = worker.process.exitcode
+    how = f"was killed (signal {-code})" if code is not None and code < 0 else f"ended with code {code}"
+    return TryAgainError(
+        f"a worker process {how}; {SAVED}. Too little memory? Then set runtime.workers lower. "
+        "The same command goes on from there"
+    )
+
+
+def _serve(connection: Connection, function: Callable[[Any, Tick], Any]) -> None:
+    """Answer tasks until the other side is gone."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run itself decides
+    _die_with_parent()
+    while True:
+        try:
+            task = connection.recv()
+        except EOFError:
+            return
+        try:
+            connection.send(("result", function(task, lambda amount: connection.send(("tick", amount)))))
+        except (BmtoolError, OSError) as error:
+            connection.send(("error", error))
+        except Exception:  # noqa: BLE001  # told to the run, which ends with it
+            connection.send(("bug", traceback.format_exc()))
+
+
+def _die_with_parent() -> None:
+    """Ask Linux to kill this process when the server is gone, which goes when the run does."""
+    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
+    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
+
+
+def usable_processors() -> int:
+    """How many processors this process may use."""
+    return len(os.sched_getaffinity(0))
+
+
+#: Below this much text for each, starting a worker costs more than it brings.
+WORKER_BYTES = 16 * 1024 * 1024
+
+
+def num_workers(wanted: int | None, total_bytes: int) -> tuple[int, str]:
+    """How many workers, and why."""
+    if wanted is not None:
+        return wanted, f"runtime.workers is {wanted}"
+    free = usable_processors()
+    useful = max(1, total_bytes // WORKER_BYTES)
+    if useful < free:
+        return int(useful), f"{total_bytes / 1e6:,.0f} MB are too little for more"
+    return free, f"{free} processors may be used"
