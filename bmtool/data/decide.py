@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 DUPLICATE = "duplicate"
 NEAR = "near duplicate"
+EARLIER = "in an earlier dataset"
 CONTAMINATED = "contaminated"
 NOT_DRAWN = "not drawn"
 

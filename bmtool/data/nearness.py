@@ -2,27 +2,86 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bmtool.data.decide import conflicting_labels
+import numpy as np
+import pyarrow as pa
+
+from bmtool.data.decide import CONTAMINATED, EARLIER, NEAR, Loss, conflicting_labels
+from bmtool.data.earlier import Earlier, SketchesOf
+from bmtool.data.similar import Pairs, clusters, find_pairs, keep_first
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import Any
+
+    from numpy.typing import NDArray
+
     from bmtool.contracts import Job
     from bmtool.data.decide import Decisions, Rows
     from bmtool.data.units import RowRules
     from bmtool.deduplicators.near import Near
 
 
+class _Texts:
+    """Texts of rows that are numbered over earlier datasets first, then over this one."""
+
+    def __init__(self, earlier: Sequence[Earlier], rows: Rows, names: list[str]) -> None:
+        self.earlier, self.rows, self.names = earlier, rows, names
+        self.borders = np.concatenate([[0], np.cumsum([len(one) for one in earlier], dtype=np.int64)])
+
+    @property
+    def settled(self) -> int:
+        """How many rows are of earlier datasets."""
+        return int(self.borders[-1])
+
+    def __call__(self, rows: NDArray[np.int64]) -> pa.Array:
+        places = np.searchsorted(rows, self.borders)
+        parts = [
+            one.texts(rows[first:end] - start)
+            for one, start, first, end in zip(
+                self.earlier, self.borders.tolist(), places.tolist(), places[1:].tolist(), strict=False
+            )
+            if first < end
+        ]
+        own = rows[places[-1] :] - self.settled
+        return pa.concat_arrays([*parts, self.rows.texts(own, self.names)] if len(own) else parts)
+
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of rows of earlier datasets, in any order."""
+        which = np.searchsorted(self.borders, rows, side="right") - 1
+        return [self.earlier[i].ids(np.array([row - self.borders[i]]))[0] for i, row in zip(which, rows, strict=True)]
+
+
 def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    raise NotImplementedError
+    """Let every row go that is similar to one that stays, of this dataset or of an earlier one."""
+    names = rules.of_kind("text", "words")
+    earlier = [Earlier(job.inputs[f"against:{one}"].folder, names) for one in near.against]
+    texts = _Texts(earlier, rows, names)
+    settled = texts.settled
+    job.console.say("looking for similar rows")
+    units = [*(part for one in earlier for part in one.parts), *(SketchesOf(unit) for unit in rows.units)]
+    alive = np.concatenate([np.ones(settled, bool), decisions.keep])
+    pairs = find_pairs(units, texts, threshold=near.threshold, alive=alive, settled=settled)
+    kept = keep_first(settled + rows.num_rows, pairs, settled=settled)
+    gone = np.flatnonzero(kept.twin >= 0)
+    twin, similarity = kept.twin[gone], kept.similarity[gone].astype(np.float64)
+    inside = twin >= settled
+    if earlier:
+        old = ~inside
+        ids = texts.ids(twin[old])
+        decisions.lose(
+            Loss(EARLIER, gone[old] - settled, kept_ids=ids, similarity=similarity[old], threshold=near.threshold)
+        )
+    own = gone[inside] - settled
+    decisions.lose(Loss(NEAR, own, twin[inside] - settled, similarity=similarity[inside], threshold=near.threshold))
+    decisions.clusters = _own_clusters(pairs, rows.num_rows, settled)
 
 
-def drop_contaminated(datasets: Any, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    raise NotImplementedError
-
-
-def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    pass
+def _own_clusters(pairs: Pairs, num_rows: int, settled: int) -> NDArray[np.int64]:
+    own = pairs.first >= settled
+    among = Pairs(pairs.first[own] - settled, pairs.second[own] - settled, pairs.similarity[own], pairs.is_exact[own])
+    return clusters(num_rows, among)
 
 
 def report_conflicts(rows: Rows, decisions: Decisions, rules: RowRules) -> None:
@@ -30,3 +89,22 @@ def report_conflicts(rows: Rows, decisions: Decisions, rules: RowRules) -> None:
     labels = rules.of_kind("label")
     if labels and decisions.losses:
         decisions.facts["conflicting_labels"] = conflicting_labels(rows, decisions.losses, labels[0])
+
+
+def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict[str, Any]]:
+    """The rows with the most copies, and how many."""
+    kept = [loss.kept for loss in decisions.losses if loss.kept is not None]
+    if not kept:
+        return []
+    row, times = np.unique(np.concatenate(kept), return_counts=True)
+    top = np.lexsort((row, -times))[:most]
+    return [{"kept": one, "copies": int(count)} for one, count in zip(rows.ids(row[top]), times[top], strict=True)]
+
+
+def drop_contaminated(datasets: Any, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
+    """Let every row go that holds a test row of another dataset."""
+    raise NotImplementedError(CONTAMINATED)
+
+
+def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
+    """Note how many rows of validation and test have a similar row in train."""

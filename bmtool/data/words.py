@@ -95,13 +95,20 @@ def _count(data, offsets, classes):  # type: ignore[no-untyped-def]
     for document in range(len(offsets) - 1):
         i, end = offsets[document], offsets[document + 1]
         inside = False
+        count = 0
         while i < end:
+            if data[i] < 0x80:  # ASCII: one byte, and no character of it stands alone
+                letter = classes[data[i]] == LETTER
+                count += letter and not inside
+                inside = letter
+                i += 1
+                continue
             code, size = code_point(data, i)
             kind = classes[code]
-            if kind == ALONE or (kind == LETTER and not inside):
-                counts[document] += 1
+            count += kind == ALONE or (kind == LETTER and not inside)
             inside = kind == LETTER
             i += size
+        counts[document] = count
     return counts
 
 

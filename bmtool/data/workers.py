@@ -1,26 +1,30 @@
 """Run one function over many tasks, in this process or in several, and give the results in the order of the tasks.
 
-Workers are forked from a clean server process, so that they hold no lock and no thread of the run; they die with it.
-What a worker does is a pure function of its task, so how many there are changes nothing but the time.
+Workers are processes of their own, started afresh: they hold no lock and no thread of the run, and die with it. What a
+worker does is a pure function of its task, so how many there are changes nothing but the time. Tasks and results go
+through a pipe between the two; nothing that is pickled is ever read from a file.
 """
 
 from __future__ import annotations
 
 import ctypes
-import multiprocessing
+import importlib
 import os
 import signal
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
-from multiprocessing.connection import wait
+from itertools import chain, islice
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from bmtool.errors import BmtoolError, TryAgainError, stopped
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from multiprocessing.connection import Connection
 
     from bmtool.contracts import Stop
 
@@ -29,9 +33,6 @@ R = TypeVar("R")
 
 #: A step calls it every now and then with how far it came; it raises where the run was asked to stop.
 Tick = Callable[[int], None]
-
-#: Imported once by the server, so that each worker starts with them.
-PRELOADED = ["bmtool.data.unit_pass"]
 
 #: Tasks a worker may be ahead of the first result that is still missing; it bounds what waits in memory.
 AHEAD = 2
@@ -44,7 +45,7 @@ SAVED = "what is done is kept"
 
 @dataclass
 class _Worker:
-    process: Any
+    process: subprocess.Popen[bytes]
     connection: Connection
     task: int | None = None
 
@@ -65,7 +66,10 @@ def run_tasks(
         TryAgainError, StoppedError: the run was asked to stop, or a worker was killed.
         BmtoolError: what `function` raised.
     """
-    if workers > 1:
+    tasks = iter(tasks)
+    first = list(islice(tasks, 2))
+    tasks = chain(first, tasks)
+    if workers > 1 and len(first) > 1:
         yield from _run_in_processes(function, tasks, workers, stop, advance)
         return
 
@@ -82,22 +86,25 @@ def run_tasks(
 def _run_in_processes(
     function: Callable[[T, Tick], R], tasks: Iterable[T], workers: int, stop: Stop, advance: Tick
 ) -> Iterator[R]:
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(PRELOADED)
     crew: list[_Worker] = []
     try:
-        for _ in range(workers):
-            here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, function), daemon=True)
-            process.start()
-            there.close()
-            crew.append(_Worker(process, here))
+        crew.extend(_start(function) for _ in range(workers))
         yield from _results(crew, iter(tasks), stop, advance)
     finally:
         for worker in crew:
             worker.process.kill()
-            worker.process.join()
+            worker.process.wait()
             worker.connection.close()
+
+
+def _start(function: Callable[[T, Tick], R]) -> _Worker:
+    here, there = Pipe()
+    command = [sys.executable, "-m", __name__, str(there.fileno()), function.__module__, function.__qualname__]
+    # One thread each: the processes are what runs side by side.
+    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
+    process = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment)
+    there.close()
+    return _Worker(process, here)
 
 
 def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tick) -> Iterator[Any]:
@@ -147,9 +154,8 @@ def _receive(worker: _Worker) -> tuple[str, Any]:
 
 
 def _lost(worker: _Worker) -> TryAgainError:
-    worker.process.join()
-    code = worker.process.exitcode
-    how = f"was killed (signal {-code})" if code is not None and code < 0 else f"ended with code {code}"
+    code = worker.process.wait()
+    how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
     return TryAgainError(
         f"a worker process {how}; {SAVED}. Too little memory? Then set runtime.workers lower. "
         "The same command goes on from there"
@@ -158,8 +164,6 @@ def _lost(worker: _Worker) -> TryAgainError:
 
 def _serve(connection: Connection, function: Callable[[Any, Tick], Any]) -> None:
     """Answer tasks until the other side is gone."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run itself decides
-    _die_with_parent()
     while True:
         try:
             task = connection.recv()
@@ -174,7 +178,7 @@ def _serve(connection: Connection, function: Callable[[Any, Tick], Any]) -> None
 
 
 def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the server is gone, which goes when the run does."""
+    """Ask Linux to kill this process when the run is gone."""
     set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
@@ -197,3 +201,15 @@ def num_workers(wanted: int | None, total_bytes: int) -> tuple[int, str]:
     if useful < free:
         return int(useful), f"{total_bytes / 1e6:,.0f} MB are too little for more"
     return free, f"{free} processors may be used"
+
+
+def main(descriptor: str, module: str, name: str) -> None:
+    """What a worker process runs."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run itself decides
+    _die_with_parent()
+    with Connection(int(descriptor)) as connection:
+        _serve(connection, getattr(importlib.import_module(module), name))
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -147,6 +147,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
     from bmtool.data.collect import check_rows, collect, shelf_of
     from bmtool.data.decide import Loss
+    from bmtool.data.earlier import write_sketches
     from bmtool.data.encode_pass import encode_units, without_tokens
     from bmtool.data.publish import NO_TOKENS, publish
     from bmtool.data.split import split_names
@@ -165,6 +166,8 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         tokens = encode_units(collected, decisions.keep, job.folder / "tokenizer", job, shelf_of(job))
         decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
     splits = split_names(validation=config.split.validation, test=config.split.test)
+    if config.near is not None:
+        write_sketches(job.folder, collected.units, decisions)
     published = publish(rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens)
     return write_report(config.task, collected, decisions, published, tokens, job)
 
@@ -209,7 +212,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
 
     from bmtool.artifacts.faults import fault
     from bmtool.data.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
-    from bmtool.data.nearness import drop_contaminated, drop_similar, measure_overlap, report_conflicts
+    from bmtool.data.nearness import drop_contaminated, drop_similar, measure_overlap, report_conflicts, top_copies
     from bmtool.data.publish import draw
 
     rows = Rows(collected.units)
@@ -220,6 +223,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     if config.near is not None:
         drop_similar(config.near, rows, decisions, rules, job)
     report_conflicts(rows, decisions, rules)
+    decisions.facts["top_copies"] = top_copies(rows, decisions)
     if config.decontaminate:
         drop_contaminated(config.decontaminate, rows, decisions, rules, job)
     split = config.split
