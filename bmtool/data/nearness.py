@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Job
+    from bmtool.data.candidates import Unit
     from bmtool.data.decide import Decisions, Rows
     from bmtool.data.units import RowRules
     from bmtool.deduplicators.near import Near
@@ -60,7 +61,7 @@ def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, 
     texts = _Texts(earlier, rows, names)
     settled = texts.settled
     job.console.say("looking for similar rows")
-    units = [*(part for one in earlier for part in one.parts), *(SketchesOf(unit) for unit in rows.units)]
+    units: list[Unit] = [*(part for one in earlier for part in one.parts), *(SketchesOf(unit) for unit in rows.units)]
     alive = np.concatenate([np.ones(settled, bool), decisions.keep])
     pairs = find_pairs(units, texts, threshold=near.threshold, alive=alive, settled=settled)
     kept = keep_first(settled + rows.num_rows, pairs, settled=settled)

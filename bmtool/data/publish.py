@@ -16,7 +16,7 @@ from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import write_json
 from bmtool.contracts import LINE
 from bmtool.data.dataset import TOKENS
-from bmtool.data.decide import NOT_DRAWN, Loss
+from bmtool.data.decide import NOT_DRAWN, Loss, Rows
 from bmtool.data.documents import text_buffers
 from bmtool.data.drops import DropWriter, drop_batch, in_reading_order
 from bmtool.data.encode import ids_dtype
@@ -62,6 +62,16 @@ class Written:
             return {}
         p50, p90, p99 = np.quantile(lengths, [0.5, 0.9, 0.99], method="higher").tolist()
         return {"p50": int(p50), "p90": int(p90), "p99": int(p99), "max": int(lengths.max())}
+
+    def length_histogram(self) -> list[list[int]]:
+        """[lower edge, rows] for lengths from each power of two to the next; lengths of 0 have an edge of their own."""
+        counts: Counter[int] = Counter()
+        for lengths in self.lengths:
+            bits = np.frexp(lengths.astype(np.float64))[
+                1
+            ]  # n has as many binary digits: 0 for 0, 1 for 1, 2 for 2 and 3
+            counts.update(dict(zip(*(one.tolist() for one in np.unique(bits, return_counts=True)), strict=True)))
+        return [[0 if bits == 0 else 1 << (bits - 1), counts[bits]] for bits in sorted(counts)]
 
 
 def kept_rows(units: Sequence[KeptUnit], mask: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
@@ -198,13 +208,14 @@ def write_drops(rules: RowRules, collected: Collected, decisions: Decisions, job
             writer.write(batch)
     for loss in decisions.losses:
         counts = [len(loss.rows), 0, 0]
+        kept_ids = loss.kept_ids if loss.kept is None else Rows(collected.units).ids(loss.kept)
         for unit in collected.units:
             first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
             if first < end:
                 batch = _lost_rows(unit, loss.rows[first:end] - unit.start)
                 counts[1] += int(text_bytes(batch, names).sum())
                 counts[2] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
-                writer.write(_loss_batch(unit, loss, slice(first, end), batch, collected))
+                writer.write(_loss_batch(unit, loss, slice(first, end), batch, kept_ids))
         collected.lose(loss.reason, counts)
         collected.ledger.rows_out -= counts[0]
     writer.close()
@@ -222,16 +233,12 @@ def _lost_rows(unit: KeptUnit, inside: NDArray[np.int64]) -> pa.RecordBatch:
 
 
 def _loss_batch(
-    unit: KeptUnit, loss: Loss, places: slice, batch: pa.RecordBatch, collected: Collected
+    unit: KeptUnit, loss: Loss, places: slice, batch: pa.RecordBatch, kept_ids: Sequence[str | None] | None
 ) -> pa.RecordBatch:
     files = pa.array(unit.facts["pieces"], pa.string()).take(batch.column(PIECE))
     columns: dict[str, pa.Array] = {"file": files, "line": batch.column(LINE)}
-    if loss.kept is not None:
-        from bmtool.data.decide import Rows
-
-        columns["kept"] = pa.array(Rows(collected.units).ids(loss.kept[places]), pa.string())
-    if loss.kept_ids is not None:
-        columns["kept"] = pa.array(loss.kept_ids[places], pa.string())
+    if kept_ids is not None:
+        columns["kept"] = pa.array(kept_ids[places], pa.string())
     if loss.similarity is not None:
         columns["similarity"] = pa.array(loss.similarity[places], from_pandas=True)
     if loss.rule is not None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bmtool.data.decide import Decisions
     from bmtool.data.encode_pass import UnitTokens
     from bmtool.data.publish import Published
+    from bmtool.data.units import RowRules
 
 #: A filter that drops more than this share of what it sees is probably set wrong.
 NEARLY_ALL = 0.9
@@ -24,6 +25,7 @@ NEARLY_ALL = 0.9
 
 def write_report(
     task: Task | None,
+    rules: RowRules,
     collected: Collected,
     decisions: Decisions,
     published: Published,
@@ -56,9 +58,15 @@ def write_report(
     details = {
         "label_counts": label_counts,
         "lengths": {name: one.length_summary() for name, one in splits.items()},
+        "length_histogram": {name: one.length_histogram() for name, one in splits.items()},
+        "rejected_by_reason": collected.rejected_by_reason,
+        "rejected_by_file": collected.rejected_by_file,
         "length_unit": "tokens" if tokenizer is not None else "bytes",
         "funnel": funnel(collected),
-        "sources": {str(index): dict(counts) for index, counts in sorted(collected.by_source.items())},
+        "sources": {
+            str(index): {"name": rules.sources[index].name(), **counts}
+            for index, counts in sorted(collected.by_source.items())
+        },
         **{name: value for name, value in decisions.facts.items() if name != "overlap"},
     }
     write_json(job.folder / "report.json", summary | details)

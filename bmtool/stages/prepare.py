@@ -169,7 +169,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     if config.near is not None:
         write_sketches(job.folder, collected.units, decisions)
     published = publish(rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens)
-    return write_report(config.task, collected, decisions, published, tokens, job)
+    return write_report(config.task, rules, collected, decisions, published, tokens, job)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
