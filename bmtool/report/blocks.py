@@ -23,6 +23,10 @@ class Table:
     rows: Sequence[Sequence[Cell]]
     caption: str = ""
     strong: int | None = None
+    bars: Sequence[int] = ()
+    """Columns (from 0) of numbers that are drawn as bars besides, the largest of a column as long as its cell."""
+    is_funnel: bool = False
+    """Whether a bar also shows, faintly, what was lost since the row above it."""
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import math
+import re
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +20,9 @@ STYLE = Path(__file__).with_name("page.css")
 
 #: The browser itself is told to load nothing: no script, no picture, no font from elsewhere.
 POLICY = "default-src 'none'; style-src 'unsafe-inline'"
+
+#: A longer table scrolls in a box of its own, so that a page stays short; on paper it is whole.
+MOST_ROWS_IN_SIGHT = 40
 
 
 def write_report(
@@ -82,22 +88,53 @@ def _number(number: Number) -> str:
 
 def _table(table: Table) -> str:
     numeric = numeric_columns(table)
+    bars = {column: _bars(table, column) for column in table.bars if numeric[column]}
 
-    def cell(tag: str, value: Cell, index: int) -> str:
+    def cell(tag: str, content: str, index: int) -> str:
         right = ' class="n"' if numeric[index] else ""
-        return f"<{tag}{right}>{_text(show(value))}</{tag}>"
+        return f"<{tag}{right}>{content}</{tag}>"
 
-    head = "".join(cell("th", column, i) for i, column in enumerate(table.columns))
+    head = "".join(cell("th", _text(column), i) for i, column in enumerate(table.columns))
     strong = ' class="strong"'
     rows = "".join(
-        f"<tr{strong if index == table.strong else ''}>"
-        + "".join(cell("td", value, i) for i, value in enumerate(row))
+        f"<tr{strong if number == table.strong else ''}>"
+        + "".join(cell("td", bars[i][number] if i in bars else _breakable(show(v)), i) for i, v in enumerate(row))
         + "</tr>\n"
-        for index, row in enumerate(table.rows)
+        for number, row in enumerate(table.rows)
     )
     caption = f"<caption>{_text(table.caption)}</caption>\n" if table.caption else ""
     content = f"{caption}<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}</tbody>\n"
-    return f'<div class="scroll"><table>\n{content}</table></div>\n'
+    # A box that scrolls can be reached by keyboard, too.
+    scroll = 'class="scroll tall" tabindex="0"' if len(table.rows) > MOST_ROWS_IN_SIGHT else 'class="scroll"'
+    return f"<div {scroll}><table>\n{content}</table></div>\n"
+
+
+def _breakable(text: str) -> str:
+    """Long names may be broken behind a slash, a dot or an underscore."""
+    return re.sub(r"([/._])(?=[^\W\d_])", r"\1<wbr>", _text(text))
+
+
+def _bars(table: Table, column: int) -> list[str]:
+    """A column's numbers, each with a bar as long as its share of the largest, in a funnel with what was lost, too."""
+    values = [_length(row[column]) for row in table.rows]
+    longest = max(values) or 1.0
+    lost = [0.0, *(max(0.0, a - b) for a, b in pairwise(values))] if table.is_funnel else [0.0] * len(values)
+    numbers = [show(row[column]) for row in table.rows]
+    places = max(map(len, numbers))  # the same for all, so that bars start at one line and can be compared
+    return [
+        f'<div class="bar"><i>{_stripe(value / longest)}{_stripe(gone / longest, "lost")}</i>'
+        f'<span style="min-width:{places}ch">{_text(number)}</span></div>'
+        for value, gone, number in zip(values, lost, numbers, strict=True)
+    ]
+
+
+def _length(cell: Cell) -> float:
+    return max(0.0, float(cell)) if isinstance(cell, int | float) and math.isfinite(cell) else 0.0
+
+
+def _stripe(share: float, style: str = "") -> str:
+    name = f' class="{style}"' if style else ""
+    return f'<b{name} style="width:{100 * share:.2f}%"></b>' if share else ""
 
 
 __all__ = ["Block", "Cell", "Figure", "Note", "Number", "Numbers", "Section", "Table", "render", "write_report"]

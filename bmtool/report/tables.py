@@ -41,6 +41,27 @@ def _show_float(value: float) -> str:
     return f"{value:,.2f}" if size < 1000 else f"{value:,.0f}"
 
 
+def percent(part: int, whole: int) -> str:
+    """`12.3 %`; what isn't nothing is never shown as nothing, and what isn't all never as all."""
+    if not whole:
+        return DASH
+    value = 100 * part / whole
+    sign, value = ("<", 0.1) if 0 < value < 0.1 else (">", 99.9) if 99.9 < value < 100 else ("", value)
+    return f"{sign} {value:.1f} %".strip().replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def shortened(number: int, unit: str = "") -> tuple[str, str]:
+    """A headline such as `192.5 M`, and the number itself for below it; up to seven digits a count is short as it is.
+
+    `unit` is `B` for bytes.
+    """
+    exact = f"{number:,} bytes" if unit else f"{number:,}"
+    for letter, size in (("G", 10**9), ("M", 10**6), ("k", 10**3)):
+        if number >= (size if unit else max(size, 10**7)):
+            return f"{number / size:,.1f} {letter}{unit}", exact
+    return exact, ""
+
+
 def counted(counts: Mapping[str, int]) -> list[str]:
     """What there is of each reason, such as `1,200 tokens cut` for `tokens_cut`; those with none are left out."""
     return [f"{count:,} {reason.replace('_', ' ')}" for reason, count in counts.items() if count]

@@ -8,7 +8,7 @@ from bmtool.report.page import Figure, Note, Number, Numbers, Section, Table, re
 class Structure(HTMLParser):
     """Checks that tags are closed in order, and keeps attributes and texts."""
 
-    VOID = {"meta", "br"}
+    VOID = {"meta", "br", "wbr"}
 
     def __init__(self):
         super().__init__()
@@ -91,3 +91,16 @@ def test_write_report_writes_what_render_gives(tmp_path):
 
     assert (tmp_path / "report.html").read_text() == render(title="t", facts={}, sections=[])
     assert [path.name for path in tmp_path.iterdir()] == ["report.html"]
+
+
+def test_bars_are_as_long_as_their_numbers_and_start_at_one_line():
+    table = Table(["step", "rows"], [["read", 2000], ["kept", 500], ["unknown", None]], bars=(1,))
+
+    text = render(title="t", facts={}, sections=[Section("s", [table])])
+
+    assert re.findall(r"<b style=\"width:(.*?)%\">", text) == ["100.00", "25.00"]
+    assert re.findall(r"<span style=\"min-width:(.*?)\">(.*?)</span>", text) == [
+        ("5ch", "2,000"),
+        ("5ch", "500"),
+        ("5ch", "-"),
+    ]
