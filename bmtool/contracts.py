@@ -262,6 +262,8 @@ class Verdict:
     """(N,) what was measured; NaN where nothing failed, or the rule measures nothing."""
     threshold: NDArray[np.float64]
     """(N,) what it was held against; NaN likewise."""
+    failed: NDArray[np.bool_] | None = None
+    """(rules, N) every rule that failed, not the first alone; None: not known. Only a preview asks."""
 
 
 class Filter(Component):

@@ -68,9 +68,11 @@ def verdict_of(checks: list[tuple[Any, Any, Any]], rows: int) -> Verdict:
     rule = np.full(rows, -1, np.int16)
     value = np.full(rows, np.nan)
     threshold = np.full(rows, np.nan)
+    every = np.zeros((len(checks), rows), bool)
     for index, (failed, measured, limit) in enumerate(checks):
-        first = np.asarray(failed, dtype=bool) & (rule < 0)
+        every[index] = failed
+        first = every[index] & (rule < 0)
         rule[first] = index
         value[first] = np.broadcast_to(np.asarray(measured, dtype=np.float64), rows)[first]
         threshold[first] = np.broadcast_to(np.asarray(limit, dtype=np.float64), rows)[first]
-    return Verdict(rule, value, threshold)
+    return Verdict(rule, value, threshold, every)

@@ -67,7 +67,7 @@ def kept_schema(rules: RowRules) -> pa.Schema:
 def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
     """Read a unit and keep what is left of it under its key; the facts noted with it, and the seconds it took."""
     with Shelf(task.shelf).filling(task.unit.key) as (folder, facts):
-        work = _UnitPass(task, folder, tick)
+        work = UnitPass(task, folder, tick)
         facts.update(work.run())
     return {**facts, "seconds": dict(work.clock.seconds)}
 
@@ -88,8 +88,8 @@ class Clock:
             self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - started
 
 
-class _UnitPass:
-    """One reading of one unit."""
+class UnitPass:
+    """One reading of one unit. A preview takes its steps one by one (`bmtool.data.preview`)."""
 
     def __init__(self, task: UnitTask, folder: Path, tick: Tick) -> None:
         self.rules, self.unit, self.folder, self.tick = task.rules, task.unit, folder, tick
@@ -106,6 +106,7 @@ class _UnitPass:
         self.piece = 0
 
     def run(self) -> dict[str, Any]:
+        """Read all pieces and write what is left; the facts to be noted with it."""
         with ExitStack() as stack:
             self.rejections = stack.enter_context((self.folder / REJECTED).open("w", encoding="utf-8"))
             self.kept = StreamFile(self.folder / ROWS, self.schema)
@@ -186,6 +187,7 @@ class _UnitPass:
             self.kept.write(batch)
 
     def with_ids(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows as a source gives them, with their ids and where they are from."""
         columns = dict(zip(batch.schema.names, batch.columns, strict=True))
         lines = columns.pop(LINE)
         ids = row_ids(pa.record_batch(list(columns.values()), names=list(columns)))
@@ -193,14 +195,17 @@ class _UnitPass:
         return pa.record_batch([ids, *columns.values(), lines, pieces], schema=self.schema)
 
     def replaced(self, batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+        """The batch with other values in one column."""
         return batch.set_column(batch.schema.get_field_index(name), self.schema.field(name), values)
 
     def count(self, batch: pa.RecordBatch) -> None:
+        """Add up bytes and words."""
         names = self.rules.of_kind("text", "words")
         self.totals["bytes"] += int(text_bytes(batch, names).sum())
         self.totals["words"] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
 
     def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rewrite the texts with all cleaners."""
         for name in self.rules.of_kind("text"):
             texts = batch.column(name)
             for cleaner in self.rules.cleaners:
@@ -227,11 +232,13 @@ class _UnitPass:
         return batch
 
     def note_rules(self, name: str, rules: tuple[str, ...], verdict: Verdict, mine: NDArray[np.bool_]) -> None:
+        """Count by rule the rows that go for a filter."""
         counts = self.by_rule.setdefault(name, Counter())
         for index, rule in enumerate(rules):
             counts[rule] += int((verdict.rule[mine] == index).sum())
 
     def scrub(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take private data out of texts and words."""
         if not self.rules.scrubbers:
             return batch
         for name in self.rules.of_kind("text", "words"):
@@ -247,6 +254,7 @@ class _UnitPass:
         return batch
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:
+        """Note hashes and sketches of the texts, as far as they are needed."""
         rules = self.rules
         if not rules.is_hashed and not rules.is_sketched:
             return
@@ -257,6 +265,7 @@ class _UnitPass:
             self.sketches.append(sketch(*text_buffers(texts))[0])
 
     def keep(self, batch: pa.RecordBatch, mask: pa.Array, reason: str) -> pa.RecordBatch:
+        """The rows where `mask` is True; the others are dropped for a reason."""
         gone = ~np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
         self.drop(batch, gone, reason)
         return batch.filter(mask) if gone.any() else batch
@@ -292,6 +301,7 @@ class _UnitPass:
         self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
 
     def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
+        """True for rows that have something to read in every text column."""
         mask = pa.array(np.ones(batch.num_rows, dtype=bool))
         for name in self.rules.of_kind("text"):
             mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), r"[^\s\v\x{85}\pZ]"))
@@ -300,6 +310,7 @@ class _UnitPass:
         return mask
 
     def listed(self, batch: pa.RecordBatch) -> pa.Array:
+        """True for rows all of whose labels are allowed."""
         allowed = pa.array(self.rules.labels, pa.string())
         mask = np.ones(batch.num_rows, dtype=bool)
         for name in self.rules.of_kind("label"):

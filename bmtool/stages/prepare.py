@@ -15,6 +15,7 @@ from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bmtool.contracts import Job, TokenizerTrainer
@@ -154,7 +155,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.summary import say_rejected, write_report
     from bmtool.data.tokenizers import load_tokenizer
 
-    rules = _rules(config, job)
+    rules = row_rules(config, job.raw)
     collected = collect(rules, job)
     check_rows(collected)
     say_rejected(collected, job.console)
@@ -186,7 +187,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
     return describe_lines(summary)
 
 
-def _rules(config: Config, job: Job) -> RowRules:
+def row_rules(config: Config, raw: Mapping[str, str]) -> RowRules:
+    """What is done to each row; `raw` holds the sha256 of raw files by name."""
     from bmtool.data.units import RowRules
 
     other = [name for name, _ in _other_files(config) if not name.startswith("tokenizer/") and name != "scrub_key"]
@@ -202,7 +204,7 @@ def _rules(config: Config, job: Job) -> RowRules:
         labels=config.task.labels if config.task is not None else None,
         is_hashed=config.is_exact,
         is_sketched=config.near is not None or has_splits,
-        extra={name: job.raw.get(name, "") for name in other},
+        extra={name: raw.get(name, "") for name in other},
     )
 
 
