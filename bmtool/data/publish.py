@@ -69,7 +69,7 @@ class Written:
         for lengths in self.lengths:
             bits = np.frexp(lengths.astype(np.float64))[
                 1
-            ]  # n has as many binary digits: 0 for 0, 1 for 1, 2 for 2 and 3
+            ]  # binary digits of n; 0 for 0
             counts.update(dict(zip(*(one.tolist() for one in np.unique(bits, return_counts=True)), strict=True)))
         return [[0 if bits == 0 else 1 << (bits - 1), counts[bits]] for bits in sorted(counts)]
 

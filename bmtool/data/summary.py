@@ -31,8 +31,12 @@ def write_report(
     published: Published,
     tokens: Sequence[UnitTokens],
     job: Job,
-) -> dict[str, Any]:
-    """Check that the ledger balances, write `report.json`, warn of what looks wrong; returns the summary."""
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Check that the ledger balances, write `report.json`, warn of what looks wrong.
+
+    Returns:
+        The summary for the manifest, and all that `report.json` says.
+    """
     ledger, splits, tokenizer = collected.ledger, published.splits, published.tokenizer
     ledger.check()
     if ledger.rows_out != sum(one.rows for one in splits.values()):
@@ -69,10 +73,11 @@ def write_report(
         },
         **{name: value for name, value in decisions.facts.items() if name != "overlap"},
     }
-    write_json(job.folder / "report.json", summary | details)
+    report = summary | details
+    write_json(job.folder / "report.json", report)
     _warn(summary, label_counts, collected, job.console)
     kept = {"rows": [unit.key for unit in collected.units], "tokens": [one.folder.name for one in tokens]}
-    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}
+    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
 
 
 def funnel(collected: Collected) -> list[dict[str, Any]]:
@@ -164,11 +169,11 @@ def _warn(
 
 
 def _warn_of_rules(summary: Mapping[str, Any], collected: Collected, console: Console) -> None:
-    """Say of rules that drop nearly everything, at -v of those that drop nothing."""
+    """Say which rules drop nearly everything, and which nothing."""
     left = summary["ledger"]["rows_in"] - summary["rejected"]
     for reason, (rows, _, _) in collected.losses.items():
         if left and rows >= NEARLY_ALL * left and reason in collected.by_rule:
             console.warn(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
         elif not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
-            console.detail(f"{reason} drops nothing")
+            console.say(f"{reason} drops nothing")
         left -= rows

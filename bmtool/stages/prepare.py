@@ -154,6 +154,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.split import split_names
     from bmtool.data.summary import say_rejected, write_report
     from bmtool.data.tokenizers import load_tokenizer
+    from bmtool.report.dataset import write_dataset_report
 
     rules = row_rules(config, job.raw)
     collected = collect(rules, job)
@@ -170,7 +171,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     if config.near is not None:
         write_sketches(job.folder, collected.units, decisions)
     published = publish(rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens)
-    return write_report(config.task, rules, collected, decisions, published, tokens, job)
+    summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
+    write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
+    return summary
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
