@@ -21,6 +21,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import Connection, wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bmtool.data.processors import usable_processors
 from bmtool.errors import BmtoolError, TryAgainError, stopped
 
 if TYPE_CHECKING:
@@ -67,9 +68,11 @@ def run_tasks(
         BmtoolError: what `function` raised.
     """
     tasks = iter(tasks)
-    first = list(islice(tasks, 2))
+    first = list(islice(tasks, 2)) if workers > 1 else []
+    has_several = len(first) > 1
     tasks = chain(first, tasks)
-    if workers > 1 and len(first) > 1:
+    del first  # a task may hold a whole piece of a file
+    if has_several:
         yield from _run_in_processes(function, tasks, workers, stop, advance)
         return
 
@@ -99,11 +102,15 @@ def _run_in_processes(
 
 def _start(function: Callable[[T, Tick], R]) -> _Worker:
     here, there = Pipe()
-    command = [sys.executable, "-m", __name__, str(there.fileno()), function.__module__, function.__qualname__]
+    # -P: without it the current folder comes first, and a file of the user's called json.py would be imported.
+    command = [sys.executable, "-P", "-m", __name__, str(there.fileno()), function.__module__, function.__qualname__]
     # One thread each: the processes are what runs side by side.
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    process = subprocess.Popen(command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment)
-    there.close()
+    with there:
+        # In a group of its own: Ctrl-C reaches the run alone, which then ends its workers.
+        process = subprocess.Popen(
+            command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment, process_group=0
+        )
     return _Worker(process, here)
 
 
@@ -118,13 +125,13 @@ def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tic
                 if task is None:
                     has_more = False
                     break
-                _send(worker, task)
+                _send(worker, task, stop)
                 worker.task, given = given, given + 1
         if stop.reason:
             raise stopped(stop.reason, SAVED)
         for connection in wait([worker.connection for worker in crew if worker.task is not None], LOOK_SECONDS):
             worker = next(one for one in crew if one.connection is connection)
-            kind, value = _receive(worker)
+            kind, value = _receive(worker, stop)
             if kind == "tick":
                 advance(value)
             elif kind == "error":
@@ -136,25 +143,27 @@ def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tic
             taken += 1
 
 
-def _send(worker: _Worker, task: Any) -> None:
+def _send(worker: _Worker, task: Any, stop: Stop) -> None:
     try:
         worker.connection.send(task)
     except OSError:
-        raise _lost(worker) from None
+        raise _lost(worker, stop) from None
 
 
-def _receive(worker: _Worker) -> tuple[str, Any]:
+def _receive(worker: _Worker, stop: Stop) -> tuple[str, Any]:
     try:
         kind, value = worker.connection.recv()
-    except (EOFError, ConnectionResetError):
-        raise _lost(worker) from None
+    except (EOFError, OSError):  # between two messages, or in the middle of one
+        raise _lost(worker, stop) from None
     if kind == "bug":
         raise RuntimeError(f"in a worker process:\n{value}")
     return kind, value
 
 
-def _lost(worker: _Worker) -> TryAgainError:
+def _lost(worker: _Worker, stop: Stop) -> BmtoolError:
     code = worker.process.wait()
+    if stop.reason:  # a whole service was told to end: its workers got the signal, too
+        return stopped(stop.reason, SAVED)
     how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
     return TryAgainError(
         f"a worker process {how}; {SAVED}. Too little memory? Then set runtime.workers lower. "
@@ -183,11 +192,6 @@ def _die_with_parent() -> None:
     ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
-def usable_processors() -> int:
-    """How many processors this process may use."""
-    return len(os.sched_getaffinity(0))
-
-
 #: Below this much text for each, starting a worker costs more than it brings.
 WORKER_BYTES = 16 * 1024 * 1024
 
@@ -196,16 +200,16 @@ def num_workers(wanted: int | None, total_bytes: int) -> tuple[int, str]:
     """How many workers, and why."""
     if wanted is not None:
         return wanted, f"runtime.workers is {wanted}"
-    free = usable_processors()
+    free, reason = usable_processors()
     useful = max(1, total_bytes // WORKER_BYTES)
     if useful < free:
         return int(useful), f"{total_bytes / 1e6:,.0f} MB are too little for more"
-    return free, f"{free} processors may be used"
+    return free, reason
 
 
 def main(descriptor: str, module: str, name: str) -> None:
     """What a worker process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the run itself decides
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     with Connection(int(descriptor)) as connection:
         _serve(connection, getattr(importlib.import_module(module), name))

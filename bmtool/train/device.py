@@ -9,14 +9,13 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bmtool.data.processors import usable_processors
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
 
 _STAT = Path("/proc/stat")
-_CGROUP_V2 = Path("/sys/fs/cgroup/cpu.max")
-_CGROUP_V1 = Path("/sys/fs/cgroup/cpu")
 
 
 def pick_device(wanted: str) -> tuple[torch.device, str]:
@@ -47,24 +46,7 @@ def pick_threads(wanted: int | None) -> tuple[int, str]:
         raise ConfigError("OMP_DYNAMIC is set in the environment: torch's matrix products come out wrong. Unset it")
     if wanted is not None:
         return wanted, "asked for"
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    quota = cgroup_quota()
-    if quota is not None and quota < affinity:
-        return max(1, int(quota)), f"the container may use {quota:g} processors"
-    return affinity, f"{affinity} processor{'s' * (affinity > 1)} may be used"
-
-
-def cgroup_quota(v2: Path = _CGROUP_V2, v1: Path = _CGROUP_V1) -> float | None:
-    """Processors that the control group may use; None without a limit."""
-    try:
-        if v2.is_file():
-            quota, period = v2.read_text(encoding="ascii").split()
-            return None if quota == "max" else int(quota) / int(period)
-        quota = (v1 / "cpu.cfs_quota_us").read_text(encoding="ascii")
-        period = (v1 / "cpu.cfs_period_us").read_text(encoding="ascii")
-    except (OSError, ValueError):
-        return None
-    return int(quota) / int(period) if int(quota) > 0 else None
+    return usable_processors()
 
 
 def set_up(runtime: Runtime) -> tuple[torch.device, dict[str, str]]:

@@ -3,8 +3,9 @@ import sys
 import time
 
 import pytest
+from bmtool.data.processors import cgroup_quota
 from bmtool.errors import ConfigError
-from bmtool.train.device import busy_warning, cgroup_quota, other_running, pick_threads
+from bmtool.train.device import busy_warning, other_running, pick_threads
 
 
 def test_a_machine_with_a_processor_for_each_thread_is_not_busy():

@@ -14,12 +14,13 @@ from bmtool.config.shared import Training
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import load_tokenizer
+from bmtool.data.processors import cgroup_quota
 from bmtool.data.scores import evaluate_metrics
 from bmtool.errors import ConfigError, DivergedError, StoppedError, StorageError, TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
-from bmtool.train.device import cgroup_quota, pick_device, pick_threads
+from bmtool.train.device import pick_device, pick_threads
 from bmtool.train.loop import Selection, fit
 from bmtool.train.monitor import Monitor, read_log
 from bmtool.train.precision import pick_precision
