@@ -1,0 +1,52 @@
+"""Sorted 64-bit hashes that can be looked up fast from a kernel, with a filter in front for those that aren't there."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numba as nb
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+#: Bits of the filter for each key: of the keys that aren't there, one in so many passes it.
+_FILTER_BITS = 16
+
+
+class Lookup(NamedTuple):
+    """Sorted distinct keys (evenly spread hashes), found by their leading bits; a tuple, so that kernels take it."""
+
+    keys: NDArray[np.uint64]
+    starts: NDArray[np.int64]
+    """`starts[b]` is the place of the first key with leading bits b or more."""
+    shift: np.uint64
+    filter: NDArray[np.uint8]
+    """A bit for each value of more leading bits: whether a key begins so."""
+    filter_shift: np.uint64
+
+
+def lookup(keys: NDArray[np.uint64]) -> Lookup:
+    """A lookup of sorted distinct keys; it takes 18 to 28 bytes a key."""
+    bits = max(1, len(keys).bit_length())
+    shift = np.uint64(64 - bits)
+    starts = np.searchsorted(keys >> shift, np.arange((1 << bits) + 1, dtype=np.uint64))
+    filter_bits = max(16, (_FILTER_BITS * len(keys)).bit_length())
+    filter_shift = np.uint64(64 - filter_bits)
+    filter_ = np.zeros(1 << (filter_bits - 3), np.uint8)
+    places = keys >> filter_shift
+    np.bitwise_or.at(filter_, places >> np.uint64(3), np.uint8(1) << (places & np.uint64(7)).astype(np.uint8))
+    return Lookup(keys, starts, shift, filter_, filter_shift)
+
+
+@nb.njit(inline="always")
+def find(table, key):  # type: ignore[no-untyped-def]
+    """The place of `key` among the keys of a `Lookup`, or -1."""
+    bit = key >> table.filter_shift
+    if table.filter[bit >> np.uint64(3)] >> np.uint8(bit & np.uint64(7)) & 1 == 0:
+        return -1
+    bucket = np.int64(key >> table.shift)
+    for place in range(table.starts[bucket], table.starts[bucket + 1]):
+        if table.keys[place] == key:
+            return place
+    return -1
