@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from bmtool.data.decide import CONTAMINATED, EARLIER, NEAR, Loss, conflicting_labels
+from bmtool.data.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.earlier import Earlier, SketchesOf
 from bmtool.data.similar import Pairs, clusters, find_pairs, keep_first
 
@@ -100,11 +100,6 @@ def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict
     row, times = np.unique(np.concatenate(kept), return_counts=True)
     top = np.lexsort((row, -times))[:most]
     return [{"kept": one, "copies": int(count)} for one, count in zip(rows.ids(row[top]), times[top], strict=True)]
-
-
-def drop_contaminated(datasets: Any, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    """Let every row go that holds a test row of another dataset."""
-    raise NotImplementedError(CONTAMINATED)
 
 
 def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:

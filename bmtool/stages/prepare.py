@@ -216,8 +216,9 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     import numpy as np
 
     from bmtool.artifacts.faults import fault
+    from bmtool.data.contaminated import drop_contaminated
     from bmtool.data.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
-    from bmtool.data.nearness import drop_contaminated, drop_similar, measure_overlap, report_conflicts, top_copies
+    from bmtool.data.nearness import drop_similar, measure_overlap, report_conflicts, top_copies
     from bmtool.data.publish import draw
 
     rows = Rows(collected.units)
