@@ -61,7 +61,7 @@ class Compared:
 
 
 @nb.njit(nogil=True, cache=True)
-def _band_keys(sketches, bands, keys):  # type: ignore[no-untyped-def]
+def band_keys(sketches, bands, keys):  # type: ignore[no-untyped-def]
     """Fill keys (B, N): 64 bits for the 128 of each band; 0 where the text has no words."""
     multiplier = np.uint64(0x9E3779B97F4A7C15)
     for row in range(len(sketches)):
@@ -146,7 +146,8 @@ def _parts(buckets: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> _P
 
 
 @nb.njit(inline="always")
-def _matches(a, b):  # type: ignore[no-untyped-def]
+def equal_values(a, b):  # type: ignore[no-untyped-def]
+    """How many values of two sketches are equal."""
     equal = np.uint16(0)
     for value in range(VALUES):
         equal += np.uint16(a[value] == b[value])
@@ -178,7 +179,7 @@ def _compare(sketches, rows, places, parts, settled, at_least, clearly, out):  #
             for place in leaders[: min(num_leaders, _LEADERS)]:
                 if rows[member] < settled and rows[place] < settled:
                     continue
-                equal = _matches(sketches[member], sketches[place])
+                equal = equal_values(sketches[member], sketches[place])
                 if equal >= at_least:
                     out[0, num_pairs], out[1, num_pairs], out[2, num_pairs] = rows[place], rows[member], equal
                     num_pairs += 1
@@ -223,7 +224,7 @@ class Sketches:
         """(B, N) a key for each of the bands (B, 8) of each row; 0: a row without words, or one that is left out."""
         keys = np.empty((len(bands), len(self)), np.uint64)
         for start, sketches in self.parts():
-            _band_keys(sketches, bands, keys[:, start : start + len(sketches)])
+            band_keys(sketches, bands, keys[:, start : start + len(sketches)])
         if alive is not None:
             keys[:, ~alive] = 0
         return keys
