@@ -47,7 +47,7 @@ def _matches(pattern: str, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
         return [("stdin", spooled())]
     path = Path(pattern)
     if path.is_dir():
-        return _in_folder(path, suffixes)
+        return files_in(path, suffixes)
     if not glob.has_magic(pattern) or path.exists():
         if not path.exists():
             raise MissingInputError(f"{pattern}: there is no such file (relative to {Path.cwd()})")
@@ -56,25 +56,32 @@ def _matches(pattern: str, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
     parts = path.parts
     fixed = Path(*parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
     paths = [Path(match) for match in glob.glob(pattern, recursive=True)]  # noqa: PTH207  (Path.glob takes no absolute pattern)
-    files = _named([path for path in paths if not path.is_dir()], fixed)
+    files = _named([path for path in paths if not path.is_dir()], fixed, fixed.resolve())
     if not files:
         raise MissingInputError(f"{pattern}: no file matches (relative to {Path.cwd()})")
     return files
 
 
-def _in_folder(folder: Path, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
+def files_in(folder: Path, suffixes: tuple[str, ...], *, root: Path | None = None) -> list[tuple[str, Path]]:
+    """(path below the folder, path) of the files with one of `suffixes`, as `find_files` finds them.
+
+    Links may lead to what lies below `root`, the folder itself by default.
+
+    Raises:
+        MissingInputError, RefusedError: as `find_files`.
+    """
+    root = (root or folder).resolve()
     endings = tuple(ending + packing for ending in suffixes for packing in ("", *PACKINGS))
-    paths = [path for path in _below(folder) if not endings or path.name.lower().endswith(endings)]
-    files = _named(paths, folder)
+    paths = [path for path in _below(folder, root) if not endings or path.name.lower().endswith(endings)]
+    files = _named(paths, folder, root)
     if not files:
         wanted = f" that ends with {', '.join(suffixes)}" if suffixes else ""
         raise MissingInputError(f"{folder}: there is no file{wanted} in this folder (relative to {Path.cwd()})")
     return files
 
 
-def _below(folder: Path) -> Iterator[Path]:
+def _below(folder: Path, root: Path) -> Iterator[Path]:
     """All that isn't a folder, at any depth. Links to folders are followed no further than to see where they lead."""
-    root = folder.resolve()
     for place, folders, names in os.walk(folder):
         folders[:] = [name for name in folders if not name.startswith(".")]
         for name in folders:
@@ -84,9 +91,8 @@ def _below(folder: Path) -> Iterator[Path]:
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
-def _named(paths: list[Path], fixed: Path) -> list[tuple[str, Path]]:
+def _named(paths: list[Path], fixed: Path, root: Path) -> list[tuple[str, Path]]:
     """Files with their names, shortest paths first: that of a file that is found twice, through a link, is its own."""
-    root = fixed.resolve()
     for path in paths:
         if path.is_symlink() and not path.exists():
             raise MissingInputError(f"{path}: this link leads nowhere")

@@ -51,41 +51,58 @@ def lines_of(handle: BinaryIO) -> Iterator[tuple[int, bytes | None]]:
         yield number, None
 
 
-def cut_lines(name: str, path: Path) -> Iterator[Piece]:
-    """Pieces of whole lines of one file, unpacked.
+def cut_lines(name: str, path: Path, *, by_paragraph: bool = False) -> Iterator[Piece]:
+    """Pieces of whole lines (or of whole paragraphs, which end with a blank line) of one file, unpacked.
 
     A piece ends with the last line that ends within `PIECE_BYTES` of its start, or with its first. So the cuts follow
-    from the bytes before them, and rows that are appended to a file leave its other pieces as they are. Of a line over
-    `MAX_LINE_BYTES` no more is kept than it takes to see that it is too long.
+    from the bytes before them, and rows that are appended to a file leave all pieces but the last as they are. Of a
+    line over `MAX_LINE_BYTES` no more is kept than it takes to see that it is too long.
 
     Raises:
         MissingInputError, DataError: as `open_bytes`.
     """
     with open_bytes(path) as handle:
-        first, rest = 1, b""
-        while block := handle.read(PIECE_BYTES - len(rest)):
-            data = rest + block
-            if first == 1 and not rest:
-                data = data.removeprefix(BYTE_ORDER_MARK)
-            end = data.rfind(b"\n") + 1
-            if not end and len(data) >= PIECE_BYTES:
-                data += _rest_of_line(handle, MAX_LINE_BYTES + 1 - len(data))
+        first = 1
+        rest = handle.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
+        while data := rest + handle.read(PIECE_BYTES - len(rest)):
+            end, more, num_lines = len(data), b"", 0
+            if end == PIECE_BYTES:
+                end = _last_blank_line(data) if by_paragraph else data.rfind(b"\n") + 1
+            if not end:
                 end = len(data)
+                more, num_lines = _to_the_end(handle, data, by_paragraph=by_paragraph)
+            yield _piece(name, path, data[:end] + more, first)
+            first += data.count(b"\n", 0, end) + num_lines
             rest = data[end:]
-            if end:
-                yield _piece(name, path, data[:end], first)
-                first += data.count(b"\n", 0, end)
-        if rest:
-            yield _piece(name, path, rest, first)
 
 
 def _piece(name: str, path: Path, data: bytes, first: int) -> Piece:
     return Piece(name, path, xxhash.xxh3_128_hexdigest(data), len(data), first, data)
 
 
-def _rest_of_line(handle: BinaryIO, keep: int) -> bytes:
-    """What is left of a line, of which `keep` bytes are kept, always with its line break."""
-    kept = line = handle.readline(keep)
-    while line and not line.endswith(b"\n"):
-        line = handle.readline(PIECE_BYTES)
-    return kept if kept.endswith(b"\n") or not line else kept + b"\n"
+def _last_blank_line(data: bytes) -> int:
+    """Where the last blank line of `data` ends; 0 without one."""
+    end = data.rfind(b"\n")
+    while end >= 0:
+        start = data.rfind(b"\n", 0, end)
+        if start >= 0 and not data[start:end].strip():
+            return end + 1
+        end = start
+    return 0
+
+
+def _to_the_end(handle: BinaryIO, data: bytes, *, by_paragraph: bool) -> tuple[bytes, int]:
+    """What follows `data`, up to the end of its line or paragraph, and how many line breaks were read.
+
+    No more is kept than makes it too long.
+    """
+    kept, size, num_lines, starts_line = [], len(data), 0, data.endswith(b"\n")
+    while line := handle.readline(PIECE_BYTES):
+        kept.append(line[: max(MAX_LINE_BYTES + 1 - size, 0)])
+        size += len(line)
+        is_end, is_blank = line.endswith(b"\n"), starts_line and not line.strip()
+        num_lines += is_end
+        if is_end and (is_blank or not by_paragraph):
+            break
+        starts_line = is_end
+    return b"".join(kept), num_lines

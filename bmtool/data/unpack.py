@@ -34,6 +34,15 @@ def packing(head: bytes) -> str | None:
     return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
 
 
+def inner_suffix(path: Path) -> str:
+    """The ending of a file's name in lower case, without that of its packing: `.csv` for `A.CSV.gz`."""
+    name = path.name.lower()
+    for packing_suffix in PACKINGS:
+        name = name.removesuffix(packing_suffix)
+    _, dot, ending = name.rpartition(".")
+    return dot + ending
+
+
 @contextmanager
 def open_bytes(path: Path) -> Iterator[BinaryIO]:
     """Open a plain or packed file for reading.

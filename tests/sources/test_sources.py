@@ -9,8 +9,12 @@ from bmtool.data.settings import ChooseSource
 from bmtool.registry import SOURCES
 from bmtool.sources.csv import Csv
 from bmtool.sources.docstrings import Docstrings
+from bmtool.sources.html import Html
 from bmtool.sources.jsonl import Jsonl
+from bmtool.sources.markdown import Markdown
 from bmtool.sources.parquet import Parquet
+from bmtool.sources.text import Text
+from bmtool.sources.warc import Warc
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from reading import read_source
@@ -26,6 +30,11 @@ choose = ChooseSource(SOURCES)
         ("${HOME}/A.CSV", Csv(path="${HOME}/A.CSV")),
         ("a.tsv.gz", Csv(path="a.tsv.gz")),
         ("x/y.parquet", Parquet(path="x/y.parquet")),
+        ("a.JSONL.zst", Jsonl(path="a.JSONL.zst")),
+        ("a.warc.gz", Warc(path="a.warc.gz")),
+        ("a.md", Markdown(path="a.md")),
+        ("a.txt", Text(path="a.txt")),
+        ("*.html", Html(path="*.html")),
         ("docstrings", Docstrings()),
         ({"path": ["a.csv", "b.csv"]}, Csv(path=("a.csv", "b.csv"))),
         ({"type": "jsonl", "path": "notes.txt"}, Jsonl(path="notes.txt")),
@@ -40,7 +49,9 @@ def test_the_type_follows_from_the_ending(written, source):
     assert chosen == source
 
 
-@pytest.mark.parametrize("written", ["notes.txt", {"path": "notes.txt"}, 5, {}, {"type": "jsonll", "path": "x"}])
+@pytest.mark.parametrize(
+    "written", ["notes.doc", {"path": "notes.doc"}, "-", "folder/", 5, {}, {"type": "jsonll", "path": "x"}]
+)
 def test_what_has_no_known_ending_must_say_its_type(written):
     with pytest.raises(Exception) as error:
         choose(written)

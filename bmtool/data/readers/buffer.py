@@ -14,7 +14,7 @@ from bmtool.data.rows import LISTS, MAX_BATCH_BYTES, MAX_BATCH_ROWS, BadRowError
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bmtool.contracts import Reading
 
@@ -135,6 +135,21 @@ def bounded(batch: pa.RecordBatch) -> Iterator[pa.RecordBatch]:
         end = min(max(end, start + 1), start + MAX_BATCH_ROWS)
         yield batch.slice(start, end - start)
         start = end
+
+
+def gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Small batches put together into larger ones that keep to the limits: what follows costs something a batch."""
+    waiting: list[pa.RecordBatch] = []
+    rows, size = 0, 0
+    for batch in batches:
+        if waiting and (rows + batch.num_rows > MAX_BATCH_ROWS or size + batch.nbytes > MAX_BATCH_BYTES):
+            yield pa.concat_batches(waiting)
+            waiting, rows, size = [], 0, 0
+        waiting.append(batch)
+        rows += batch.num_rows
+        size += batch.nbytes
+    if waiting:
+        yield pa.concat_batches(waiting)
 
 
 def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> list[pa.RecordBatch]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG, read_lines
 from bmtool.data.readers.buffer import RowBuffer, wanted
 from bmtool.data.rows import LISTS, kind_of, missing_columns
+from bmtool.data.unpack import inner_suffix
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -70,7 +71,9 @@ def read_csv(piece: Piece, reading: Reading, *, delimiter: str | None = None) ->
         raise DataError(f"column '{lists[0]}' holds lists, which CSV can't. Use jsonl or parquet")
     csv.field_size_limit(MAX_LINE_BYTES)
     lines = _Lines(piece.path)
-    reader = csv.reader(lines, delimiter=delimiter or _delimiter(piece.path), strict=True)
+    reader = csv.reader(
+        lines, delimiter=delimiter or ("\t" if inner_suffix(piece.path) == ".tsv" else ","), strict=True
+    )
     header = _header(piece.path, reader)
     if not header:
         return
@@ -91,10 +94,6 @@ def read_csv(piece: Piece, reading: Reading, *, delimiter: str | None = None) ->
         elif row:
             yield from buffer.add(lines.first, [row[place] or None for place in places], lines.size)
     yield from buffer.flush()
-
-
-def _delimiter(path: Path) -> str:
-    return "\t" if ".tsv" in path.suffixes[-2:] else ","
 
 
 def _header(path: Path, reader: Iterator[list[str]]) -> list[str]:

@@ -1,0 +1,132 @@
+"""Turn Arrow columns of any type, as Parquet and other typed files have them, into ours."""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bmtool.contracts import LINE, Rejected
+from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG
+from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, names_of, sift
+from bmtool.data.rows import LISTS, BadRowError, kind_of, scalar_text
+from bmtool.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.contracts import Piece, Reading
+
+
+def to_our_columns(
+    batch: pa.RecordBatch, first: int, piece: Piece, reading: Reading, labels: Mapping[str, pa.Array] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """The rows of a batch of any types as batches of ours; its first row is the `first` of its file.
+
+    `labels` are the names behind the numbers of some columns. A row without a value it needs, or with text that isn't
+    UTF-8, is rejected.
+
+    Raises:
+        DataError: a column has a type that can't be read.
+    """
+    lines = np.arange(first, first + batch.num_rows)
+    bad = np.zeros(batch.num_rows, dtype=bool)
+    columns = []
+    for field in reading.schema:
+        names = names_of(reading, field.name)
+        if len(names) > 1 and kind_of(field) in LISTS:
+            raise DataError(f"column '{field.name}' holds lists, which can't be joined")
+        parts = []
+        for name in names:
+            try:
+                values = _named(batch.column(name), labels[name]) if labels and name in labels else batch.column(name)
+                part = _as_text(values, kind_of(field))
+            except BadRowError as error:
+                raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
+            bad |= _not_utf8(part)
+            parts.append(part)
+        columns.append(parts)
+    for line in lines[bad].tolist():
+        reading.reject(Rejected(piece.file, line, NOT_UTF8))
+    # Bad bytes are taken out before any kernel reads the column as text.
+    good = pa.array(~bad)
+    arrays = [
+        _joined([part.filter(good).cast(field.type) for part in parts])
+        for field, parts in zip(reading.schema, columns, strict=True)
+    ]
+    arrays.append(pa.array(lines[~bad]))
+    for part in bounded(pa.record_batch(arrays, schema=batch_schema(reading))):
+        if part.num_rows == 1 and part.nbytes > MAX_LINE_BYTES:
+            reading.reject(Rejected(piece.file, part.column(LINE)[0].as_py(), TOO_LONG.replace("line", "row")))
+            continue
+        yield from sift(part, piece.file, reading)
+
+
+def _joined(parts: list[pa.Array]) -> pa.Array:
+    """The parts that there are, joined by line breaks; null where there is none."""
+    if len(parts) == 1:
+        return parts[0]
+    filled = [pc.if_else(pc.equal(part, ""), None, part) for part in parts]
+    joined = pc.binary_join_element_wise(*filled, "\n", null_handling="skip")
+    is_given = reduce(pc.or_, (part.is_valid() for part in parts))
+    return pc.if_else(is_given, joined, None)
+
+
+def _named(values: pa.Array, names: pa.Array) -> pa.Array:
+    """The names behind numbers, or lists of numbers; null for -1, which stands for no label."""
+    if pa.types.is_list(values.type) or pa.types.is_large_list(values.type):
+        values = values.cast(pa.list_(values.type.value_type))
+        return _with_members(values, _named(pc.list_flatten(values), names))
+    if not pa.types.is_integer(values.type):
+        return values  # kept as text, though declared as labels
+    is_known = pc.and_(pc.greater_equal(values, 0), pc.less(values, len(names)))
+    return names.take(pc.if_else(is_known, values, None))
+
+
+def _with_members(lists: pa.Array, members: pa.Array) -> pa.Array:
+    """`lists` with other members: as many, in the same order."""
+    lengths = pc.fill_null(pc.list_value_length(lists), 0).to_numpy(zero_copy_only=False)
+    offsets = pa.array(np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32))
+    return pa.ListArray.from_arrays(offsets, members, mask=lists.is_null())
+
+
+def _as_text(values: pa.Array, kind: str) -> pa.Array:
+    """`values` as string, or list of string."""
+    if pa.types.is_dictionary(values.type):
+        values = values.dictionary_decode()
+    if kind in {"words", "tags"}:
+        if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
+            raise BadRowError("expected a list")
+        values = values.cast(pa.list_(values.type.value_type))
+        return _with_members(values, _as_text(pc.list_flatten(values), "text" if kind == "words" else "label"))
+    kind_type = values.type
+    if pa.types.is_string(kind_type):
+        return values
+    if pa.types.is_large_string(kind_type) or pa.types.is_string_view(kind_type) or pa.types.is_null(kind_type):
+        return values.cast(pa.string())
+    if kind == "text":
+        raise BadRowError("expected text")
+    if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type) or pa.types.is_temporal(kind_type):
+        return values.cast(pa.string())
+    if pa.types.is_floating(kind_type):
+        # pandas writes a missing number as NaN
+        plain = [None if value is None or value != value else scalar_text(value) for value in values.to_pylist()]
+        return pa.array(plain, type=pa.string())
+    raise BadRowError("expected text or numbers")
+
+
+def _not_utf8(texts: pa.Array) -> np.ndarray:
+    """(rows,) True where a row holds bytes that aren't UTF-8."""
+    bad = np.zeros(len(texts), dtype=bool)
+    try:
+        texts.validate(full=True)
+    except pa.ArrowInvalid:
+        for row in range(len(texts)):
+            try:
+                texts.slice(row, 1).validate(full=True)
+            except pa.ArrowInvalid:
+                bad[row] = True
+    return bad
