@@ -53,7 +53,7 @@ def _by_rule(rule: str, share: float, summary: Mapping[str, Any], readable: int)
 def _overlap(most: float, summary: Mapping[str, Any]) -> GateResult:
     overlap = summary["overlap"]
     if overlap is None:
-        return GateResult("max_overlap", passed=False, message="overlap was not measured: there is one split only")
+        return GateResult("max_overlap", passed=False, message="overlap wasn't measured: nothing is held out")
     rows, found = sum(one["rows"] for one in overlap.values()), sum(one["similar"] for one in overlap.values())
     text = f"{found:,} of {rows:,} rows of {' and '.join(overlap)} have a similar row in train"
     return _at_most("max_overlap", found, rows, most, text)

@@ -9,7 +9,9 @@ import pyarrow as pa
 
 from bmtool.data.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.earlier import Earlier, SketchesOf
+from bmtool.data.overlap import overlap
 from bmtool.data.similar import Pairs, clusters, find_pairs, keep_first
+from bmtool.data.split import SPLITS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from bmtool.data.decide import Decisions, Rows
     from bmtool.data.units import RowRules
     from bmtool.deduplicators.near import Near
+
+#: Jaccard similarity from which a row of train gives a held-out row away, where near copies aren't looked for.
+OVERLAP_THRESHOLD = 0.7
+
+#: So many examples are kept.
+EXAMPLES = 20
 
 
 class _Texts:
@@ -102,5 +110,24 @@ def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict
     return [{"kept": one, "copies": int(count)} for one, count in zip(rows.ids(row[top]), times[top], strict=True)]
 
 
-def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    """Note how many rows of validation and test have a similar row in train."""
+def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules) -> None:
+    """Note for validation and test how many of their rows have a similar row in train, with a few examples."""
+    threshold = near.threshold if near is not None else OVERLAP_THRESHOLD
+    texts = _Texts((), rows, rules.of_kind("text", "words"))
+    units: list[Unit] = [SketchesOf(unit) for unit in rows.units]
+    is_train = decisions.of_split("train")
+    noted = {}
+    for name in SPLITS[1:]:
+        held_out = np.flatnonzero(decisions.of_split(name))
+        if not len(held_out):
+            continue
+        found = overlap(units, is_train, held_out, texts, threshold=threshold)
+        few = slice(0, EXAMPLES)
+        examples = zip(rows.ids(found.row[few]), rows.ids(found.twin[few]), found.similarity[few], strict=True)
+        noted[name] = {
+            "rows": len(held_out),
+            "similar": len(found),
+            "threshold": threshold,
+            "examples": [[row, twin, round(float(similarity), 3)] for row, twin, similarity in examples],
+        }
+    decisions.facts["overlap"] = noted or None

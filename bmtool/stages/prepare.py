@@ -242,10 +242,10 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
         group=split.group,
         time=split.time,
     )
-    if rules.is_sketched:
-        measure_overlap(config.near, rows, decisions, rules, job)
     if config.sample is not None:
         draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
+    if rules.is_sketched:
+        measure_overlap(config.near, rows, decisions, rules)
     fault("prepare:decided")
     return decisions
 
