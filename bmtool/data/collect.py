@@ -46,6 +46,8 @@ class KeptUnit:
     """What the first pass kept of a unit. N rows."""
 
     key: str
+    source: int
+    """Which of the dataset's sources it is from"""
     folder: Path
     facts: dict[str, Any]
     start: int
@@ -127,9 +129,10 @@ def collect(rules: RowRules, job: Job) -> Collected:
         collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
     reading = _Reading(rules, job)
     with job.console.progress("reading rows") as progress:
-        for key, facts in reading.results(progress.advance):
-            collected.units.append(KeptUnit(key, reading.shelf.path(key), facts, collected.num_rows))
-            _add(collected, facts)
+        for unit, facts in reading.results(progress.advance):
+            kept = KeptUnit(unit.key, unit.source, reading.shelf.path(unit.key), facts, collected.num_rows)
+            collected.units.append(kept)
+            _add(collected, kept)
     if reading.found:
         rows = sum(int(unit.facts["totals"].get("rows_in", 0)) for unit in collected.units if unit.key in reading.found)
         job.console.say(
@@ -157,10 +160,10 @@ class _Reading:
         self.shelf = Shelf(self.root / "rows")
         self.paths: dict[tuple[int, str], Path] = {}
         self.found: set[str] = set()
-        self.order: list[tuple[str, dict[str, Any] | None]] = []
+        self.order: list[tuple[Unit, dict[str, Any] | None]] = []
 
-    def results(self, advance: Any) -> Iterator[tuple[str, dict[str, Any]]]:
-        """(key, facts) of every unit, in order."""
+    def results(self, advance: Any) -> Iterator[tuple[Unit, dict[str, Any]]]:
+        """(unit without its data, facts) of every unit, in order."""
         files = [source.files() for source in self.rules.sources]
         size = sum(path.stat().st_size for some in files for _, path in some)
         workers, reason = num_workers(self.job.runtime.workers, size)
@@ -190,7 +193,7 @@ class _Reading:
 
             for unit in units_of(self.rules, index, files[index], pieces):
                 kept = None if self.job.is_fresh else self.shelf.find(unit.key)
-                self.order.append((unit.key, kept))
+                self.order.append((replace(unit, pieces=()), kept))
                 if kept is not None:
                     self.found.add(unit.key)
                     continue
@@ -204,10 +207,11 @@ def _sha256_of(path: Path) -> str:
     return sha256_of(path)
 
 
-def _add(collected: Collected, facts: dict[str, Any]) -> None:
-    totals, ledger = Counter(facts["totals"]), collected.ledger
+def _add(collected: Collected, unit: KeptUnit) -> None:
+    facts, ledger = unit.facts, collected.ledger
+    totals = Counter(facts["totals"])
     collected.totals += totals
-    collected.by_source.setdefault(facts["source"], Counter()).update(totals)
+    collected.by_source.setdefault(unit.source, Counter()).update(totals)
     collected.seconds.update(facts.get("seconds", {}))
     ledger.rows_in += totals["rows_in"]
     ledger.rows_out += totals["rows"]
@@ -235,7 +239,7 @@ def _check_columns(rules: RowRules, collected: Collected, paths: dict[tuple[int,
     for unit in collected.units:
         for one in unit.facts["columns"]:
             if one["rows"] and (one["known"] or one["unseen"]):
-                place = (unit.facts["source"], one["file"])
+                place = (unit.source, one["file"])
                 unseen[place] = unseen.get(place, set(one["unseen"])) & set(one["unseen"])
                 known[place] = known.get(place, []) + one["known"]
     for place, columns in unseen.items():

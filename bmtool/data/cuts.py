@@ -4,17 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.model import what
 from bmtool.contracts import Piece
+from bmtool.data.kept import sealed, unsealed
+from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from bmtool.contracts import Source
+
+
+#: Raised when a file is cut otherwise than before.
+VERSION = 1
 
 
 class Cuts:
@@ -24,14 +31,17 @@ class Cuts:
         self.source = source
         self.folder = folder
         self.is_fresh = is_fresh
+        self._is_cut: dict[tuple[str, str, int], bool] = {}
         self._reading: tuple[str, Iterator[Piece]] | None = None
 
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """The pieces of a file: as remembered, or read and then remembered."""
-        note = self.folder / f"{self._key(sha256)}.json"
+        note = self._note(sha256)
         known = None if self.is_fresh else _read(note)
         if known is not None:
-            yield from (Piece(name, path, **_plain(one)) for one in known)
+            for one in known:
+                self._is_cut[name, one["key"], one["first"]] = one["is_cut"]
+                yield Piece(name, path, **_plain(one))
             return
         noted = []
         for piece in self.source.pieces(name, path, sha256):
@@ -39,28 +49,29 @@ class Cuts:
             noted[-1]["is_cut"] = piece.data is not None
             yield piece
         self.folder.mkdir(parents=True, exist_ok=True)
-        new = note.with_suffix(".new")
-        new.write_text(json.dumps(noted), encoding="utf-8")
+        new = note.with_suffix(f".{os.getpid()}")
+        new.write_text(sealed({"pieces": noted}), encoding="utf-8")
         new.rename(note)
 
     def filled(self, piece: Piece, sha256: str) -> Piece:
-        """The piece as a worker needs it. Pieces of a file are asked for in their order."""
-        if piece.data is not None or not self._is_cut(piece, sha256):
+        """The piece as a worker needs it. Pieces of a file are asked for in their order.
+
+        Raises:
+            TryAgainError: it isn't in the file any more.
+        """
+        if piece.data is not None or not self._is_cut.get((piece.file, piece.key, piece.first)):
             return piece
         if self._reading is None or self._reading[0] != piece.file:
             self._reading = (piece.file, self.source.pieces(piece.file, piece.path, sha256))
         for one in self._reading[1]:
             if one.key == piece.key and one.first == piece.first:
                 return one
-        raise AssertionError(f"{piece.path}: the piece from line {piece.first} isn't where it was")
+        self._note(sha256).unlink(missing_ok=True)
+        raise TryAgainError(f"{piece.path}: the file changed while it was read. Run the command again")
 
-    def _is_cut(self, piece: Piece, sha256: str) -> bool:
-        known = _read(self.folder / f"{self._key(sha256)}.json") or []
-        return any(one["is_cut"] and one["key"] == piece.key for one in known)
-
-    def _key(self, sha256: str) -> str:
-        plain = json.dumps([what(self.source), sha256], sort_keys=True)
-        return hashlib.sha256(plain.encode()).hexdigest()[:32]
+    def _note(self, sha256: str) -> Path:
+        plain = json.dumps([VERSION, what(self.source), sha256], sort_keys=True)
+        return self.folder / f"{hashlib.sha256(plain.encode()).hexdigest()[:32]}.json"
 
 
 _NOTED = ("key", "size", "first", "part")
@@ -72,9 +83,9 @@ def _plain(noted: dict[str, Any]) -> dict[str, Any]:
 
 
 def _read(note: Path) -> list[dict[str, Any]] | None:
-    """What was noted; None if nothing was, or it can't be read: then the file is cut again."""
+    """What was noted; None if nothing was, or it is damaged: then the file is cut again."""
     try:
-        noted = json.loads(note.read_text(encoding="utf-8"))
-        return noted if all({*_NOTED, "is_cut"} <= set(one) for one in noted) else None
-    except (FileNotFoundError, ValueError, TypeError):
+        pieces: list[dict[str, Any]] = unsealed(note.read_text(encoding="utf-8"))["pieces"]
+    except (FileNotFoundError, ValueError):
         return None
+    return pieces

@@ -6,8 +6,10 @@ import errno
 import json
 import os
 import shutil
-from contextlib import contextmanager
+import socket
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +19,6 @@ from bmtool.artifacts.faults import fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from numpy.typing import NDArray
 
@@ -26,22 +27,19 @@ FACTS = "facts.json"
 
 @dataclass(frozen=True)
 class Shelf:
-    """A folder with one folder a key. What is in it was written by bmtool; a damaged or unfinished one is removed."""
+    """A folder with one folder a key. What is in it was written by bmtool; what is damaged or unfinished isn't found.
+
+    Several runs may use it at once: what is whole stays where it is.
+    """
 
     folder: Path
 
     def find(self, key: str) -> dict[str, Any] | None:
         """The facts noted with `key`, if everything kept under it is there and unchanged; marks it as used."""
         folder = self.path(key)
-        try:
-            facts: dict[str, Any] = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-            whole = all(_is_unchanged(folder / name, *noted) for name, noted in facts["files"].items())
-        except (FileNotFoundError, ValueError, KeyError, TypeError):
-            whole = False
-        if not whole:
-            shutil.rmtree(folder, ignore_errors=True)
-            return None
-        os.utime(folder)
+        facts = _facts_if_whole(folder)
+        if facts is not None:
+            os.utime(folder)
         return facts
 
     def path(self, key: str) -> Path:
@@ -55,30 +53,77 @@ class Shelf:
         No byte is synced: what a power cut tears is found by its hash, and made again.
         """
         final = self.path(key)
-        new = final.with_name(f".{key}.{os.getpid()}")
-        shutil.rmtree(new, ignore_errors=True)
+        mark = f".{key}.{socket.gethostname()}."
+        new = final.with_name(f"{mark}{os.getpid()}")
+        _remove_left_over(final.parent, mark)
         new.mkdir(parents=True)
         facts: dict[str, Any] = {}
         try:
             yield new, facts
             fault("write")
             facts["files"] = {path.name: _noted(path) for path in sorted(new.iterdir())}
-            (new / FACTS).write_text(json.dumps(facts, ensure_ascii=False), encoding="utf-8")
-            _put(new, final)
+            (new / FACTS).write_text(sealed(facts), encoding="utf-8")
+            _put(new, final, facts["files"])
         except BaseException:
             shutil.rmtree(new, ignore_errors=True)
             raise
 
 
-def _put(new: Path, final: Path) -> None:
-    """Move a folder to its place; where another run was faster with the same, its work stays."""
-    shutil.rmtree(final, ignore_errors=True)
+def _facts_if_whole(folder: Path) -> dict[str, Any] | None:
     try:
-        new.rename(final)
-    except OSError as error:
-        if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
-            raise
-        shutil.rmtree(new)
+        facts = unsealed((folder / FACTS).read_text(encoding="utf-8"))
+        is_whole = all(_noted(folder / name) == tuple(noted) for name, noted in facts["files"].items())
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return None
+    return facts if is_whole else None
+
+
+def sealed(plain: dict[str, Any]) -> str:
+    """Plain values as JSON, with a hash of them."""
+    return json.dumps({**plain, "seal": _seal(plain)})
+
+
+def unsealed(text: str) -> dict[str, Any]:
+    """What `sealed` was given.
+
+    Raises:
+        ValueError: it isn't that any more.
+    """
+    plain = json.loads(text)
+    if not isinstance(plain, dict) or plain.pop("seal", None) != _seal(plain):
+        raise ValueError("the hash of these values is another one")
+    return plain
+
+
+def _seal(plain: dict[str, Any]) -> str:
+    return xxhash.xxh3_64_hexdigest(json.dumps(plain, sort_keys=True).encode())
+
+
+def _remove_left_over(folder: Path, mark: str) -> None:
+    """Remove what processes of this machine that are gone (or had this one's number) were filling."""
+    for path in folder.glob(f"{mark}*"):
+        number = path.name.removeprefix(mark)
+        if number == str(os.getpid()) or not Path("/proc", number).exists():
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def _put(new: Path, final: Path, files: dict[str, tuple[int, str]]) -> None:
+    """Move a folder to its place. The same in the same place stays, since another run may be reading it."""
+    while True:
+        try:
+            new.rename(final)
+            return
+        except OSError as error:
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+                raise
+        there = _facts_if_whole(final)
+        if there is not None and {name: tuple(noted) for name, noted in there["files"].items()} == files:
+            shutil.rmtree(new)
+            return
+        aside = new.with_name(f"{new.name}.old")
+        with suppress(FileNotFoundError):  # another run was faster
+            final.rename(aside)
+        shutil.rmtree(aside, ignore_errors=True)
 
 
 def _noted(path: Path) -> tuple[int, str]:
@@ -88,10 +133,6 @@ def _noted(path: Path) -> tuple[int, str]:
         while block := handle.read(1 << 20):
             digest.update(block)
     return path.stat().st_size, digest.hexdigest()
-
-
-def _is_unchanged(path: Path, size: int, digest: str) -> bool:
-    return path.stat().st_size == size and _noted(path)[1] == digest
 
 
 def write_array(path: Path, values: NDArray[Any]) -> None:

@@ -121,7 +121,6 @@ class UnitPass:
         if self.rules.is_sketched:
             write_array(self.folder / SKETCHES, _joined(self.sketches, (0, 112), np.uint16))
         return {
-            "source": self.unit.source,
             "pieces": [piece.file for piece in self.unit.pieces],
             "totals": dict(self.totals),
             "losses": self.losses,

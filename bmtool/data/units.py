@@ -7,13 +7,14 @@ import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bmtool.config.model import what
+from bmtool.config.model import without_how
 from bmtool.contracts import Source  # noqa: TC001  (dataclasses are sent to workers)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
+    from bmtool.config.model import Component
     from bmtool.contracts import Cleaner, Filter, Piece, Scrubber
 
 #: Raised when the first pass makes something else of the same unit than before.
@@ -62,18 +63,23 @@ class RowRules:
         key = self.scrub_key
         return {
             "version": VERSION,
-            "source": what(self.sources[source]),
-            "columns": what(dict(self.columns)),
-            "kinds": dict(self.kinds),
-            "cleaners": what(self.cleaners),
-            "filters": what(self.filters),
-            "scrubbers": what(self.scrubbers),
+            "source": _settings(self.sources[source]),
+            "columns": dict(self.columns),
+            "kinds": list(self.kinds.items()),  # several texts of a row are joined in their order
+            "cleaners": [_settings(one) for one in self.cleaners],
+            "filters": [_settings(one) for one in self.filters],
+            "scrubbers": [_settings(one) for one in self.scrubbers],
             "scrub_key": hashlib.sha256(b"bmtool scrub key\0" + key).hexdigest() if key is not None else None,
             "labels": self.labels,
             "is_hashed": self.is_hashed,
             "is_sketched": self.is_sketched,
             "extra": dict(self.extra),
         }
+
+
+def _settings(component: Component) -> Any:
+    """All that decides what it does, defaults included: a later version may have others."""
+    return without_how(component, component.model_dump(mode="json", by_alias=True))
 
 
 @dataclass(frozen=True)
