@@ -141,6 +141,10 @@ def _make(
 def prepare(
     file: File,
     dataset: Dataset = None,
+    sample: Annotated[
+        str | None,
+        typer.Option("--sample", metavar="1%", help="Show what each rule would drop of so many rows; write nothing."),
+    ] = None,
     set_: Set = None,
     json: Json = False,
     dry_run: DryRun = False,
@@ -153,6 +157,15 @@ def prepare(
     verbose: Verbose = False,
 ) -> None:
     """Collect, clean, filter, deduplicate and split rows; train a tokenizer and encode."""
+    if sample is not None:
+        from bmtool.commands.preview import Request, preview
+
+        given = {"--dry-run": dry_run, "--force": force, "--max-time": max_time, "--wait": wait, "--locked": locked}
+        others = [flag for flag, value in given.items() if value not in (False, None)]
+        request = Request(file, dataset, sample, set_ or [], others, json)
+        console = Console(quiet=quiet, verbose=verbose)
+        _call(console, lambda: _enter(folder) or preview(request, console))
+        return
     _make(
         "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, force=force,
         max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
