@@ -1,5 +1,6 @@
 import pyarrow as pa
 import pytest
+from bmtool.cleaners.boilerplate import Boilerplate
 from bmtool.cleaners.replace import Replace
 from bmtool.cleaners.unicode import Unicode
 from bmtool.cleaners.whitespace import Whitespace
@@ -58,9 +59,60 @@ def test_what_replaces_is_in_the_fingerprint():
     assert what(validate(Replace, {"pattern": "a", "with": "b"})) == {"type": "replace", "pattern": "a", "with": "b"}
 
 
-@pytest.mark.parametrize("cleaner", [Unicode(), Whitespace(), Replace(pattern="x")])
+@pytest.mark.parametrize("cleaner", [Unicode(), Whitespace(), Replace(pattern="x"), Boilerplate()])
 def test_no_text_gets_lost(cleaner):
     texts = ["a", "", "x" * 100_000, "这家"]
 
     assert len(clean(cleaner, *texts)) == 4
     assert clean(cleaner) == []
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "This site uses cookies to serve you.",
+        "Read our Privacy Policy.",
+        "Please enable JavaScript to view this page.",
+        "Home",
+        " | Menu | ",
+        "Read more...",
+        "Back to top",
+        "\u00bb Next",
+        "1,234 likes",
+        "3 comments",
+        "SIGN IN",
+    ],
+)
+def test_lines_of_the_page_are_dropped(line):
+    assert clean(Boilerplate(), f"A sentence stays.\n{line}\nSo does this.") == ["A sentence stays.\nSo does this."]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "",
+        "He went home.",
+        "The cookie was good.",
+        "Search for meaning",
+        "1,234",
+        "policy: private",
+        "next to the house",
+        "Java script",
+    ],
+)
+def test_lines_of_the_text_stay(line):
+    assert clean(Boilerplate(), f"{line}\n{line}") == [f"{line}\n{line}"]
+
+
+def test_lines_that_end_no_sentence_are_dropped_if_asked_for():
+    text = "A heading\nA sentence.\nA question? \nGoes on...\n\n这是一句。\n标题\n\u201cSaid.\u201d\nUses cookies."
+
+    assert clean(Boilerplate(lines=("unpunctuated",)), text) == [
+        "A sentence.\nA question? \n\n这是一句。\n\u201cSaid.\u201d\nUses cookies."
+    ]
+    assert clean(Boilerplate(), text) == [text.removesuffix("\nUses cookies.")]
+
+
+def test_no_line_to_drop_is_refused():
+    with pytest.raises(ValidationError):
+        validate(Boilerplate, {"lines": []})
