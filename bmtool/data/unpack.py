@@ -5,6 +5,7 @@ from __future__ import annotations
 import bz2
 import io
 import lzma
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -26,12 +27,20 @@ PACKINGS = (".gz", ".zst", ".bz2", ".xz")
 #: Packed bytes that are taken at once; few, as one of bzip2's may become 20,000.
 _TAKEN_BYTES = {"gzip": 64 * 1024, "zstd": 8 * 1024, "bzip2": 4 * 1024, "xz": 8 * 1024}
 
-_MAGIC = {b"\x1f\x8b": "gzip", b"\x28\xb5\x2f\xfd": "zstd", b"BZh": "bzip2", b"\xfd7zXZ\x00": "xz"}
+#: `xz -9` needs 65 MiB to be unpacked; a dictionary can be declared to be as large as 4 GiB.
+_XZ_MEMORY = 256 * 1024 * 1024
+
+_MAGIC = {
+    rb"\x1f\x8b\x08": "gzip",
+    rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"BZh[1-9][1\x17]": "bzip2",  # a block or the end; text may start with BZh
+    rb"\xfd7zXZ\x00": "xz",
+}
 
 
 def packing(head: bytes) -> str | None:
     """`gzip`, `zstd`, `bzip2` or `xz`, None for a plain file: by its first 6 bytes."""
-    return next((name for magic, name in _MAGIC.items() if head.startswith(magic)), None)
+    return next((name for magic, name in _MAGIC.items() if re.match(magic, head)), None)
 
 
 def inner_suffix(path: Path) -> str:
@@ -134,7 +143,7 @@ def _decoder(kind: str) -> tuple[Any, Any]:
     if kind == "bzip2":
         return bz2.BZ2Decompressor, (OSError,)
     if kind == "xz":
-        return (lambda: lzma.LZMADecompressor(memlimit=BOMB_BYTES)), (lzma.LZMAError,)
+        return (lambda: lzma.LZMADecompressor(memlimit=_XZ_MEMORY)), (lzma.LZMAError,)
     import zstandard
 
     # 128 MiB is the window that `zstd --long` uses, and the most that zstd itself takes without being asked.

@@ -15,7 +15,7 @@ from bmtool.contracts import Piece
 from bmtool.data.files import files_in
 from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.parquet import PIECE_BYTES
-from bmtool.data.readers.typed import to_our_columns
+from bmtool.data.readers.typed import named, naming, to_our_columns
 from bmtool.data.rows import missing_columns
 from bmtool.data.unpack import inner_suffix
 from bmtool.errors import DataError, MissingInputError, RefusedError
@@ -114,15 +114,18 @@ def labels_of(schema: pa.Schema) -> dict[str, pa.Array]:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pa.RecordBatchReader]:
-    try:
-        with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
-            yield reader
-    except FileNotFoundError:
-        raise MissingInputError(f"{path}: there is no such file") from None
-    except (pa.ArrowInvalid, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DataError(f"{path}: this Arrow file can't be read: {str(error).partition(chr(10))[0]}") from None
+    with naming(path, "Arrow"):
+        source = pa.memory_map(str(path))
+        reader = pa.ipc.open_stream(source)
+    with source, reader:
+        yield reader
+
+
+def _batches(reader: pa.RecordBatchReader, path: Path) -> Iterator[pa.RecordBatch]:
+    for batch in named(path, "Arrow", reader):
+        with naming(path, "Arrow"):
+            batch.validate()  # a damaged file may point behind its own end
+        yield batch
 
 
 def cut_arrow(name: str, path: Path, sha256: str) -> Iterator[Piece]:
@@ -134,7 +137,7 @@ def cut_arrow(name: str, path: Path, sha256: str) -> Iterator[Piece]:
     """
     with _opened(path) as reader:
         start, first, size, rows, index = 0, 1, 0, 0, 0
-        for index, batch in enumerate(reader, 1):
+        for index, batch in enumerate(_batches(reader, path), 1):
             if size and size + batch.nbytes > PIECE_BYTES:
                 yield Piece(name, path, f"{sha256}-{start}-{index - 1}", size, first, part=(start, index - 1))
                 start, first, size, rows = index - 1, first + rows, 0, 0
@@ -156,10 +159,9 @@ def read_arrow(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         if missing:
             raise missing_columns(piece.path, missing, reader.schema.names, reading.columns)
         labels, first = labels_of(reader.schema), piece.first
-        for index, batch in enumerate(reader):
+        for index, batch in enumerate(_batches(reader, piece.path)):
             if end is not None and index >= end:
                 break
             if index >= start:
-                batch.validate()  # a damaged file may point behind its own end
                 yield from to_our_columns(batch.select(wanted(reading)), first, piece, reading, labels)
                 first += batch.num_rows

@@ -11,9 +11,9 @@ import pyarrow.parquet as pq
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import gathered, wanted
 from bmtool.data.readers.parquet_limits import bytes_allowed, rows_at_once, too_much
-from bmtool.data.readers.typed import to_our_columns
+from bmtool.data.readers.typed import named, naming, to_our_columns
 from bmtool.data.rows import missing_columns
-from bmtool.errors import DataError, MissingInputError
+from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -74,7 +74,8 @@ def _batches(
         allowed = bytes_allowed(path, file.metadata, groups, theirs)
         rows = rows_at_once(path, file.metadata, groups, theirs)
         first, unpacked = piece.first, 0
-        for batch in file.iter_batches(rows, row_groups=groups, columns=theirs, use_threads=False):
+        batches = file.iter_batches(rows, row_groups=groups, columns=theirs, use_threads=False)
+        for batch in named(path, "Parquet", batches):
             for ours in to_our_columns(batch, first, piece, reading, labels):
                 unpacked += ours.nbytes
                 if unpacked > allowed:
@@ -85,15 +86,10 @@ def _batches(
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
-    try:
-        with pq.ParquetFile(path, memory_map=True) as file:
-            yield file
-    except FileNotFoundError:
-        raise MissingInputError(f"{path}: there is no such file") from None
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DataError(f"{path}: this Parquet file can't be read: {_first_line(error)}") from None
+    with naming(path, "Parquet"):
+        file = pq.ParquetFile(path, memory_map=True)
+    with file:
+        yield file
 
 
 def _check_columns(path: Path, names: list[str], reading: Reading) -> None:
@@ -104,7 +100,3 @@ def _check_columns(path: Path, names: list[str], reading: Reading) -> None:
     twice = [name for name in theirs if names.count(name) > 1]
     if twice:
         raise DataError(f"{path}: there is more than one column '{twice[0]}'")
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0]

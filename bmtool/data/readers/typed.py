@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import reduce
 from typing import TYPE_CHECKING
 
@@ -13,12 +14,43 @@ from bmtool.contracts import LINE, Rejected
 from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, names_of, sift
 from bmtool.data.rows import LISTS, BadRowError, kind_of, scalar_text
-from bmtool.errors import DataError
+from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
+    from pathlib import Path
 
     from bmtool.contracts import Piece, Reading
+
+
+@contextmanager
+def naming(path: Path, kind: str) -> Iterator[None]:
+    """Turn what pyarrow says about a damaged file into an error that names the file.
+
+    Raises:
+        MissingInputError: it isn't there.
+        DataError: it is damaged.
+    """
+    try:
+        yield
+    except FileNotFoundError:
+        raise MissingInputError(f"{path}: there is no such file") from None
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        text = str(error).partition("\n")[0]
+        raise DataError(f"{path}: this {kind} file can't be read: {text}") from None
+
+
+def named(path: Path, kind: str, batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """The batches of a file; an error while they are read, and only that, names it."""
+    left = iter(batches)
+    while True:
+        with naming(path, kind):
+            batch = next(left, None)
+        if batch is None:
+            return
+        yield batch
 
 
 def to_our_columns(
@@ -70,9 +102,11 @@ def _joined(parts: list[pa.Array]) -> pa.Array:
     if len(parts) == 1:
         return parts[0]
     filled = [pc.if_else(pc.equal(part, ""), None, part) for part in parts]
+    is_filled = reduce(pc.or_, (part.is_valid() for part in filled))
+    filled[0] = pc.if_else(is_filled, filled[0], "")  # pyarrow 26 gives no value at all where all are skipped
     joined = pc.binary_join_element_wise(*filled, "\n", null_handling="skip")
     is_given = reduce(pc.or_, (part.is_valid() for part in parts))
-    return pc.if_else(is_given, joined, None)
+    return pc.if_else(is_given, joined, pa.scalar(None, pa.string()))
 
 
 def _named(values: pa.Array, names: pa.Array) -> pa.Array:
