@@ -41,7 +41,7 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
 
 def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: bool) -> int:
     """Remove kept work of `prepare` that no dataset was made from; the bytes freed."""
-    if any(is_held(lock) for lock in store.folder.glob(".prepare-*.lock")):
+    if _is_preparing(store):
         console.say(f"{store.cache} stays: data is being prepared")
         return 0
     needed = set[str]()
@@ -49,14 +49,25 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
         if folder.name not in gone and not folder.name.startswith(".") and (folder / MANIFEST).exists():
             needed |= {key for keys in read_manifest(folder).environment.get("kept", {}).values() for key in keys}
     loose = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in needed]
-    size = sum(path.stat().st_size for one in loose for path in tree_files(one))
     if loose:
         console.say(
             f"{'would remove' if dry_run else 'removing'} {len(loose):,} parts of earlier data in {store.cache}"
         )
-    for one in [] if dry_run else loose:
-        shutil.rmtree(one)
-    return size
+    freed = 0
+    for one in loose:
+        size = sum(path.stat().st_size for path in tree_files(one))
+        if not dry_run:
+            if _is_preparing(store):
+                console.say(f"{store.cache}: the rest stays, a run has just begun to work with it")
+                break
+            going = one.rename(one.with_name(f".{one.name}.going"))  # at once: no run finds half of it
+            shutil.rmtree(going)
+        freed += size
+    return freed
+
+
+def _is_preparing(store: Store) -> bool:
+    return any(is_held(lock) for lock in store.folder.glob(".prepare-*.lock"))
 
 
 def _unneeded(store: Store, keep: int) -> list[Path]:

@@ -76,8 +76,8 @@ def _trace(folder: Path, row: str) -> Trace:
         if manifest.kind == "dataset":
             places = list(_places(one, row))
             found.places += places
-            for place in places:
-                found.models += _made_from(one.name, place["split"], manifests)
+            for split in dict.fromkeys(place["split"] for place in places):
+                found.models += _made_from(one.name, split, manifests)
     return found
 
 

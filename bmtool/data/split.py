@@ -38,12 +38,11 @@ def assign_by_order(
 ) -> NDArray[np.uint8]:
     """(rows,) index into SPLITS by the order of values (string): the last share is test, before it validation.
 
-    Values are compared as numbers if all are, else as text (ISO dates sort by time). Equal values stay together, in
-    the later split; shares are of the rows in `keep`.
+    Values are compared as numbers if all are (`nan` is none), else as text (ISO dates sort by time). Equal values stay
+    together, in the later split; shares are of the rows in `keep`.
     """
-    try:
-        keys: NDArray[Any] = values.cast(pa.float64()).to_numpy()
-    except pa.ArrowInvalid:
+    keys = _numbers(values)
+    if keys is None:
         keys = values.combine_chunks().rank(sort_keys="ascending", tiebreaker="dense").to_numpy()
     ordered = np.sort(keys[keep])
     split = np.zeros(len(keys), dtype=np.uint8)
@@ -52,6 +51,15 @@ def assign_by_order(
         if number:
             split[keys >= ordered[len(ordered) - number]] = SPLITS.index(name)
     return split
+
+
+def _numbers(values: pa.ChunkedArray) -> NDArray[Any] | None:
+    """(rows,) the values as numbers; None if one isn't."""
+    try:
+        numbers: NDArray[Any] = values.cast(pa.float64()).to_numpy()
+    except pa.ArrowInvalid:
+        return None
+    return numbers if np.isfinite(numbers).all() else None
 
 
 def split_names(*, validation: float, test: float) -> list[str]:

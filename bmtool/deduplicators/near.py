@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else value
+    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 class Near(Deduplicator):

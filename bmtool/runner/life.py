@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.lock import locked
 from bmtool.artifacts.manifest import Artifact, Manifest
 from bmtool.contracts import Job
-from bmtool.errors import BmtoolError, ConfigError, GateError, MissingInputError
+from bmtool.errors import BmtoolError, ConfigError, GateError, MissingInputError, TryAgainError
 from bmtool.runner.crash import as_error
 from bmtool.runner.environment import describe_environment, git_revision
 from bmtool.runner.history import append_history
@@ -175,6 +175,7 @@ class Runner:
         )
         started = datetime.now(UTC)
         summary = node.module.run(node.config, job)
+        self._check_raw(node)
         environment = describe_environment() | summary.pop("environment", {})
         manifest = Manifest(
             kind=node.module.KIND,
@@ -191,6 +192,15 @@ class Runner:
             finished=datetime.now(UTC).isoformat(timespec="seconds"),
         )
         return self.store.commit(node.place, manifest)
+
+    def _check_raw(self, node: Node) -> None:
+        """What was read is what the fingerprint says: no raw file came, went or changed meanwhile."""
+        now = {name: self.store.hashes.sha256(path) for name, path in node.module.raw(node.config)}
+        before = node.identity.raw
+        changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
+        if changed:
+            more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
+            raise TryAgainError(f"{changed[0]}{more} changed while it was read. Run the command again")
 
     def _artifact(self, source: Node | Artifact) -> Artifact:
         found = self.store.find(source.place) if isinstance(source, Node) else source

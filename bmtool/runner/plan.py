@@ -81,11 +81,10 @@ class Planner:
 
     def _in_order(self, nodes: list[Node]) -> list[Node]:
         """The same nodes, each behind those of them that it reads; else as the file has them."""
-        wanted = {node.place.name: node for node in nodes}
         ordered: dict[str, Node] = {}
         for node in nodes:
-            before = [one for one in upstream(node) if one.place.name in wanted]
-            ordered |= {one.place.name: wanted[one.place.name] for one in [*before, node]}
+            for one in [*upstream(node), node]:  # two names may stand for the same artifact
+                ordered |= {same.label: same for same in nodes if same.place == one.place}
         return list(ordered.values())
 
     def node(self, stage: str, dataset: str | None) -> Node:
@@ -102,8 +101,10 @@ class Planner:
             )
         if key not in self._nodes:
             self._making.append(key)
-            self._nodes[key] = self._make(stage, dataset, self._section(stage, dataset), is_named=True)
-            self._making.pop()
+            try:
+                self._nodes[key] = self._make(stage, dataset, self._section(stage, dataset), is_named=True)
+            finally:
+                self._making.pop()
         return self._nodes[key]
 
     def _section(self, stage: str, dataset: str | None) -> Settings:

@@ -45,36 +45,45 @@ class Relations:
 
     def _between_datasets(self) -> Iterator[tuple[KeyPath, str]]:
         """Datasets that name others: which must be there, be of the right kind, and not need each other in a circle."""
-        for name, config in self.pipeline.prepare.items():
-            for index, reference in enumerate(getattr(config, "decontaminate", ())):
-                path = ("prepare", name, "decontaminate", index)
-                other = reference.value
-                if reference.form != "name":
-                    continue
+        for name in self.pipeline.prepare:
+            for path, other in self._named_by(name):
+                known = self.pipeline.prepare.get(other)
                 if other not in self._datasets():
                     hint = did_you_mean(other, self._datasets()) or f" There: {', '.join(self._datasets())}."
                     yield (
                         path,
                         f"there is no dataset '{other}' under 'prepare'.{hint} A path needs a slash: './{other}'",
                     )
-                elif other in self.pipeline.prepare and self.pipeline.prepare[other].task is None:
+                elif "decontaminate" in path and known is not None and known.task is None:
                     yield (
                         path,
                         f"'{other}' is a corpus. A dataset with a task is needed here: its test rows are looked up",
                     )
+                elif "against" in path and known is not None and known.near is None:
+                    yield path, f"'{other}' keeps no sketches of its rows: set prepare.{other}.deduplicate: [near]"
                 elif name in self._reached_from(other):
-                    yield path, f"'{other}' needs '{name}' itself: a circle"
+                    text = "itself: a circle" if other == name else f"'{name}' itself: a circle"
+                    yield path, f"'{other}' needs {text}"
+
+    def _named_by(self, name: str) -> Iterator[tuple[KeyPath, str]]:
+        """(where, name) of the datasets that one names."""
+        config = self.pipeline.prepare.get(name)
+        start: KeyPath = ("prepare", name)
+        tested = getattr(config, "decontaminate", ())
+        found = [((*start, "decontaminate", index), one) for index, one in enumerate(tested)]
+        for number, way in enumerate(getattr(config, "deduplicate", ())):
+            against = getattr(way, "against", ())
+            found += [((*start, "deduplicate", number, "against", index), one) for index, one in enumerate(against)]
+        yield from ((path, one.value) for path, one in found if one.form == "name")
 
     def _reached_from(self, name: str) -> set[str]:
         """The datasets that one needs, directly or not."""
         found: set[str] = set()
         todo = [name]
         while todo:
-            config = self.pipeline.prepare.get(todo.pop())
-            for reference in getattr(config, "decontaminate", ()):
-                if reference.form == "name" and reference.value not in found:
-                    found.add(reference.value)
-                    todo.append(reference.value)
+            new = {other for _, other in self._named_by(todo.pop())} - found
+            found |= new
+            todo += new
         return found
 
     def _data(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:

@@ -5,9 +5,11 @@
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts.store import Store
 from bmtool.config.shared import Runtime
 from bmtool.errors import ConfigError
 from bmtool.runner.pipeline import load_pipeline
+from bmtool.runner.plan import Planner
 
 GOOD = """\
 version: 1
@@ -135,13 +137,13 @@ FAULTY = [
     # prepare
     ("sources: data/*.jsonl.gz", "source: data/*.jsonl.gz", ["c.yaml:7:5: prepare.corpus.source: unknown setting. Did you mean 'sources'?"]),
     ("data/reviews.csv", "data/reviews.xls", [
-        "c.yaml:16:5: prepare.stars.sources: 'data/reviews.xls' has no known ending (.csv, .csv.gz, .tsv, .tsv.gz, .jsonl, .jsonl.gz, .ndjson, .ndjson.gz, .parquet, .pq) and is no source (csv, docstrings, jsonl, parquet). Say what it is: {type: jsonl, path: data/reviews.xls}"
+        "c.yaml:16:5: prepare.stars.sources: 'data/reviews.xls' has no known ending (.csv, .tsv, .html, .htm, .xhtml, .jsonl, .ndjson, .md, .markdown, .parquet, .pq, .txt, .warc, .wet) and is no source (csv, docstrings, html, huggingface, jsonl, markdown, parquet, text, warc). Say what it is: {type: jsonl, path: data/reviews.xls}"
     ]),
     ("data/reviews.csv", "{type: csv, pth: a}", ["c.yaml:16:26: prepare.stars.sources.pth: unknown setting. Did you mean 'path'?"]),
-    ("[unicode, whitespace]", "[unicod, whitespace]", ["c.yaml:9:13: prepare.corpus.clean[0]: unknown cleaner 'unicod'. Did you mean 'unicode'? Known: replace, unicode, whitespace"]),
+    ("[unicode, whitespace]", "[unicod, whitespace]", ["c.yaml:9:13: prepare.corpus.clean[0]: unknown cleaner 'unicod'. Did you mean 'unicode'? Known: boilerplate, replace, unicode, whitespace"]),
     ("min_chars: 100", "min_char: 100", ["c.yaml:10:30: prepare.corpus.filters[0].min_char: unknown setting. Did you mean 'min_chars'?"]),
     ("min_chars: 100", "min_chars: 100, max_chars: 5", ["c.yaml:10:15: prepare.corpus.filters[0]: min_chars (100) is more than max_chars (5)"]),
-    ("[exact]", "[near]", ["c.yaml:11:19: prepare.corpus.deduplicate[0]: expected exact, got 'near'"]),
+    ("[exact]", "[nearly]", ["c.yaml:11:19: prepare.corpus.deduplicate[0]: unknown deduplicator 'nearly'. Did you mean 'near'? Known: exact, near"]),
     ("validation: 2%", "validation: 200%", ["c.yaml:12:13: prepare.corpus.split.validation: must be at most 1, got '200%'"]),
     ("validation: 0.1, test", "val: 0.1, test", ["c.yaml:18:13: prepare.stars.split.val: unknown setting. Did you mean 'validation'?"]),
     ("vocab_size: 8192", "vocab_size: 8k5", ["c.yaml:13:34: prepare.corpus.tokenizer.vocab_size: expected a whole number, got '8k5'"]),
@@ -257,3 +259,71 @@ def test_one_faulty_section_hides_no_fault_of_another(load):
         "c.yaml:22:31: pretrain.model.size: expected tiny, mini, small or base, got 'tinny'. Did you mean 'tiny'?",
         "c.yaml:33:3: finetune.data: 'corpus' is a corpus. A dataset with a task is needed here: set prepare.corpus.task",
     ]
+
+
+DATASETS = """\
+version: 1
+name: x
+prepare:
+  corpus:
+    sources: a.jsonl
+    deduplicate: [exact, {type: near, against: BEFORE}]
+    decontaminate: [TESTS]
+  stars: {task: text_classification, sources: b.csv, split: {test: 0.5}, MORE}
+  older: {sources: c.jsonl, deduplicate: [near]}
+  plain: {sources: d.jsonl}
+"""
+
+
+def datasets(before="older", tests="stars", more="seed: 1"):
+    return DATASETS.replace("BEFORE", before).replace("TESTS", tests).replace("MORE", more)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"before": "elder"}, "c.yaml:6:39: prepare.corpus.deduplicate[1].against[0]: there is no dataset 'elder' under 'prepare'. Did you mean 'older'? A path needs a slash: './elder'"),
+        ({"before": "[older, zzz]"}, "c.yaml:6:56: prepare.corpus.deduplicate[1].against[1]: there is no dataset 'zzz' under 'prepare'. There: corpus, stars, older, plain. A path needs a slash: './zzz'"),
+        ({"before": "plain"}, "c.yaml:6:39: prepare.corpus.deduplicate[1].against[0]: 'plain' keeps no sketches of its rows: set prepare.plain.deduplicate: [near]"),
+        ({"before": "corpus"}, "c.yaml:6:39: prepare.corpus.deduplicate[1].against[0]: 'corpus' needs itself: a circle"),
+        ({"tests": "star"}, "c.yaml:7:21: prepare.corpus.decontaminate[0]: there is no dataset 'star' under 'prepare'. Did you mean 'stars'? A path needs a slash: './star'"),
+        ({"tests": "older"}, "c.yaml:7:21: prepare.corpus.decontaminate[0]: 'older' is a corpus. A dataset with a task is needed here: its test rows are looked up"),
+    ],
+)  # fmt: skip
+def test_a_dataset_that_another_names_must_be_there_and_fit(load, given, message):
+    assert messages(load, datasets(**given)) == [message]
+
+
+def test_a_circle_of_datasets_is_said_at_each_of_its_places(load):
+    text = datasets(more="deduplicate: [{type: near, against: [corpus]}]")
+
+    assert messages(load, text) == [
+        "c.yaml:7:21: prepare.corpus.decontaminate[0]: 'stars' needs 'corpus' itself: a circle",
+        "c.yaml:8:111: prepare.stars.deduplicate[0].against[0]: 'corpus' needs 'stars' itself: a circle",
+    ]
+
+
+def test_datasets_may_be_named_by_path_and_need_not_be_in_the_file(load):
+    pipeline = load(datasets(before="./older", tests="../other/runs/x/prepare/stars"))
+
+    assert pipeline.prepare["corpus"].near.against[0].form == "path"
+
+
+def made_in_order(pipeline, tmp_path):
+    planner = Planner(pipeline, Store(tmp_path / "runs"))
+    return [node.dataset for node in planner.nodes("prepare")]
+
+
+def test_datasets_are_made_behind_those_they_read_and_else_as_they_stand(load, tmp_path):
+    for name in ("a.jsonl", "b.csv", "c.jsonl", "d.jsonl"):
+        (tmp_path / name).write_text(name)
+
+    assert made_in_order(load(datasets()), tmp_path) == ["stars", "older", "corpus", "plain"]
+    assert made_in_order(load(datasets(before="[]", tests="")), tmp_path) == ["corpus", "stars", "older", "plain"]
+
+
+def test_two_names_for_the_same_data_are_both_made(load, tmp_path):
+    (tmp_path / "a.jsonl").write_text("a")
+    pipeline = load("version: 1\nname: x\nprepare:\n  one: {sources: a.jsonl}\n  two: {sources: a.jsonl}\n")
+
+    assert made_in_order(pipeline, tmp_path) == ["one", "two"]
