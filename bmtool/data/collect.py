@@ -100,6 +100,8 @@ class Collected:
     """source -> rows_in, rows, bytes, words"""
     seconds: Counter[str] = field(default_factory=Counter)
     """CPU seconds by step, of what wasn't there already"""
+    worked_bytes: Counter[str] = field(default_factory=Counter)
+    """bytes of rows by step, likewise"""
 
     @property
     def num_rows(self) -> int:
@@ -213,6 +215,7 @@ def _add(collected: Collected, unit: KeptUnit) -> None:
     collected.totals += totals
     collected.by_source.setdefault(unit.source, Counter()).update(totals)
     collected.seconds.update(facts.get("seconds", {}))
+    collected.worked_bytes.update(facts.get("worked_bytes", {}))
     ledger.rows_in += totals["rows_in"]
     ledger.rows_out += totals["rows"]
     for reason, counts in facts["losses"].items():

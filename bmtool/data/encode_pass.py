@@ -101,6 +101,7 @@ def _run(tasks: list[EncodeTask], collected: Collected, job: Job) -> None:
             encode_unit, marked, workers=min(workers, len(tasks)), stop=job.stop, advance=progress.advance
         ):
             collected.seconds.update(result["seconds"])
+            collected.worked_bytes.update(result["worked_bytes"])
             notes.update(dict.fromkeys(result["notes"]))
     for note in notes:
         job.console.detail(f"encoding: {note}")
@@ -129,6 +130,7 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
             tick(batch.num_rows)
             texts = batch.column("text").filter(pa.array(keep[start : start + batch.num_rows]))
             start += batch.num_rows
+            clock.bytes["encode"] += texts.nbytes
             some, offsets = encoder.encode(texts)
             ids.append(some)
             lengths.append(np.diff(offsets))
@@ -136,7 +138,8 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
         write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
     if task.is_last:
         encoder.save(task.memo)
-    return {"seconds": dict(clock.seconds), "notes": [encoder.method, *encoder.notes]}
+    worked = {"seconds": dict(clock.seconds), "worked_bytes": dict(clock.bytes)}
+    return {**worked, "notes": [encoder.method, *encoder.notes]}
 
 
 def without_tokens(units: list[KeptUnit], tokens: list[UnitTokens], keep: NDArray[np.bool_]) -> NDArray[np.int64]:

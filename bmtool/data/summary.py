@@ -103,15 +103,16 @@ def _counts(left: Sequence[int]) -> dict[str, int]:
 
 
 def throughput(collected: Collected) -> dict[str, dict[str, float]]:
-    """CPU seconds of each step and millions of bytes of text a second, of what was worked on in this run.
+    """CPU seconds of each step and millions of bytes of rows a second, of what was worked on in this run.
 
     These are facts about the run, not about the dataset: they go to the manifest's environment.
     """
-    worked = collected.totals["bytes"] / 1e6
     return {
-        step: {"cpu_seconds": round(seconds, 3), "mb_per_second": round(worked / seconds, 1)}
+        step: {
+            "cpu_seconds": round(seconds, 3),
+            "mb_per_second": round(collected.worked_bytes[step] / 1e6 / max(seconds, 1e-6), 1),
+        }
         for step, seconds in collected.seconds.items()
-        if seconds >= 0.001  # less can't be told from nothing
     }
 
 

@@ -69,19 +69,21 @@ def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
     with Shelf(task.shelf).filling(task.unit.key) as (folder, facts):
         work = UnitPass(task, folder, tick)
         facts.update(work.run())
-    return {**facts, "seconds": dict(work.clock.seconds)}
+    return {**facts, "seconds": dict(work.clock.seconds), "worked_bytes": dict(work.clock.bytes)}
 
 
 class Clock:
-    """CPU seconds of this thread, by step."""
+    """CPU seconds of this thread and bytes of rows, by step."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = {}
+        self.bytes: Counter[str] = Counter()
 
     @contextmanager
-    def step(self, name: str) -> Iterator[None]:
-        """Count what happens inside under `name`."""
+    def step(self, name: str, num_bytes: int = 0) -> Iterator[None]:
+        """Count what happens inside under `name`, done to so many bytes."""
         started = time.thread_time()
+        self.bytes[name] += num_bytes
         try:
             yield
         finally:
@@ -143,6 +145,7 @@ class UnitPass:
                 batch = next(batches, None)
             if batch is None:
                 break
+            self.clock.bytes["read"] += batch.nbytes
             self.take(batch)
         rows = self.totals["rows_in"] - before
         return {"file": piece.file, "rows": rows, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
@@ -161,27 +164,27 @@ class UnitPass:
         fault("prepare:batch")
         rules = self.rules
         self.totals["rows_in"] += batch.num_rows
-        with self.clock.step("ids"):
+        with self.clock.step("ids", batch.nbytes):
             batch = self.with_ids(batch)
         weight = rules.sources[self.unit.source].weight
         if weight < 1:
             batch = self.keep(batch, share_of_ids(batch.column("id"), weight), NOT_SAMPLED)
-        with self.clock.step("clean"):
+        with self.clock.step("clean", batch.nbytes):
             batch = self.clean(batch)
         batch = self.keep(batch, self.not_empty(batch), EMPTY)
-        with self.clock.step("count"):
+        with self.clock.step("count", batch.nbytes):
             self.count(batch)
         if rules.labels is not None:
             batch = self.keep(batch, self.listed(batch), UNLISTED)
-        with self.clock.step("filter"):
+        with self.clock.step("filter", batch.nbytes):
             batch = self.filter(batch)
-        with self.clock.step("scrub"):
+        with self.clock.step("scrub", batch.nbytes):
             batch = self.scrub(batch)
         if not batch.num_rows:
             return
-        with self.clock.step("fingerprint"):
+        with self.clock.step("fingerprint", batch.nbytes):
             self.fingerprint(batch)
-        with self.clock.step("keep"):
+        with self.clock.step("keep", batch.nbytes):
             self.totals["rows"] += batch.num_rows
             self.kept.write(batch)
 
