@@ -108,27 +108,27 @@ def _jaccard(hashes, starts, first, second, threshold):  # type: ignore[no-untyp
 
 
 @nb.njit(nogil=True, cache=True)
-def _group_ends(first, second, rows_held, group_of):  # type: ignore[no-untyped-def]
-    """Ends of runs of pairs with at most `rows_held` different rows; `group_of` (N,) is -1 everywhere."""
-    ends = np.empty(len(first) + 1, np.int64)
+def _group_borders(first, second, rows_held, group_of):  # type: ignore[no-untyped-def]
+    """Borders of runs of pairs with at most `rows_held` different rows; `group_of` (all rows) is -1 everywhere."""
+    borders = [0]
     group, rows = 0, 0
     for pair in range(len(first)):
         new = (group_of[first[pair]] != group) + (group_of[second[pair]] != group)
         if rows + new > rows_held:
-            ends[group] = pair
+            borders.append(pair)
             group += 1
             rows = 2
         else:
             rows += new
         group_of[first[pair]] = group
         group_of[second[pair]] = group
-    ends[group] = len(first)
-    return ends[: group + 1]
+    borders.append(len(first))
+    return borders
 
 
 def exact_similarity(
-    first: NDArray[np.int64],
-    second: NDArray[np.int64],
+    first: NDArray[Any],
+    second: NDArray[Any],
     texts: Callable[[NDArray[np.int64]], Any],
     *,
     threshold: float,
@@ -142,11 +142,10 @@ def exact_similarity(
     similarity = np.zeros(len(first), np.float32)
     if not len(first):
         return similarity
-    distinct, places = np.unique(np.concatenate([first, second]), return_inverse=True)
-    half = len(first)
-    ends = _group_ends(places[:half], places[half:], _ROWS_HELD, np.full(len(distinct), -1, np.int64))
-    for start, end in pairwise([0, *ends.tolist()]):
-        rows, places = np.unique(np.concatenate([first[start:end], second[start:end]]), return_inverse=True)
+    borders = _group_borders(first, second, _ROWS_HELD, np.full(max(first.max(), second.max()) + 1, -1, np.int32))
+    for start, end in pairwise(borders):
+        both = np.concatenate([first[start:end], second[start:end]]).astype(np.int64)
+        rows, places = np.unique(both, return_inverse=True)
         hashes, starts = shingles(*text_buffers(texts(rows)))
         half = end - start
         similarity[start:end] = _jaccard(hashes, starts, places[:half], places[half:], threshold)

@@ -85,10 +85,11 @@ def find_pairs(
     doubtful = np.flatnonzero(in_doubt)
     label = clusters(rows, candidates)[candidates.first[doubtful]]
     doubtful = doubtful[np.argsort(label, kind="stable")]
-    first, second = candidates.first[doubtful], candidates.second[doubtful]
-    similarity[doubtful] = exact_similarity(first, second, texts, threshold=threshold)
+    open_pairs = candidates.first[doubtful], candidates.second[doubtful]
+    similarity[doubtful] = exact_similarity(*open_pairs, texts, threshold=threshold)
     is_pair = similarity >= np.float32(threshold)
-    return Pairs(candidates.first[is_pair], candidates.second[is_pair], similarity[is_pair], in_doubt[is_pair])
+    first, second = candidates.first[is_pair].astype(np.int64), candidates.second[is_pair].astype(np.int64)
+    return Pairs(first, second, similarity[is_pair], in_doubt[is_pair])
 
 
 @dataclass(frozen=True)
