@@ -23,6 +23,8 @@ PLACES = {
     "source": "prepare:\n  corpus:\n    sources: {}",
     "cleaner": "prepare:\n  corpus:\n    clean: [{}]",
     "filter": "prepare:\n  corpus:\n    filters: [{}]",
+    "scrubber": "prepare:\n  corpus:\n    scrub: [{}]",
+    "deduplicator": "prepare:\n  corpus:\n    deduplicate: [{}]",
     "tokenizer": "prepare:\n  corpus:\n    tokenizer: {}",
     "architecture": "pretrain:\n  model: {}",
     "objective": "pretrain:\n  objective: {}",

@@ -156,14 +156,18 @@ def _documentation(settings: type[Settings]) -> dict[str, str]:
 
 
 def example(component: type[Component], key: str = "type") -> str:
-    """A component as it may stand in a file, on one line: its name, or its required settings and two more."""
+    """A component as it may stand in a file, on one line: its name, or what it needs and two more of its own settings.
+
+    A setting with `Field(examples=[...])` is shown with the first of them.
+    """
     written = []
     optional = 0
-    for described, info in zip(describe(component), component.model_fields.values(), strict=True):
-        if info.is_required():
+    for described, (name, info) in zip(describe(component), component.model_fields.items(), strict=True):
+        is_own = name in vars(component).get("__annotations__", {})
+        if info.is_required() or info.examples:
             sample = _sample(component, info, described)
             written.append(f"{described.name}: {sample}")
-        elif described.default not in ("null", "[]", "{}", "''") and optional < 2:
+        elif is_own and described.default not in ("null", "[]", "{}", "''") and optional < 2:
             optional += 1
             written.append(f"{described.name}: {described.default}")
     return f"{{{key}: {component.name()}, {', '.join(written)}}}" if written else component.name()

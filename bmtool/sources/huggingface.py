@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from pydantic import field_validator
+from pydantic import Field, field_validator
 
 from bmtool.config.model import HOW, explained
 from bmtool.contracts import Source
@@ -25,7 +25,7 @@ class Huggingface(Source):
     Class labels come as their names. Nothing is downloaded, and no code of the folder is run.
     """
 
-    path: Annotated[str, HOW]
+    path: Annotated[str, HOW, Field(examples=["data/reviews/"])]
     """The folder."""
     split: str = "train"
 

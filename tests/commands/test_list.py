@@ -13,7 +13,7 @@ from bmtool.config.references import STAGES
 from bmtool.config.shape import settings_at
 from bmtool.config.shared import Training
 from bmtool.errors import ConfigError
-from bmtool.registry import FILTERS, KINDS
+from bmtool.registry import DEDUPLICATORS, KINDS
 from bmtool.runner.pipeline import file_model, stage_modules
 
 ALL = [(kind, name) for kind in KINDS for name in kind.names()]
@@ -74,11 +74,12 @@ def test_without_a_kind_every_component_is_named_with_its_summary(capsys):
         assert kind.summary(name) in text
 
 
-@pytest.mark.parametrize("word", ["filter", "filters"])
+@pytest.mark.parametrize("word", ["deduplicator", "deduplicators"])
 def test_a_kind_may_be_singular_or_plural(capsys, word):
     list_(word, as_json=False)
 
-    assert capsys.readouterr().out == f"filters\n  length  {FILTERS.summary('length')}\n"
+    shown = [f"  {name:5}  {DEDUPLICATORS.summary(name)}" for name in ("exact", "near")]
+    assert capsys.readouterr().out == "\n".join(["deduplicators", *shown, ""])
 
 
 def test_a_filter_is_shown_with_types_defaults_and_an_example(capsys):
@@ -126,7 +127,7 @@ def test_json_holds_settings_as_data(capsys):
     ("words", "message"),
     [
         (("filtres",), "there is no kind 'filtres'. Did you mean 'filters'? Known: "),
-        (("filters", "lenght"), "unknown filter 'lenght'. Did you mean 'length'? Known: length"),
+        (("filters", "lenght"), "unknown filter 'lenght'. Did you mean 'length'? Known: blocklist, c4"),
     ],
 )
 def test_an_unknown_word_is_answered_with_the_known_ones(words, message):

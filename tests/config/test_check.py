@@ -86,7 +86,8 @@ def problems(tmp_path, text):
         ),
         (
             "by_name: {k: [{type: lenght}]}",
-            "4:24: prepare.d.by_name.k[0].type: unknown filter 'lenght'. Did you mean 'length'? Known: length",
+            "4:24: prepare.d.by_name.k[0].type: unknown filter 'lenght'. Did you mean 'length'? Known: "
+            + ", ".join(FILTERS.names()),
         ),
         ("columns: {text: 5}", "4:19: prepare.d.columns.text: expected text, got 5. Put it in quotes: '5'"),
         ("low: 3", "4:9: prepare.d.low: low (3) is more than high (1)"),

@@ -74,14 +74,20 @@ def test_its_class_and_its_verbs_are_documented(kind, name):
     assert all(verb.__doc__ for verb in own if verb.__module__ == component.__module__)
 
 
+def body_of(component):
+    """The statements of a class, from its source."""
+    tree = ast.parse(Path(sys.modules[component.__module__].__file__).read_text(encoding="utf-8"))
+    return next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == component.__name__).body
+
+
 @pytest.mark.parametrize(("kind", "name"), COMPONENTS)
 def test_its_settings_have_a_default_or_are_documented(kind, name):
     component = kind.load(name)
-    tree = ast.parse(Path(sys.modules[component.__module__].__file__).read_text(encoding="utf-8"))
-    body = next(node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == component.__name__).body
     documented = {
         before.target.id
-        for before, after in pairwise(body)
+        for owner in component.__mro__
+        if owner.__module__.startswith("bmtool.")
+        for before, after in pairwise(body_of(owner))
         if isinstance(before, ast.AnnAssign) and isinstance(after, ast.Expr) and isinstance(after.value, ast.Constant)
     }
 
