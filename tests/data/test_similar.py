@@ -11,6 +11,7 @@ from bmtool.data import candidates
 from bmtool.data.documents import text_buffers
 from bmtool.data.fingerprints import sketch
 from bmtool.data.similar import Pairs, clusters, find_pairs, keep_first, matches_in_doubt
+from bmtool.errors import DataError
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -120,6 +121,43 @@ def test_a_large_bucket_gives_a_star_and_not_every_pair(monkeypatch):
     pairs = pairs_of(["the very same seven words every time"] * 1000)
 
     assert tuples(pairs) == [(0, i) for i in range(1, 1000)]
+
+
+def test_when_everything_is_nearly_similar_few_pairs_are_held_and_copies_still_go(monkeypatch):
+    rng = np.random.default_rng(0)
+    shared = rng.integers(10**9, size=100).astype(str).tolist()
+    texts = [" ".join([*shared, *rng.integers(10**9, size=20).astype(str).tolist()]) for _ in range(300)]
+    texts += [text + " again" for text in texts[:20]]
+    held, merge = [], candidates._merged
+
+    def merged(found):
+        held.append(merge(found))
+        return held[-1]
+
+    monkeypatch.setattr(candidates, "_MANY_PAIRS", 0)
+    monkeypatch.setattr(candidates, "_ROWS_HELD", 50)
+    monkeypatch.setattr(
+        candidates, "_merged", lambda found, merged=candidates._merged: held.append(len(out := merged(found))) or out
+    )
+
+    kept = keep_first(320, pairs_of(texts, threshold=0.8))
+
+    assert max(map(len, held)) <= 320 * 17 + 50 * 8
+    assert (kept.twin[300:] == np.arange(20)).mean() > 0.8
+
+
+def test_more_rows_than_can_be_numbered_are_refused():
+    class Endless(Held):
+        def __len__(self):
+            return 2**28
+
+    with pytest.raises(DataError) as error:
+        find_pairs([Endless(None), Held([0])], None)
+
+    assert str(error.value) == (
+        "similar rows are looked for among at most 268,435,456 rows, and there are 268,435,457. "
+        "Prepare them as several datasets, one `against` the other."
+    )
 
 
 def test_a_threshold_that_is_no_share_is_refused():
