@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 
 
 class Length(Filter):
-    """Keep documents of `min_chars` to `max_chars` characters (not bytes), both included."""
+    """Keep documents of `min_chars` to `max_chars` characters (not bytes), both included.
+
+    Lines can be limited too: long ones are data or minified programs (StarCoder drops files with a line of more than
+    1,000 characters, or 100 in the mean: Li et al. 2023, https://arxiv.org/abs/2305.06161).
+    """
 
     min_chars: PositiveInt = 200
     max_chars: PositiveInt = 100_000
+    max_line_chars: PositiveInt | None = None
+    """Of the longest line."""
+    max_mean_line_chars: PositiveInt | None = None
+    """Characters by lines, line breaks included."""
 
     @model_validator(mode="after")
     def _in_order(self) -> Length:
@@ -27,13 +35,15 @@ class Length(Filter):
         return self
 
     def rules(self) -> tuple[str, ...]:
-        """Too short, too long."""
-        return ("min_chars", "max_chars")
+        """Too short, too long; then the lines, if they are limited."""
+        lines = [name for name in ("max_line_chars", "max_mean_line_chars") if getattr(self, name) is not None]
+        return ("min_chars", "max_chars", *lines)
 
     def judge(self, documents: Documents) -> Verdict:
-        """Count characters."""
+        """Count characters and lines."""
         import pyarrow.compute as pc
 
+        from bmtool.data.characters import count_lines
         from bmtool.data.documents import verdict_of
 
         chars = pc.utf8_length(documents.texts).to_numpy(zero_copy_only=False)
@@ -41,4 +51,10 @@ class Length(Filter):
             (chars < self.min_chars, chars, self.min_chars),
             (chars > self.max_chars, chars, self.max_chars),
         ]
+        if self.max_line_chars or self.max_mean_line_chars:
+            longest, lines = documents.shared(count_lines)
+            if self.max_line_chars:
+                checks.append((longest > self.max_line_chars, longest, self.max_line_chars))
+            if self.max_mean_line_chars:
+                checks.append((chars / lines > self.max_mean_line_chars, chars / lines, self.max_mean_line_chars))
         return verdict_of(checks, len(documents))
