@@ -174,7 +174,7 @@ def _hits(data, offsets, tables, index):  # type: ignore[no-untyped-def]
 
 
 class Contamination:
-    """Rows of test sets, ready to be found in texts: about 50 bytes for each of their words."""
+    """Rows of test sets, ready to be found in texts: about 55 bytes for each of their words."""
 
     def __init__(self, names: tuple[str, ...], set_of: NDArray[np.int16], ids: pa.Array, index: Index) -> None:
         self.names = names

@@ -136,13 +136,14 @@ def test_when_everything_is_nearly_similar_few_pairs_are_held_and_copies_still_g
 
     monkeypatch.setattr(candidates, "_MANY_PAIRS", 0)
     monkeypatch.setattr(candidates, "_ROWS_HELD", 50)
-    monkeypatch.setattr(
-        candidates, "_merged", lambda found, merged=candidates._merged: held.append(len(out := merged(found))) or out
-    )
+    monkeypatch.setattr(candidates, "_merged", merged)
 
     kept = keep_first(320, pairs_of(texts, threshold=0.8))
 
     assert max(map(len, held)) <= 320 * 17 + 50 * 8
+    monkeypatch.setattr(candidates, "_MANY_PAIRS", 10**9)
+    pairs_of(texts, threshold=0.8)
+    assert len(held[-1]) > 320 * 17 + 50 * 8
     assert (kept.twin[300:] == np.arange(20)).mean() > 0.8
 
 
