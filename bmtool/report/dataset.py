@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from bmtool.data.split import SPLITS
 from bmtool.report.blocks import Block, Cell, Note, Number, Numbers, Section, Table
 from bmtool.report.page import write_report
 from bmtool.report.tables import cut, percent, printable, shortened
@@ -50,7 +51,7 @@ def write_dataset_report(folder: Path, report: Mapping[str, Any], name: str) -> 
 
 
 def _facts(report: Mapping[str, Any]) -> dict[str, str]:
-    facts = {split: f"{rows:,} rows" for split, rows in report["splits"].items()}
+    facts = {split: f"{rows:,} rows" for split, rows in _present(report, "splits").items()}
     if report.get("labels"):
         facts["labels"] = f"{len(report['labels']):,}"
     if report.get("vocab_size"):
@@ -76,7 +77,7 @@ def _headline(report: Mapping[str, Any]) -> Numbers:
 
 def _warnings(report: Mapping[str, Any]) -> list[Note]:
     """What a person should look at before training on this."""
-    texts = [f"The {split} split is empty." for split, rows in report["splits"].items() if not rows]
+    texts = [f"The {split} split is empty." for split, rows in _present(report, "splits").items() if not rows]
     rows_in = report["ledger"]["rows_in"]
     rejected = report.get("rejected") or 0
     if rejected:
@@ -94,7 +95,7 @@ def _warnings(report: Mapping[str, Any]) -> list[Note]:
         texts.append(f"{conflicts:,} copies had another label than the row that stays.")
     for split, counts in _present(report, "label_counts").items():
         missing = [label for label, count in counts.items() if not count]
-        if missing and report["splits"].get(split):
+        if missing and _present(report, "splits").get(split):
             texts.append(f"No {split} row has the label {_some(missing)}.")
     return [Note(printable(text), "warning") for text in texts]
 
@@ -128,15 +129,15 @@ def _rules(report: Mapping[str, Any]) -> list[Section]:
 def _rule_counts(report: Mapping[str, Any]) -> list[tuple[str, int, int]]:
     """(filter.rule, rows dropped, rows that the filter was left with) of every rule, in order."""
     seen = report["ledger"]["rows_in"] - (report.get("rejected") or 0)
-    before = {}
-    for step in report.get("funnel") or []:
-        before[step["step"]] = seen
+    before, order = {}, {}
+    for place, step in enumerate(report.get("funnel") or []):
+        before[step["step"]], order[step["step"]] = seen, place
         seen = step["rows"]
     readable = report["ledger"]["rows_in"] - (report.get("rejected") or 0)
     return [
         (printable(f"{name}.{rule}" if rule != name else name), count, before.get(name, readable))
-        for name, rules in _present(report, "by_rule").items()
-        for rule, count in rules.items()
+        for name, rules in sorted(_present(report, "by_rule").items(), key=lambda one: (order.get(one[0], 0), one[0]))
+        for rule, count in _by_count(rules)
     ]
 
 
@@ -153,9 +154,9 @@ def _splits(report: Mapping[str, Any]) -> list[Section]:
     unit = report.get("length_unit") or "bytes"
     columns = ["split", "rows", "share", "bytes of text", "tokens", f"median {unit}", "90 %", "99 %", "longest"]
     tokens = _present(report, "tokens")
-    total = sum(report["splits"].values())
+    total = sum(_present(report, "splits").values())
     rows: list[list[Cell]] = []
-    for split, count in report["splits"].items():
+    for split, count in _present(report, "splits").items():
         lengths = _present(report, "lengths").get(split) or {}
         spread = [lengths.get(key) for key in ("p50", "p90", "p99", "max")]
         text_bytes = _present(report, "text_bytes").get(split)
@@ -228,7 +229,7 @@ def _origins(report: Mapping[str, Any]) -> list[Section]:
         names = ("rows_in", "rows", "bytes", "words")
         rows = [
             [printable(str(one.get("name") or index)), *(one.get(name, 0) for name in names)]
-            for index, one in sources.items()
+            for index, one in sorted(sources.items(), key=lambda one: int(one[0]))
         ]
         columns = ["source", "rows in", "rows out of the filters", "bytes of text", "words"]
         caption = f"{len(rows):,} sources, in their order" if len(rows) > 1 else ""
@@ -278,7 +279,7 @@ def _overlap(report: Mapping[str, Any]) -> list[Section]:
             blocks.append(Table(["split", "row", "row in train", "similarity"], pairs, "Examples"))
     contaminated = _present(report, "contaminated")
     if contaminated:
-        rows = [[printable(name), count] for name, count in contaminated.items()]
+        rows = [[printable(name), count] for name, count in _by_count(contaminated)]
         caption = "Rows that hold a part of a test set; they went"
         blocks.append(Table(["test set", "rows"], rows, caption))
     return [Section("Leakage", blocks)] if blocks else []
@@ -288,7 +289,7 @@ def _private(report: Mapping[str, Any]) -> list[Section]:
     found = _present(report, "scrubbed")
     if not found:
         return []
-    rows: list[list[Cell]] = [[printable(name), count] for name, count in found.items()]
+    rows: list[list[Cell]] = [[printable(name), count] for name, count in _by_count(found)]
     caption = "Values that were taken out of the texts, by kind"
     return [Section("Private data", [Table(["kind", "values"], rows, caption, bars=(1,))])]
 
@@ -308,9 +309,12 @@ def _rejected(report: Mapping[str, Any]) -> list[Section]:
 
 
 def _present(report: Mapping[str, Any], key: str) -> dict[str, Any]:
-    """A part of the report; empty where it is missing or null."""
+    """A part of the report, its splits in their order; empty where it is missing or null.
+
+    The order of keys in a JSON file says nothing, so none of what is shown follows it.
+    """
     found: dict[str, Any] = report.get(key) or {}
-    return found
+    return {split: found[split] for split in SPLITS if split in found} or found
 
 
 def _by_count(counts: Mapping[str, int]) -> list[tuple[str, int]]:

@@ -153,6 +153,21 @@ def test_the_page_is_a_function_of_the_report_alone(tmp_path):
     assert str(tmp_path) not in first
 
 
+def test_the_order_of_keys_changes_nothing(tmp_path):
+    report = {
+        **FULL,
+        "by_rule": {"length": {"min_chars": 2, "max_chars": 0}, "early": {"b": 1, "a": 1}},
+        "funnel": [*FULL["funnel"][:3], {"step": "early", "rows": 8, "bytes": 1, "words": 1}, FULL["funnel"][3]],
+        "sources": {str(i): {"name": f"s{i}", "rows_in": 1, "rows": 1, "bytes": 1, "words": 1} for i in range(12)},
+    }
+
+    text = page(tmp_path, report)
+
+    assert text == page(tmp_path, json.loads(json.dumps(report, sort_keys=True)))
+    assert text.index("early.<wbr>a") < text.index("early.<wbr>b") < text.index("length.<wbr>min_<wbr>chars")
+    assert text.index("<td>s9<") < text.index("<td>s10<")
+
+
 def test_names_from_data_stay_text(tmp_path):
     label = "<img src=x onerror=alert(1)>\x1b[31m"
     report = {
