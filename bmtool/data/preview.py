@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -20,19 +20,22 @@ from bmtool.data.fingerprints import sketch, text_hashes
 from bmtool.data.rows import missing_columns, schema_of, text_bytes
 from bmtool.data.scrub import scrub
 from bmtool.data.split import share_of_ids
+from bmtool.data.stopwatch import Stopwatch
 from bmtool.data.summary import NEARLY_ALL
-from bmtool.data.unit_pass import EMPTY, UNLISTED, Clock, UnitPass, UnitTask
+from bmtool.data.unit_pass import EMPTY, UNLISTED, UnitPass, UnitTask
 from bmtool.data.units import Unit
 from bmtool.data.words import count_words
 from bmtool.registry import SCRUBBERS
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from bmtool.contracts import Piece, Rejected, Scrubber, Verdict
     from bmtool.data.units import RowRules
+
+T = TypeVar("T")
 
 MAX_EXAMPLES = 3
 
@@ -136,7 +139,7 @@ class _Sampling:
 
     def __init__(self, rules: RowRules, share: float, advance: Callable[[int], None]) -> None:
         self.rules, self.share, self.advance = rules, share, advance
-        self.clock = Clock()
+        self.clock = Stopwatch()
         self.seen = Preview(
             lost=dict.fromkeys([EMPTY, *([UNLISTED] if rules.labels is not None else [])], 0),
             rules=[RuleSeen(one.name(), rule) for one in rules.filters for rule in one.rules()],
@@ -151,7 +154,8 @@ class _Sampling:
         for name, path in source.files():
             unseen: set[str] | None = None
             known: list[str] = []
-            for piece in source.pieces(name, path, ""):
+            pieces = iter(source.pieces(name, path, ""))
+            while (piece := self.next_of(pieces)) is not None:
                 reading = Reading(self.rules.columns_of(index), schema_of(self.rules.kinds), self.reject)
                 before = self.seen.rows_in
                 self.read_piece(index, piece, reading)
@@ -160,6 +164,11 @@ class _Sampling:
                     known += reading.known
             if unseen:
                 raise missing_columns(path, unseen, list(dict.fromkeys(known)), self.rules.columns_of(index))
+
+    def next_of(self, parts: Iterator[T]) -> T | None:
+        """The next piece or batch; None behind the last."""
+        with self.clock.step("read"):
+            return next(parts, None)
 
     def reject(self, rejected: Rejected) -> None:
         self.seen.rows_in += 1
@@ -170,11 +179,7 @@ class _Sampling:
         # Its folders are never written to: that is what `UnitPass.run` and `UnitPass.drop` do.
         steps = UnitPass(UnitTask(self.rules, Unit(index, (piece,), ""), Path()), Path(), self.advance)
         batches = self.rules.sources[index].read(piece, reading)
-        while True:
-            with self.clock.step("read"):
-                batch = next(batches, None)
-            if batch is None:
-                break
+        while (batch := self.next_of(batches)) is not None:
             self.take(steps, batch, piece.file)
         self.seen.scrubbed.update(steps.scrubbed)
 
@@ -273,8 +278,8 @@ def all_scrubbers(own: Sequence[Scrubber]) -> list[Scrubber]:
 
 
 def warm_up(rules: RowRules) -> None:
-    """Have everything compiled and loaded before the clock runs: on few rows that would be all that is measured."""
-    texts = pa.array(["A few words, so that everything is compiled."])
+    """Have everything loaded before the clock runs: on few rows that would be all that is measured."""
+    texts = pa.array(["A few words."])
     for cleaner in rules.cleaners:
         cleaner.clean(texts)
     documents = Documents(texts)
