@@ -1,20 +1,14 @@
-"""Which texts may be similar: those whose sketches agree in a whole band, compared within the band's buckets.
-
-Two texts of similarity J agree in a band of 8 values with probability J^8. The 112 values are cut into 14 bands twice:
-8 neighbours each, and every 14th value. No two bands share more than one value, so that the second cut is almost a
-second chance: it costs nothing in the sketch, and of pairs with J = 0.8 it misses 1.3 % instead of 7.7 %,
-at 0.85 0.1 % instead of 1.2 % (simulated).
-"""
+"""Which texts may be similar: those whose sketches agree in a whole band, compared within the band's buckets."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 import numba as nb
 import numpy as np
 
-from bmtool.data.fingerprints import VALUES, WORDLESS
+from bmtool.data.bands import BANDS, equal_values
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -22,12 +16,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-BAND_VALUES = 8
-
-#: (28, 8) the values of each band.
-BANDS: NDArray[np.int64] = np.concatenate(
-    [np.arange(VALUES).reshape(-1, BAND_VALUES), np.arange(VALUES).reshape(BAND_VALUES, -1).T]
-)
+    from bmtool.data.bands import Sketches
 
 #: Bytes of band keys held at a time: all bands of 150,000 rows, 4 of a million, 1 of 4 million and more.
 _KEY_BYTES = 32 << 20
@@ -41,24 +30,15 @@ _BUCKET_PART = 4096
 #: How many rows of a bucket that aren't clearly similar to each other a row is compared with.
 _LEADERS = 8
 
-#: With more pairs than this, or than rows, a row is the later one of at most 4 more clear and 12 other pairs. Without a
-#: bound 200,000 rows that all have J = 0.64 with each other gave 25 million pairs to be measured; with it everywhere
-#: the recall of J >= 0.8 among manual pages, whose sections repeat, fell from 0.9995 to 0.9971.
+#: With more pairs than this, or than rows, a row is the later one of at most 4 more clear and 12 other pairs. 200,000
+#: rows that all have J = 0.64 with each other take 0.2 GB then, and 0.8 without. It isn't so from the start, because
+#: the recall of J >= 0.8 among manual pages, whose sections repeat, would fall from 0.9995 to 0.9971.
 _MANY_PAIRS = 1 << 22
 _FEW_A_ROW = (4, 12)
 _UNBOUNDED = (len(BANDS), len(BANDS) * _LEADERS)
 
 #: Bits of a row's number in a packed pair; 7 are left for the equal values.
 _ROW_BITS = 28
-
-
-class Unit(Protocol):
-    """The sketches of some consecutive rows, mapped or read when they are needed and let go at once."""
-
-    def __len__(self) -> int: ...
-
-    def load(self) -> NDArray[np.uint16]:
-        """(len, 112); called several times. A fresh map of a file is best: what was read of it isn't held then."""
 
 
 @dataclass(frozen=True)
@@ -69,22 +49,6 @@ class Compared:
     second: NDArray[np.int32]
     """(P,) the later row of each pair."""
     matches: NDArray[np.uint8]
-
-
-@nb.njit(nogil=True, cache=True)
-def band_keys(sketches, bands, keys):  # type: ignore[no-untyped-def]
-    """Fill keys (B, N): 64 bits for the 128 of each band; 0 where the text has no words."""
-    multiplier = np.uint64(0x9E3779B97F4A7C15)
-    for row in range(len(sketches)):
-        for band in range(len(bands)):
-            key = np.uint64(0)
-            is_wordless = True
-            for value in bands[band]:
-                x = sketches[row, value]
-                is_wordless &= x == WORDLESS
-                key = (key ^ np.uint64(x)) * multiplier
-                key ^= key >> np.uint64(32)
-            keys[band, row] = np.uint64(0) if is_wordless else max(key, np.uint64(1))
 
 
 @nb.njit(nogil=True, cache=True)
@@ -156,15 +120,6 @@ def _parts(buckets: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> _P
     return _Parts(members, np.repeat(members[starts], num_parts), start, end)
 
 
-@nb.njit(inline="always")
-def equal_values(a, b):  # type: ignore[no-untyped-def]
-    """How many values of two sketches are equal."""
-    equal = np.uint16(0)
-    for value in range(VALUES):
-        equal += np.uint16(a[value] == b[value])
-    return equal
-
-
 @nb.njit(nogil=True, cache=True)
 def _compare(sketches, rows, places, parts, bounds, most_pairs, num_pairs, out):  # type: ignore[no-untyped-def]
     """Compare each member with the part's leaders, in reading order, until it is clearly similar to one.
@@ -210,41 +165,6 @@ def _compare(sketches, rows, places, parts, bounds, most_pairs, num_pairs, out):
                 leaders[where] = member
                 num_leaders += 1
     return count
-
-
-class Sketches:
-    """The sketches of all rows, unit after unit in reading order; a row's number is its place in that order."""
-
-    def __init__(self, units: Sequence[Unit]) -> None:
-        self._units = units
-        self._starts = np.concatenate([[0], np.cumsum([len(unit) for unit in units], dtype=np.int64)])
-
-    def __len__(self) -> int:
-        return int(self._starts[-1])
-
-    def parts(self) -> Iterator[tuple[int, NDArray[np.uint16]]]:
-        """(number of its first row, sketches) of each unit."""
-        for start, unit in zip(self._starts.tolist(), self._units, strict=False):
-            if len(unit):
-                yield start, unit.load()
-
-    def rows(self, rows: NDArray[np.int64]) -> NDArray[np.uint16]:
-        """(K, 112) sketches of K ascending rows, copied."""
-        sketches = np.empty((len(rows), VALUES), np.uint16)
-        borders = np.searchsorted(rows, self._starts)
-        for unit in np.flatnonzero(np.diff(borders)).tolist():
-            wanted = slice(borders[unit], borders[unit + 1])
-            sketches[wanted] = self._units[unit].load()[rows[wanted] - self._starts[unit]]
-        return sketches
-
-    def keys(self, bands: NDArray[np.int64], alive: NDArray[np.bool_] | None) -> NDArray[np.uint64]:
-        """(B, N) a key for each of the bands (B, 8) of each row; 0: a row without words, or one that is left out."""
-        keys = np.empty((len(bands), len(self)), np.uint64)
-        for start, sketches in self.parts():
-            band_keys(sketches, bands, keys[:, start : start + len(sketches)])
-        if alive is not None:
-            keys[:, ~alive] = 0
-        return keys
 
 
 def compared(

@@ -64,7 +64,7 @@ def _write(file: StreamFile, table: pa.Table) -> None:
 
 @dataclass(frozen=True)
 class SketchesOf:
-    """The sketches of a unit, for `bmtool.data.candidates`."""
+    """The sketches of a unit, for `bmtool.data.bands`."""
 
     unit: KeptUnit
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Job
-    from bmtool.data.candidates import Unit
+    from bmtool.data.bands import Unit
     from bmtool.data.decide import Decisions, Rows
     from bmtool.data.units import RowRules
     from bmtool.deduplicators.near import Near

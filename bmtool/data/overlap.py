@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numba as nb
 import numpy as np
 
-from bmtool.data.candidates import BANDS, Sketches, band_keys, equal_values
+from bmtool.data.bands import BANDS, Sketches, band_keys, equal_values
 from bmtool.data.fingerprints import VALUES
 from bmtool.data.lookup import find, lookup
 from bmtool.data.shingle_sets import exact_similarity
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from bmtool.data.candidates import Unit
+    from bmtool.data.bands import Unit
 
 #: Held-out rows looked for at a time: their sketches take 7 MB, their keys 40 MB. More take another round over train.
 _ROWS_HELD = 1 << 15

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numba as nb
 import numpy as np
 
-from bmtool.data.candidates import Compared, Sketches, compared
+from bmtool.data.bands import Sketches
+from bmtool.data.candidates import Compared, compared
 from bmtool.data.fingerprints import VALUES
 from bmtool.data.shingle_sets import exact_similarity
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from bmtool.data.candidates import Unit
+    from bmtool.data.bands import Unit
 
     Texts = Callable[[NDArray[np.int64]], pa.Array]
 
