@@ -15,7 +15,7 @@ from bmtool.artifacts.files import fsync_folder, write_json
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
     from typing import BinaryIO
 
@@ -100,9 +100,7 @@ class SplitWriter:
     def _flush(self) -> None:
         if not self.pieces:
             return
-        # `take` copies into fresh buffers: nothing of how the rows arrived is left in the bytes.
-        table = pa.Table.from_batches(self.pieces, schema=self.schema).take(pa.array(np.arange(self.rows)))
-        batch = table.combine_chunks().to_batches()[0]
+        batch = whole_batch(self.pieces, self.schema)
         self.pieces, self.rows, self.bytes = [], 0, 0
         if self.shard is not None and self.shard.handle.tell() + batch.nbytes > MAX_SHARD_BYTES:
             self.shard.close()
@@ -136,6 +134,21 @@ class SplitWriter:
         """Let go of the files as they are; nothing happens after `close`."""
         if self.shard is not None:
             self.shard.abandon()
+
+
+def whole_batch(pieces: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.RecordBatch:
+    """The rows of all pieces as one batch that is written as the same bytes however they were cut into pieces.
+
+    The values are copied into fresh buffers, since the writer pads a slice with what lies behind it. Bits behind the
+    last null may still be left from before, so a column with nulls is copied value by value, which is slower.
+    """
+    rows = sum(piece.num_rows for piece in pieces)
+    columns = []
+    for index, field in enumerate(schema):
+        empty = pa.array([], field.type)
+        joined = pa.concat_arrays([*(piece.column(index) for piece in pieces), empty])
+        columns.append(joined.take(pa.array(np.arange(rows))) if joined.null_count else joined)
+    return pa.record_batch(columns, schema=schema)
 
 
 def _holds_text(column: pa.Field) -> bool:

@@ -126,28 +126,6 @@ def say_rejected(collected: Collected, console: Console) -> None:
         console.say(f"{rejected:,} of {rows_in:,} rows could not be read (in {shown}); rejected.jsonl says why")
 
 
-def describe_lines(summary: Mapping[str, Any]) -> list[str]:
-    """Rows in and out and why, then the splits, what was scrubbed, labels and tokens."""
-    ledger = summary["ledger"]
-    reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger["dropped"].items() if count)
-    dropped = f" (dropped: {reasons})" if reasons else ""
-    splits = ", ".join(
-        f"{name} {summary['splits'][name]:,}" for name in ("train", "validation", "test") if name in summary["splits"]
-    )
-    lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", f"splits: {splits}"]
-    if summary["scrubbed"]:
-        lines.append("scrubbed: " + ", ".join(f"{count:,} {name}" for name, count in summary["scrubbed"].items()))
-    for name, one in (summary["overlap"] or {}).items():
-        if one["similar"]:
-            lines.append(f"{one['similar']:,} of {one['rows']:,} {name} rows have a similar row in train")
-    if summary["labels"]:
-        shown = ", ".join(summary["labels"][:12]) + (", ..." if len(summary["labels"]) > 12 else "")
-        lines.append(f"{len(summary['labels'])} labels: {shown}")
-    if summary["vocab_size"]:
-        lines.append(f"{sum(summary['tokens'].values()):,} tokens, vocabulary {summary['vocab_size']:,}")
-    return lines
-
-
 def _warn(
     summary: Mapping[str, Any],
     label_counts: Mapping[str, Mapping[str, int]],

@@ -167,10 +167,13 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         tokenizer = load_tokenizer(job.folder / "tokenizer")
         tokens = encode_units(collected, decisions.keep, job.folder / "tokenizer", job, shelf_of(job))
         decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
-    splits = split_names(validation=config.split.validation, test=config.split.test)
+    split = config.split
+    splits = split_names(validation=split.validation, test=split.test)
     if config.near is not None:
         write_sketches(job.folder, collected.units, decisions)
-    published = publish(rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens)
+    published = publish(
+        rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens, stratify=split.stratify
+    )
     summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
     return summary
@@ -185,7 +188,7 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """Rows in and out and why, then the splits."""
-    from bmtool.data.summary import describe_lines
+    from bmtool.data.described import describe_lines
 
     return describe_lines(summary)
 
