@@ -144,8 +144,8 @@ def whole_batch(pieces: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Recor
     """
     rows = sum(piece.num_rows for piece in pieces)
     columns = []
-    for index, field in enumerate(schema):
-        empty = pa.array([], field.type)
+    for index, one in enumerate(schema):
+        empty = pa.array([], one.type)
         joined = pa.concat_arrays([*(piece.column(index) for piece in pieces), empty])
         columns.append(joined.take(pa.array(np.arange(rows))) if joined.null_count else joined)
     return pa.record_batch(columns, schema=schema)
