@@ -13,7 +13,7 @@ from bmtool.data.unit_pass import joined_texts
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -217,7 +217,7 @@ def _split_by_cluster(rows: Rows, decisions: Decisions, seed: int, shares: dict[
     decisions.facts["split_by_cluster"] = {"rows": int(decisions.keep[members].sum()), "moved": int(moved.sum())}
 
 
-def check_stratified(counts: dict[str, dict[str, int]], column: str) -> None:
+def check_stratified(counts: Mapping[str, Mapping[str, int]], column: str) -> None:
     """Every label has to be in every split.
 
     Raises:

@@ -16,7 +16,7 @@ from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import write_json
 from bmtool.contracts import LINE
 from bmtool.data.dataset import TOKENS
-from bmtool.data.decide import NOT_DRAWN, Loss, Rows
+from bmtool.data.decide import NOT_DRAWN, Loss, Rows, check_stratified
 from bmtool.data.documents import text_buffers
 from bmtool.data.drops import DropWriter, drop_batch, in_reading_order
 from bmtool.data.encode import ids_dtype
@@ -67,9 +67,7 @@ class Written:
         """[lower edge, rows] for lengths from each power of two to the next; lengths of 0 have an edge of their own."""
         counts: Counter[int] = Counter()
         for lengths in self.lengths:
-            bits = np.frexp(lengths.astype(np.float64))[
-                1
-            ]  # binary digits of n; 0 for 0
+            bits = np.frexp(lengths.astype(np.float64))[1]  # binary digits of n; 0 for 0
             counts.update(dict(zip(*(one.tolist() for one in np.unique(bits, return_counts=True)), strict=True)))
         return [[0 if bits == 0 else 1 << (bits - 1), counts[bits]] for bits in sorted(counts)]
 
@@ -145,11 +143,12 @@ def publish(
     *,
     tokenizer: Tokenizer | None,
     tokens: Sequence[UnitTokens],
+    stratify: str | None = None,
 ) -> Published:
     """Write every split: rows that are kept, labels as ids, token ids if there is a tokenizer; and what was dropped.
 
     Raises:
-        DataError: the labels are none.
+        DataError: the labels are none, or one that is to be in every split isn't.
         TryAgainError, StoppedError: the run was asked to stop.
     """
     columns = rules.of_kind("label", "tags")
@@ -158,6 +157,8 @@ def publish(
         for split in splits
     }
     labels = find_labels(rules, counts)
+    if stratify is not None:
+        check_stratified(counts, stratify)
     write_drops(rules, collected, decisions, job)
     publisher = Publisher(rules, collected, decisions, splits, job, labels, tokenizer, tokens)
     return Published(publisher.write(), labels, counts, tokenizer)
