@@ -120,6 +120,7 @@ class Encoder:
             self.num_texts += len(texts)
             return _encode_plain(texts, self.tokenizer, self.dtype)
         apart = self._literals.found(data, offsets)
+        self._segments.mark(data, offsets, apart)
         ids, places = self._segments.encode(data, offsets, apart)
         wrong = self._differing(texts, apart, ids, places)
         if wrong is not None:

@@ -9,7 +9,8 @@ from collections import Counter
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+import numpy as np
+from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from bmtool.artifacts.files import fsync_file, fsync_folder, write_json, write_text
 from bmtool.errors import DataError, MissingInputError, RefusedError
@@ -33,6 +34,9 @@ BPE_SPECIALS = {
     "unk_token": "<|endoftext|>",
     "pad_token": "<|pad|>",
 }
+
+#: In the order of their ids; the names are those of XLM-R.
+UNIGRAM_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 #: A merge seen once is chance.
 MIN_FREQUENCY = 2
@@ -81,9 +85,7 @@ def _bert_tokenizer(vocabulary: dict[str, int], lowercase: bool) -> Tokenizer:
 
 def _wordpiece_alphabet(texts: Iterable[str], tokenizer: Tokenizer, limit: int) -> list[str]:
     """The most frequent characters, sorted, then their `##` forms where a word can go on with them; at most `limit`."""
-    seen: Counter[str] = Counter()
-    for text in texts:
-        seen.update(text)
+    seen = _count_characters(texts)
     counts: Counter[str] = Counter()
     for character, times in seen.items():
         for part in tokenizer.normalizer.normalize_str(character):
@@ -97,6 +99,15 @@ def _wordpiece_alphabet(texts: Iterable[str], tokenizer: Tokenizer, limit: int) 
         kept.append(character)
     kept.sort()
     return kept + [f"##{character}" for character in kept if _continues(character, tokenizer)]
+
+
+def _count_characters(texts: Iterable[str]) -> dict[str, int]:
+    """How often each character occurs, in the order of their code points."""
+    counts = np.zeros(0x110000, np.int64)
+    for chunk in _chunks(texts):
+        codes = np.frombuffer("".join(chunk).encode("utf-32-le"), np.uint32)
+        counts += np.bincount(codes, minlength=len(counts))
+    return {chr(code): int(counts[code]) for code in np.flatnonzero(counts).tolist()}
 
 
 def _continues(character: str, tokenizer: Tokenizer) -> bool:
@@ -122,6 +133,50 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     )
     tokenizer.train_from_iterator(_chunks(texts), trainer)
     return tokenizer
+
+
+def train_unigram(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+    """A SentencePiece-like tokenizer whose pieces are a function of how often each word occurs in the texts.
+
+    Text is normalised as SentencePiece's `nmt_nfkc` does it; a word is cut off at white space, and has its space in
+    front, as a visible mark. Characters too rare for a piece of their own are the unknown token.
+    """
+    from bmtool.data.unigram import learn_pieces
+
+    specials = [(token, 0.0) for token in UNIGRAM_SPECIALS]
+    room = vocab_size - len(specials)
+    tokenizer = _unigram_tokenizer(specials)
+    pieces = learn_pieces(_unigram_words(texts, tokenizer), room, max_alphabet=int(room * ALPHABET_SHARE))
+    final = _unigram_tokenizer(specials + [piece for piece in pieces if piece[0] not in UNIGRAM_SPECIALS])
+    final.add_special_tokens(list(UNIGRAM_SPECIALS))
+    return final
+
+
+def _unigram_tokenizer(vocabulary: list[tuple[str, float]]) -> Tokenizer:
+    tokenizer = Tokenizer(models.Unigram(vocabulary, UNIGRAM_SPECIALS.index("<unk>"), byte_fallback=False))
+    one_space = normalizers.Replace(Regex(" {2,}"), " ")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), one_space])
+    tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="<s> $A </s>",
+        pair="<s> $A </s> </s> $B </s>",
+        special_tokens=[(token, UNIGRAM_SPECIALS.index(token)) for token in ("<s>", "</s>")],
+    )
+    return tokenizer
+
+
+def _unigram_words(texts: Iterable[str], tokenizer: Tokenizer) -> dict[str, int]:
+    """How often each normalised word occurs, a mark for its space in front."""
+    raw: Counter[str] = Counter()
+    for text in texts:
+        raw.update(text.split())
+    counts: Counter[str] = Counter()
+    for word, times in raw.items():
+        plain = word.isascii() and word.isprintable()  # then nothing changes
+        for part in [word] if plain else tokenizer.normalizer.normalize_str(word).split(" "):
+            counts[f"\u2581{part}"] += times if part else 0
+    return {word: times for word, times in counts.items() if times}
 
 
 def _chunks(texts: Iterable[str]) -> Iterator[list[str]]:

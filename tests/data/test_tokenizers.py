@@ -9,21 +9,23 @@ from bmtool.data.encode import load_tokenizer
 from bmtool.data.tokenizers import WORDPIECE_SPECIALS, copy_tokenizer, read_alike, save_tokenizer, tokenizer_files
 from bmtool.errors import DataError, MissingInputError, RefusedError
 from bmtool.tokenizers.bpe import Bpe
+from bmtool.tokenizers.unigram import Unigram
 from bmtool.tokenizers.wordpiece import Wordpiece
 
 TEXTS = [
     f"The {n} quick brown foxes jump over lazy dogs, naïvely. 这家餐厅的菜{n % 7}很好吃。ラーメン" for n in range(300)
 ]
 
-#: Trains both kinds on texts full of ties, and prints a hash of what is saved.
+#: Trains all kinds on texts full of ties, and prints a hash of what is saved.
 PROGRAM = """
 import hashlib, sys
 from pathlib import Path
 from bmtool.data.tokenizers import save_tokenizer
 from bmtool.tokenizers.bpe import Bpe
+from bmtool.tokenizers.unigram import Unigram
 from bmtool.tokenizers.wordpiece import Wordpiece
 words = [a + b + c for a in "abcdefgh" for b in "ijklmnop" for c in "qrstuvéß你好"]
-for number, trainer in enumerate([Wordpiece(vocab_size=400), Bpe(vocab_size=500)]):
+for number, trainer in enumerate([Wordpiece(vocab_size=400), Bpe(vocab_size=500), Unigram(vocab_size=300)]):
     folder = Path(sys.argv[1]) / str(number)
     save_tokenizer(folder, trainer.train([" ".join(words[i:] + words[:i]) for i in range(5)]), trainer)
     print(hashlib.sha256((folder / "tokenizer.json").read_bytes()).hexdigest())
@@ -44,11 +46,16 @@ def test_the_same_vocabulary_comes_out_of_every_process(tmp_path):
         outputs.add(subprocess.run(command, env=environment, capture_output=True, text=True, check=True).stdout)
 
     assert len(outputs) == 1
-    assert len(set(outputs.pop().split())) == 2
+    assert len(set(outputs.pop().split())) == 3
 
 
 @pytest.mark.parametrize(
-    ("trainer", "name"), [(Wordpiece(vocab_size=300), "BertTokenizer"), (Bpe(vocab_size=400), "GPT2Tokenizer")]
+    ("trainer", "name"),
+    [
+        (Wordpiece(vocab_size=300), "BertTokenizer"),
+        (Bpe(vocab_size=400), "GPT2Tokenizer"),
+        (Unigram(vocab_size=300), "TokenizersBackend"),
+    ],
 )
 def test_transformers_opens_it_as_the_same_tokenizer(tmp_path, trainer, name):
     from transformers import AutoTokenizer
@@ -108,6 +115,25 @@ def test_bpe_writes_any_text_and_reads_it_back(tmp_path):
     for text in ("The fox", "  two  spaces\n", "餐厅 😀 Ω", "\x07"):
         assert tokenizer.decode(tokenizer.encode(text).ids) == text
     assert [tokenizer.token_to_id(token) for token in ("<|endoftext|>", "<|pad|>")] == [0, 1]
+
+
+def test_unigram_learns_words_with_the_space_before_them(tmp_path):
+    tokenizer = train(Unigram(vocab_size=300), tmp_path)
+
+    tokens = tokenizer.encode("The  quick\nbrown foxes, \uff41\uff4e\uff44 餐厅").tokens
+    assert tokens[:5] == ["<s>", "▁The", "▁quick", "▁brown", "▁foxes"]
+    assert tokens[-1] == "</s>"
+    assert tokenizer.decode(tokenizer.encode("The  quick\nbrown foxes").ids) == "The quick brown foxes"
+    assert [tokenizer.id_to_token(index) for index in range(5)] == ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+
+
+def test_unigram_takes_characters_without_a_piece_for_unknown(tmp_path):
+    rare = "".join(chr(0x4E00 + n) for n in range(2000))
+    tokenizer = train(Unigram(vocab_size=200), tmp_path, [*["好吃 aaa"] * 50, rare])
+
+    assert tokenizer.get_vocab_size() <= 200
+    assert tokenizer.encode("好吃", add_special_tokens=False).tokens == ["▁好吃"]
+    assert tokenizer.encode(f"aaa {rare[-1]}", add_special_tokens=False).ids[-1] == tokenizer.token_to_id("<unk>")
 
 
 def test_a_tokenizer_is_taken_over_byte_for_byte(tmp_path):

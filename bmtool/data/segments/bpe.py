@@ -6,6 +6,7 @@ Sennrich et al. 2016, as `tokenizers` does it (models/bpe/word.rs): its queue po
 from __future__ import annotations
 
 import json
+import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numba as nb
@@ -23,6 +24,12 @@ BLOCK = 512
 
 #: Longer segments are left to `tokenizers`: here the work grows with the square of the length.
 MAX_BYTES = 256
+
+#: Normalizers that leave texts alone which have no code point that they would change, and no marks or Jamo.
+UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+
+#: Parts of Hangul syllables (Unicode 16, Blocks.txt), which are put together.
+JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _U32 = np.uint64(32)
@@ -119,6 +126,9 @@ class ByteLevelSegments:
             without = {**settings, "pre_tokenizer": {**settings["pre_tokenizer"], "add_prefix_space": False}}
             self.inner = Tokenizer.from_str(json.dumps(without))
         self.classes = np.full(0x110000, UNKNOWN, np.uint8)
+        self.risky: NDArray[np.uint8] | None = (
+            None if settings["normalizer"] is None else np.full(0x110000, UNKNOWN, np.uint8)
+        )
         self._dtype = dtype
         model = settings["model"]
         vocabulary: dict[str, int] = model["vocab"]
@@ -143,7 +153,7 @@ class ByteLevelSegments:
     def why_not(settings: dict[str, Any]) -> str:
         """What about a tokenizer isn't known to work segment by segment; empty if all is."""
         model, splitter = settings["model"], settings["pre_tokenizer"] or {}
-        if settings["normalizer"] is not None:
+        if settings["normalizer"] is not None and settings["normalizer"]["type"] not in UNICODE_FORMS:
             return f"BPE behind the normalizer {settings['normalizer']['type']} isn't known"
         if splitter.get("type") != "ByteLevel" or not splitter.get("use_regex", True):
             return f"BPE behind the pre-tokenizer {splitter.get('type')} isn't known"
@@ -180,6 +190,20 @@ class ByteLevelSegments:
             self.classes[[one for one, is_alike in zip(block, alike, strict=True) if is_alike]] = kind
             block = [one for one, is_alike in zip(block, alike, strict=True) if not is_alike]
         self.classes[block] = BLANK
+        if self.risky is not None:
+            for one in range(first, first + BLOCK):
+                self.risky[one] = not 0xD800 <= one < 0xE000 and self._may_change(chr(one))
+
+    def _may_change(self, character: str) -> bool:
+        """Whether a Unicode normal form may change it, or what it is beside: else the text has that form already."""
+        category = unicodedata.category(character)
+        jamo = any(first <= ord(character) <= last for first, last in JAMO)
+        return (
+            category.startswith("M")
+            or category == "Cn"
+            or jamo
+            or self.inner.normalizer.normalize_str(character) != character
+        )
 
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""

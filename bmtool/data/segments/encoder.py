@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.data.segments.memo import DONE, FULL, MARGIN, MAX_SEGMENTS, MISSING, NARROW, SLACK, SegmentMemo
+from bmtool.data.segments.splitting import mark_risky
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -28,6 +29,15 @@ class SegmentEncoder:
         self._lengths = np.empty(SEGMENTS_AT_ONCE, np.int32)
         self._missing = np.empty((SEGMENTS_AT_ONCE, 3), np.int64)
         self._out = np.empty(1 << 16, dtype)
+
+    def mark(self, data: NDArray[np.uint8], offsets: NDArray[np.int64], marked: NDArray[np.uint8]) -> None:
+        """Set `marked[n]` for each text that must be left to `tokenizers` as a whole."""
+        if self.family.risky is None:
+            return
+        document, code = mark_risky(_padded(data), offsets, 0, self.family.risky, marked)
+        while code >= 0:
+            self.family.probe(code)
+            document, code = mark_risky(_padded(data), offsets, document, self.family.risky, marked)
 
     def encode(
         self, data: NDArray[np.uint8], offsets: NDArray[np.int64], skipped: NDArray[np.uint8]

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, Protocol
 
 from bmtool.data.segments.bpe import ByteLevelSegments
+from bmtool.data.segments.unigram import UnigramSegments
 from bmtool.data.segments.wordpiece import WordPieceSegments
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ class Segments(Protocol):
     """Tokenizes one segment as it is tokenized inside a text."""
     classes: NDArray[Any]
     """(0x110000,) uint8, see `splitting`."""
+    risky: NDArray[Any] | None
+    """(0x110000,) uint8, 1: a text with this code point is left to `tokenizers`; None if there is no such one."""
 
     def prepare(self, data: NDArray[Any], offsets: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """Texts as they are split."""
@@ -31,15 +34,16 @@ class Segments(Protocol):
         """See `splitting`."""
 
     def probe(self, code: int) -> None:
-        """Learn the class of a code point, and of those around it."""
+        """Learn the class and the risk of a code point, and of those around it."""
 
     def tokenize(self, data: NDArray[Any], missing: NDArray[Any]) -> tuple[NDArray[Any], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""
 
 
-FAMILIES: dict[str, type[WordPieceSegments | ByteLevelSegments]] = {
+FAMILIES: dict[str, type[WordPieceSegments | ByteLevelSegments | UnigramSegments]] = {
     "WordPiece": WordPieceSegments,
     "BPE": ByteLevelSegments,
+    "Unigram": UnigramSegments,
 }
 
 

@@ -155,6 +155,59 @@ def split_gpt2(data, offsets, skipped, document, place, classes, starts, lengths
 
 
 @nb.njit(nogil=True, cache=True)
+def split_metaspace(data, offsets, skipped, document, place, classes, starts, lengths):  # type: ignore[no-untyped-def]
+    """White space (runs of SPACE) with the word behind it; a text may start without and end with white space alone."""
+    num = 0
+    while document < len(offsets) - 1:
+        end = offsets[document + 1]
+        if skipped[document]:
+            place = end
+        while place < end:
+            if num + 2 > len(starts):
+                return document, place, num, -1
+            first = place
+            in_word = False
+            while place < end:
+                code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                kind = classes[code]
+                if kind == UNKNOWN:
+                    return document, first, num, code
+                if kind == SPACE and in_word:
+                    break
+                in_word = kind != SPACE
+                place += size
+            starts[num] = first
+            lengths[num] = place - first
+            num += 1
+        if num >= len(starts):
+            return document, place, num, -1
+        lengths[num] = 0
+        num += 1
+        document += 1
+    return document, place, num, -1
+
+
+@nb.njit(nogil=True, cache=True)
+def mark_risky(data, offsets, document, risky, marked):  # type: ignore[no-untyped-def]
+    """Set `marked[n]` where text n, from `document` on, has a code point that `risky` (0x110000,) says 1 of.
+
+    Returns:
+        (document, code point that isn't known yet or -1).
+    """
+    while document < len(offsets) - 1:
+        end = offsets[document + 1]
+        place = offsets[document]
+        while place < end and not marked[document]:
+            code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+            if risky[code] == UNKNOWN:
+                return document, code
+            marked[document] = risky[code]
+            place += size
+        document += 1
+    return document, -1
+
+
+@nb.njit(nogil=True, cache=True)
 def prefix_space(data, offsets, out, places):  # type: ignore[no-untyped-def]
     """Copy texts into `out`, behind a space where they don't start with one; `places` are their offsets there."""
     written = 0

@@ -87,6 +87,7 @@ class WordPieceSegments:
         self.inner = tokenizer
         self.fold = bool(settings["normalizer"]["lowercase"])
         self.classes = np.full(0x110000, UNKNOWN, np.uint8)
+        self.risky: NDArray[np.uint8] | None = None
         self._forms = np.zeros(0x110000, np.int32)  # place in _form_bytes * 256 + bytes + 1; 0: not known for certain
         self._form_bytes = np.zeros(1 << 14, np.uint8)
         self._num_form_bytes = 0

@@ -1,0 +1,38 @@
+"""Unigram, as SentencePiece has it (T5, XLM-R): the likeliest way to write a word with pieces of a fixed set."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+from pydantic import Field
+
+from bmtool.contracts import TokenizerTrainer
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tokenizers import Tokenizer
+
+
+class Unigram(TokenizerTrainer):
+    """A Unigram vocabulary of at most `vocab_size` tokens, <s> <pad> </s> <unk> <mask> among them."""
+
+    vocab_size: Annotated[int, Field(ge=32, le=1_000_000)] = 8192
+
+    def train(self, texts: Iterable[str]) -> Tokenizer:
+        """Learn the pieces; the same texts give the same bytes in every process."""
+        from bmtool.data.tokenizers import train_unigram
+
+        return train_unigram(texts, self.vocab_size)
+
+    def special_tokens(self) -> dict[str, str]:
+        """The names transformers knows them by."""
+        return {
+            "bos_token": "<s>",
+            "pad_token": "<pad>",
+            "eos_token": "</s>",
+            "unk_token": "<unk>",
+            "cls_token": "<s>",
+            "sep_token": "</s>",
+            "mask_token": "<mask>",
+        }
