@@ -22,10 +22,10 @@ class C4(Filter):
     taken off, have three words or more and none of more than 1,000 characters, and speak neither of Javascript nor of
     cookies, privacy policies or terms of use.
 
-    Beyond datatrove, the full stops of other scripts end a line too (`。`, `।`, `។`, ..., also with a closing quote or
-    bracket behind them), and so does a letter of Thai or Lao, which have no full stop: not judged there is how a line
-    ends, nor, where most words are of these scripts, how many sentences there are. In scripts without spaces each
-    character is a word.
+    Beyond datatrove, the full stops of other scripts end a line too (`。`, `।`, `។`, ..., also with closing quotes,
+    brackets or a note in full-width brackets behind them), and so does a letter of Thai or Lao, which have no full
+    stop: not judged there is how a line ends, nor, where most words are of these scripts, how many sentences there are.
+    In scripts without spaces each character is a word.
     """
 
     min_num_sentences: NonNegativeInt = 5
@@ -39,7 +39,7 @@ class C4(Filter):
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the settings."""
         from bmtool.data.documents import verdict_of
-        from bmtool.data.quality.statistics import measure
+        from bmtool.data.quality.measure import measure
 
         seen = documents.shared(measure)
         too_few = (seen.sentences < self.min_num_sentences) & ~seen.has_no_full_stop

@@ -42,7 +42,7 @@ class FineWeb(Filter):
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
         from bmtool.data.documents import verdict_of
-        from bmtool.data.quality.statistics import measure
+        from bmtool.data.quality.measure import measure
 
         seen = documents.shared(measure)
         punctuated, repeated = seen.terminal_line_ratio, seen.duplicate_full_line_char_ratio

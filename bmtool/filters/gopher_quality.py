@@ -66,7 +66,7 @@ class GopherQuality(Filter):
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
         from bmtool.data.documents import verdict_of
-        from bmtool.data.quality.statistics import measure
+        from bmtool.data.quality.measure import measure
 
         seen = documents.shared(measure)
         length, stop_words, spaced = seen.mean_word_chars, seen.stop_words, ~seen.is_unspaced

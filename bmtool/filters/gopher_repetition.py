@@ -46,7 +46,7 @@ class GopherRepetition(Filter):
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
         from bmtool.data.documents import verdict_of
-        from bmtool.data.quality.statistics import measure
+        from bmtool.data.quality.measure import measure
 
         seen = documents.shared(measure)
         measured = (
