@@ -88,4 +88,5 @@ def _check_depth(tree: Any) -> None:
         if total > MAX_TOTAL_DEPTH:
             raise BadRowError("HTML nested too deeply")
 
-    traverse_dom(tree.document, count, elements_only=True)
+    if tree.body is not None:
+        traverse_dom(tree.body, count, elements_only=True)

@@ -53,8 +53,8 @@ def inner_suffix(path: Path) -> str:
 
 
 @contextmanager
-def open_bytes(path: Path) -> Iterator[BinaryIO]:
-    """Open a plain or packed file for reading.
+def open_bytes(path: Path, *, any_encoding: bool = False) -> Iterator[BinaryIO]:
+    """Open a plain or packed file for reading; UTF-16 is refused, unless `any_encoding`.
 
     Raises:
         MissingInputError: it isn't there or may not be read.
@@ -66,7 +66,7 @@ def open_bytes(path: Path) -> Iterator[BinaryIO]:
         raise MissingInputError(f"{path}: {error.strerror}") from None
     with raw:
         head = raw.peek(8)[:8]
-        if head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
+        if not any_encoding and head[:2] in {b"\xff\xfe", b"\xfe\xff"}:
             raise DataError(f"{path}: the file is UTF-16. Convert it: iconv -f UTF-16 -t UTF-8")
         kind = packing(head)
         if kind is None:

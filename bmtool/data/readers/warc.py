@@ -84,10 +84,9 @@ def _records(handle: BinaryIO, path: Path) -> Iterator[Record]:
         if not line.startswith(b"WARC/"):
             raise DataError(f"{path}: record {number} doesn't start with WARC/1: the file is damaged, or no WARC file")
         headers = _headers(handle)
-        try:
-            length = int(headers["content-length"])
-        except (KeyError, ValueError):
-            raise DataError(f"{path}: record {number} doesn't say how long it is: the file is damaged") from None
+        if not re.fullmatch(r"[0-9]{1,18}", headers.get("content-length", "")):
+            raise DataError(f"{path}: record {number} doesn't say how long it is: the file is damaged")
+        length = int(headers["content-length"])
         is_wanted = headers.get("warc-type") in {"response", "conversion"} and length <= 2 * MAX_HTML_BYTES
         block = handle.read(length) if is_wanted else None
         if (len(block) if block is not None else _skip(handle, length)) < length:
@@ -190,7 +189,13 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
 def _unbrotlied(body: bytes) -> bytes:
     import brotli  # comes with the extractor
 
+    decoder, out = brotli.Decompressor(), b""
     try:
-        return bytes(brotli.Decompressor().process(body, output_buffer_limit=MAX_HTML_BYTES + 1))
+        while len(out) <= MAX_HTML_BYTES and not decoder.is_finished():
+            more = decoder.process(body, output_buffer_limit=MAX_HTML_BYTES + 1)
+            if not (more or body):
+                raise BadRowError(BROKEN)  # cut off
+            out, body = out + more, b""
     except brotli.error:
         raise BadRowError(BROKEN) from None
+    return out

@@ -43,7 +43,7 @@ def read_whole(
     Raises:
         MissingInputError, DataError: as `open_bytes`.
     """
-    with open_bytes(piece.path) as handle:
+    with open_bytes(piece.path, any_encoding=parse is parse_html) as handle:
         data = handle.read(max_bytes + 1)
     if not data:
         return
