@@ -18,7 +18,6 @@ from bench_prepare_parts import corpus
 from bench_prepare_parts.measure import Spent, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
     from types import SimpleNamespace as Bench
 
@@ -249,67 +248,3 @@ def again(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
     config(rebuilt, f"{texts}/*.jsonl", is_lenient=True, tokenizer=tokenizer, workers=1)
     is_same = digest(more.artifact) == digest(prepare(bench, rebuilt).artifact)
     bench.notes["again bytes"] = "the same bytes as a full rebuild" if is_same else "OTHER BYTES than a full rebuild"
-
-
-def summed_peers(bench: Bench, kind: str) -> float:
-    """MB/s of datatrove's filters, `re`, datatrove's MinHash and datasets.map one after the other.
-
-    Each has only as much text to go over as bmtool's step before it left. Reading and writing is in each of them.
-    """
-    rates = [
-        bench.rate(name) for name in ("datatrove_filters", "scrub_re", "datatrove_minhash", "datasets.map wordpiece")
-    ]
-    if not all(rates) or kind not in bench.shares:
-        return 0.0
-    filtered, kept = bench.shares[kind]
-    return 1 / sum(share / rate for share, rate in zip((1, filtered, filtered, kept), rates, strict=True))
-
-
-def table_rows(bench: Bench) -> Iterator[tuple[str, str, str, str, str]]:
-    """Rows of the table, as far as they were measured."""
-    rate = bench.rate
-    for kind in ("lenient", "default"):
-        peer = summed_peers(bench, kind)
-        for state, bar, aim in (("cold", 8, 12), ("warm", 16, 20)):
-            measured = rate(f"stage {kind} {state}")
-            if measured:
-                verdict = "met" if measured >= bar else "NOT MET"
-                yield (
-                    f"whole stage, {kind} limits ({100 * bench.shares[kind][1]:.0f} % of the text stays), {state}",
-                    f"{bar} MB/s, aim {aim}",
-                    f"{measured:.1f} MB/s ({verdict}: {bar})",
-                    f"{measured / peer:.0f} times" if peer else "-",
-                    f"sum of peers {peer:.2f}",
-                )
-    if rate("workers 2 wall"):
-        times = rate("workers 2 wall") / rate("workers 1 wall")
-        verdict = "met" if times >= 1.8 else "NOT MET"
-        yield (
-            "two workers",
-            "1.8 x one",
-            f"{times:.2f} times by the clock ({verdict})",
-            bench.notes["workers bytes"],
-            "",
-        )
-    for count in (1, 2):
-        big, small = (rate(f"memory {size} MB, {count} workers: all processes") for size in (1000, 100))
-        if big:
-            verdict = "met" if big <= 1500 and big - small < 300 else "NOT MET"
-            yield (
-                f"memory, {count} worker{'s' * (count > 1)}",
-                "1 GB within 1,500 MB; growth under 300 MB",
-                f"{big:.0f} MB, growth {big - small:.0f} MB ({verdict})",
-                "",
-                "",
-            )
-    if rate("again full, CPU s"):
-        full, same, more = (rate(f"again {name}, CPU s") for name in ("full", "unchanged", "1 % more"))
-        yield ("1 GB unchanged", "0.4 s CPU", f"{same:.2f} s ({'met' if same <= 0.4 else 'NOT MET'})", "", "")
-        verdict = "met" if more <= 0.05 * full else "NOT MET"
-        yield (
-            "1 % more rows",
-            "5 % of the full time",
-            f"{100 * more / full:.1f} % ({verdict})",
-            bench.notes.get("again bytes", ""),
-            "",
-        )
