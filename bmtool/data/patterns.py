@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 
-#: What Python's `re` takes and RE2 doesn't: look-around, atomic and conditional groups, comments, back-references.
-_NOT_RE2 = re.compile(r"\(\?(?:[=!>(#]|<[=!]|P=)|(?<!\\)(?:\\\\)*\\[1-9Z]|[*+?}]\+")
+#: Where Python's `re` may take what RE2 doesn't: look-around, atomic and conditional groups, comments, flags, possessive
+#: and long repetitions, back-references, other escapes.
+_ASK_RE2 = re.compile(r"\(\?(?:[=!>(#]|<[=!]|P=|[a-zA-Z]*[aLux])|(?<!\\)(?:\\\\)*\\[1-9ZuUN]|[*+?}]\+|\{")
 
 
 def fault_of(pattern: str, replacement: str = "") -> str:
@@ -15,7 +16,7 @@ def fault_of(pattern: str, replacement: str = "") -> str:
     except re.error:
         pass  # RE2 knows more, such as \p{Han}: ask it
     else:
-        if not _NOT_RE2.search(pattern) and "\\" not in replacement:
+        if not _ASK_RE2.search(pattern) and "\\" not in replacement:
             return ""
     import pyarrow as pa  # takes long, and few patterns need it
     import pyarrow.compute as pc

@@ -38,9 +38,11 @@ class CreditCard(Scrubber):
         return rf"\b(?:[2-6]\d{{12,18}}|{groups}|3\d{{3}}[ -]\d{{6}}[ -]\d{{4,5}})\b"
 
     def is_valid(self, value: str, before: str, after: str) -> bool:
-        """A part of a decimal number is none; else issuer, length and check digit decide."""
+        """No part of a decimal number or of a row of numbers; issuer, length and check digit decide."""
         digits = self.normalised(value)
         if before.endswith((".", "-", "_")) or re.match(r"[-_@]|\.\d", after):
+            return False
+        if " " in value and (re.search(r"\d{4} $", before) or re.match(r" \d{4}(?!\d)", after)):
             return False
         return any(len(digits) in sizes and first.match(digits) for first, sizes in _NETWORKS) and _luhn(digits)
 

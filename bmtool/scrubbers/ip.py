@@ -16,8 +16,9 @@ _VERSION_AFTER = re.compile(
     re.IGNORECASE | re.ASCII,
 )
 
-#: Small numbers, as versions have them: of all addresses one in 12,000 looks so. It takes more to be an address.
-_LIKE_A_VERSION = re.compile(r"[1-9](?:\.(?:\d|[12]\d|3[01])){3}$")
+#: Small numbers, as versions and chapters have them: of all addresses but 10.x one in 4,000 looks so. It takes more to
+#: be an address.
+_LIKE_A_VERSION = re.compile(r"(?:[1-9]|1[1-9]|2\d|3[01])(?:\.(?:\d|[12]\d|3[01])){3}$")
 
 _ADDRESS_AFTER = re.compile(
     r"(?://|@|\[|\b(?:ips?|ipv4|addr|address|addresses|host|hosts|server|servers|dns|ping|ssh|gateway|client|peer)\b"

@@ -40,11 +40,13 @@ _ANNOUNCED = rf"(?:{_WORDS}){_NUMBER}? ?" + "[:\uff1a=]? ?"  # or a full-width c
 _ANNOUNCEMENT = re.compile(rf"(?:{_ANNOUNCED})\(?$", re.ASCII)
 
 #: Directly before or behind a number: it is a part of a word, of another number, of a formula.
-_INSIDE_BEFORE = re.compile(r"[\w.,+*^#@$%/€£-]$", re.ASCII)
+_INSIDE_BEFORE = re.compile(r"(?:[\w.,+*^#@$%/€£=-]|\d:)$", re.ASCII)
 _INSIDE_AFTER = re.compile(r"[-./:,]?\d|[-/_%=@]\w|[*^%]| ?[%€$£]", re.ASCII)
 #: The same with a space between, for numbers that have spaces themselves: a row of a table.
 _ROW_BEFORE, _ROW_AFTER = re.compile(r"\d[.,]? +$"), re.compile(r" +[-+]?\d")
 
+#: Memory in hexadecimal, addresses filled up with zeros.
+_OTHER_ROW = re.compile(r"00\d\d[ -]00|\d{8}-\d{8}|\d{3}(?:\.\d{3}){3}$")
 _DATE = re.compile(r"\d\d?([-./ ])\d\d?\1(?:19|20)\d\d|(?:19|20)\d\d([-./ ])\d\d?\2\d\d?")
 
 
@@ -68,14 +70,19 @@ class Phone(Scrubber):
         digits = self.normalised(value)
         if re.match(r"[-_./]?[A-Za-z0-9]", after) and not after.startswith("."):
             return False
-        if value.startswith(("+", "00")):
-            return not re.search(r"[\w+*^.)-]$", before, re.ASCII) and _is_international(digits.removeprefix("00"))
-        if _DATE.match(value):
+        if value.startswith("+"):
+            inside = re.search(r"[\w+*^.)-]$", before, re.ASCII) or re.match(r"[.,]\d", after)
+            return not inside and _is_international(digits)
+        if _DATE.match(value) or _OTHER_ROW.match(value):
             return False
         if _ANNOUNCEMENT.search(before):
             return True
         if _INSIDE_BEFORE.search(before) or _INSIDE_AFTER.match(after):
             return False
+        if len(set(value) - set("0123456789 ()")) > 1:
+            return False
+        if value.startswith("00"):
+            return _is_international(digits.removeprefix("00"))
         if " " in value and (_ROW_BEFORE.search(before) or _ROW_AFTER.match(after)):
             return False
         return len(digits) >= 9 and (not _AMERICAN.fullmatch(value) or _NORTH_AMERICA.fullmatch(digits) is not None)
@@ -86,8 +93,8 @@ class Phone(Scrubber):
 
 
 def _international() -> list[str]:
-    fixed = [rf"\+ ?(?:{codes})(?:{_GAP}\(0\))?(?:{_GAP}\d){{{count}}}\b" for count, codes in _FIXED.items()]
-    return [*fixed, rf"\+ ?[1-9](?:{_GAP}\d){{7,14}}\b", rf"\b00[1-9]\d(?:{_GAP}\d){{7,12}}\b"]
+    fixed = [rf"\+(?:{codes})(?:{_GAP}\(0\))?(?:{_GAP}\d){{{count}}}\b" for count, codes in _FIXED.items()]
+    return [*fixed, rf"\+[1-9](?:{_GAP}\d){{7,14}}\b", rf"\b00[1-9]\d(?:{_GAP}\d){{7,12}}\b"]
 
 
 def _national() -> list[str]:

@@ -61,9 +61,10 @@ _IS_KNOWN = re.compile(rf"{'|'.join(_KNOWN)}|-----BEGIN", re.ASCII)
 _IS_PASSWORD = re.compile(rf"{_PASSWORDS}[A-Za-z0-9_-]*[\"']?\s{{0,3}}(?:=>|:=|[:=])\s{{0,3}}[\"']?$")
 _ENDS_URL_USER = re.compile(r"(?:^|/)[A-Za-z0-9._~%-]*:$")
 
-#: What a program reads the value from, and what stands in for it: no value.
+#: What a program reads the value from, words with separators, and what stands in for a value: no value.
 _NO_SECRET = re.compile(
-    r"[a-z_]\w*(?:(?:\.|->|::)[a-z_]\w*)+$|[$%{<]|[a-z]+(?:[-_][a-z]+)*$|.*(?:x{4}|\*{3}|\.{3})", re.IGNORECASE
+    r"[A-Za-z_]\w*(?:(?:\.|->|::)[A-Za-z_]\w*)+$|[$%{<]|.*(?:[xX]{4}|\*{3}|\.{3})"
+    r"|[A-Za-z]+\d{0,3}(?:[-_/](?:[A-Za-z]+\d{0,3}|\d{1,3}))+$"
 )
 
 #: Bits a character. gitleaks asks for 3.5 of a value assigned to any name; a password is shorter.
