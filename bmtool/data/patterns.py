@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-#: Where Python's `re` may take what RE2 doesn't: look-around, atomic and conditional groups, comments, flags, possessive
-#: and long repetitions, back-references, other escapes.
+#: Where Python's `re` may take what RE2 doesn't: look-around, atomic and conditional groups, comments, flags, other
+#: escapes, possessive and long repetitions, back-references.
 _ASK_RE2 = re.compile(r"\(\?(?:[=!>(#]|<[=!]|P=|[a-zA-Z]*[aLux])|(?<!\\)(?:\\\\)*\\[1-9ZuUN]|[*+?}]\+|\{")
 
 
