@@ -68,7 +68,7 @@ def write_report(
         "length_unit": "tokens" if tokenizer is not None else "bytes",
         "funnel": funnel(collected),
         "sources": {
-            str(index): {"name": rules.sources[index].name(), **counts}
+            str(index): {"name": _source_name(index, rules, collected), **counts}
             for index, counts in sorted(collected.by_source.items())
         },
         **{name: value for name, value in decisions.facts.items() if name != "overlap"},
@@ -78,6 +78,16 @@ def write_report(
     _warn(summary, label_counts, collected, job.console)
     kept = {"rows": [unit.key for unit in collected.units], "tokens": [one.folder.name for one in tokens]}
     return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
+
+
+def _source_name(index: int, rules: RowRules, collected: Collected) -> str:
+    """`jsonl: reviews.jsonl`, or `jsonl: a.jsonl and 7 more`; the files are named as rejections name them."""
+    files = list(
+        dict.fromkeys(name for unit in collected.units if unit.source == index for name in unit.facts["pieces"])
+    )
+    shown = files[0] if files else "no rows"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{rules.sources[index].name()}: {shown}{more}"
 
 
 def funnel(collected: Collected) -> list[dict[str, Any]]:

@@ -216,14 +216,16 @@ def _labels(report: Mapping[str, Any]) -> list[Section]:
 
 def _origins(report: Mapping[str, Any]) -> list[Section]:
     sections = []
-    languages = _present(report, "languages")
-    if languages:
-        total = sum(languages.values())
+    for key, column, title in (("scripts", "script", "Scripts"), ("languages", "language", "Languages")):
+        counted = _present(report, key)
+        if not counted:
+            continue
+        total = sum(counted.values())
         rows: list[list[Cell]] = [
-            [printable(code) or "unknown", count, percent(count, total)] for code, count in _by_count(languages)
+            [printable(code) or "unknown", count, percent(count, total)] for code, count in _by_count(counted)
         ]
         caption = f"Of {total:,} rows that were looked at"
-        sections.append(Section("Languages", [Table(["language", "rows", "share"], rows, caption, bars=(1,))]))
+        sections.append(Section(title, [Table([column, "rows", "share"], rows, caption, bars=(1,))]))
     sources = _present(report, "sources")
     if sources:
         names = ("rows_in", "rows", "bytes", "words")

@@ -222,6 +222,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     from bmtool.data.contaminated import drop_contaminated
     from bmtool.data.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
     from bmtool.data.nearness import drop_similar, measure_overlap, report_conflicts, top_copies
+    from bmtool.data.origins import report_origins
     from bmtool.data.publish import draw
 
     rows = Rows(collected.units)
@@ -249,6 +250,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
         draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
     if rules.is_sketched:
         measure_overlap(config.near, rows, decisions, rules)
+    decisions.facts |= report_origins(rows, decisions.keep, rules)
     fault("prepare:decided")
     return decisions
 
