@@ -69,7 +69,7 @@ def _why_not(found: dict[str, NDArray[Any]]) -> str:
 def load_memo(known: Memo, path: Path) -> str:
     """Put what `save_memo` wrote into `known`, in place of what it holds; why that was refused, or an empty string."""
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        with path.open("rb") as file, np.load(file, allow_pickle=False) as archive:
             found = {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         return "there is none"
