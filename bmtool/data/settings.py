@@ -51,12 +51,15 @@ class ChooseSource(Choose):
         return {ending: name for name in self.kind.names() for ending in self.kind.load(name).suffixes}
 
     def _misshapen(self, value: Any) -> str:
-        if isinstance(value, str):
-            return (
-                f"'{value}' has no known ending ({', '.join(self._endings())}) and is no source "
-                f"({', '.join(self.kind.names())}). Say what it is: {{type: jsonl, path: {value}}}"
-            )
-        return "expected a path, the name of a source, or a mapping with 'type' and its settings"
+        path = value.get("path") if isinstance(value, dict) else value
+        first = path[0] if isinstance(path, list) and path else path
+        if not isinstance(first, str) or (isinstance(value, dict) and "type" in value):
+            return "expected a path, the name of a source, or a mapping with 'type' and its settings"
+        name = "" if isinstance(value, dict) else f" and is no source ({', '.join(self.kind.names())})"
+        return (
+            f"'{first}' has no known ending ({', '.join(self._endings())}){name}. "
+            f"Say what it is: {{type: jsonl, path: {repr(first) if first == '-' else first}}}"
+        )
 
 
 class TokenizerFrom(Settings):

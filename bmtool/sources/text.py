@@ -33,10 +33,10 @@ class Text(FileSource):
 
     def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Batches of rows; one that isn't UTF-8 is rejected."""
-        from bmtool.data.readers.text import COLUMNS, read_text
+        from bmtool.data.readers.text import COLUMNS, read_lines, read_paragraphs
         from bmtool.data.readers.whole import check_columns, parse_text, read_whole
 
         check_columns(reading, COLUMNS, "text")
         if self.rows == "files":
             return read_whole(piece, reading, parse_text)
-        return read_text(piece, reading, by_paragraph=self.rows == "paragraphs")
+        return (read_paragraphs if self.rows == "paragraphs" else read_lines)(piece, reading)
