@@ -8,6 +8,8 @@ A document counts as contaminated by a test row if
 - it is the row but for one word (changed, added, left out); of rows of 5 to 14 words, or
 - it has the same words as the row; of rows of fewer than 8 words.
 
+A run of 5 words that more than 1,000 rows hold isn't counted: it is a phrase of the test set.
+
 Words are those of `bmtool.data.words`, in lower case; a Chinese character is a word. Runs are known by 64-bit hashes:
 in ten thousand million words, against ten million runs, one is taken for another with probability 0.5 %, and one alone
 makes no document contaminated.
@@ -96,7 +98,7 @@ def _best_row(places, index, counts, touched, share, long_row):  # type: ignore[
             counts[other] += 1
     best = long_row
     if best >= 0:
-        share[0] = counts[best] / index.num_runs[best]
+        share[0] = counts[best] / max(1, index.num_runs[best])
     for other in touched[:num_touched]:
         part = np.float32(counts[other] / index.num_runs[other])
         least = LEAST_SHARE if index.num_words[other] > ONE_WORD_OFF[1] else 1.0

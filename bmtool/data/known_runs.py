@@ -34,16 +34,21 @@ ONE_WORD_OFF = (5, 14)
 LONG_STEPS = LONG_RUN - SHINGLE
 
 
+#: A run of 5 words that more rows hold is a phrase of the test set (an instruction, a form). It counts for no row's
+#: share, else a text that holds it would be held against all of them.
+MOST_HOLDERS = 1000
+
+
 class Index(NamedTuple):
     """What documents are looked up in. Rows are all test rows, in the order in which they came."""
 
     runs: Lookup
     """Runs of 5 words."""
     holders: NDArray[np.int32]
-    """The rows that hold the first run, those that hold the second, ..."""
+    """The rows that hold the first run, those that hold the second, ...; none for a run of more than MOST_HOLDERS."""
     holder_starts: NDArray[np.int64]
     num_runs: NDArray[np.int32]
-    """(rows,) different runs of 5 words of each; 0 for short rows."""
+    """(rows,) different runs of 5 words of each that count; 0 for short rows."""
     long_runs: Lookup
     long_rows: NDArray[np.int32]
     """The first row that holds each run of 13 words."""
@@ -148,13 +153,15 @@ def index_of(parts: Sequence[Keys]) -> Index:
     runs, rows = keys.runs[order], keys.run_rows[order]
     is_new = np.concatenate([np.ones(min(1, len(runs)), bool), (runs[1:] != runs[:-1]) | (rows[1:] != rows[:-1])])
     runs, rows = runs[is_new], rows[is_new]
-    distinct, starts = np.unique(runs, return_index=True)
+    distinct, num_holders = np.unique(runs, return_counts=True)
+    rows = rows[np.repeat(num_holders <= MOST_HOLDERS, num_holders)]
+    num_holders[num_holders > MOST_HOLDERS] = 0
     long_runs, long_first = np.unique(keys.long_runs, return_index=True)
     wholes, whole_first = np.unique(keys.wholes, return_index=True)
     return Index(
         runs=lookup(distinct),
         holders=rows,
-        holder_starts=np.append(starts, len(runs)),
+        holder_starts=np.concatenate([np.zeros(1, np.int64), np.cumsum(num_holders)]),
         num_runs=np.bincount(rows, minlength=len(keys.num_words)).astype(np.int32),
         long_runs=lookup(long_runs),
         long_rows=keys.long_rows[long_first],

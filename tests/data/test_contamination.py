@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pyarrow as pa
 import pytest
+from bmtool.data import known_runs
 from bmtool.data.contamination import RULES, Contamination, TestRows
 from bmtool.data.documents import text_buffers
 from bmtool.data.shingles import WORDS_HELD
@@ -135,6 +136,20 @@ def test_a_run_across_the_words_held_at_a_time_is_found():
     for shift in range(-20, 5):
         filler = [f"filler{i}" for i in range(WORDS_HELD + shift)]
         assert found_in(test, " ".join([*filler, *LONG[:13], *filler])) != [None]
+
+
+def test_a_phrase_of_the_whole_test_set_counts_for_no_row(monkeypatch):
+    monkeypatch.setattr(known_runs, "MOST_HOLDERS", 3)
+    phrase = words(0, 12)
+    rows = [" ".join([*phrase, *words(100 * i, 10)]) for i in range(1, 6)]
+
+    assert found_in(Contamination.of([rows_of("stars", *rows[:3])]), " ".join(phrase)) == [None]  # 8 of 18 runs
+    assert found_in(Contamination.of([rows_of("stars", *rows)]), " ".join([*phrase, "x", *words(100, 9)])) == [
+        ("stars", "stars0", "runs of 5 words", 0.5)
+    ]
+    assert found_in(Contamination.of([rows_of("stars", *([" ".join(words(0, 13))] * 5))]), " ".join(words(0, 13))) == [
+        ("stars", "stars0", "13 words in a row", 0.0)
+    ]
 
 
 def test_no_rows_find_nothing():
