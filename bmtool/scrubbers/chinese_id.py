@@ -24,7 +24,7 @@ class ChineseId(Scrubber):
     def pattern(self) -> str:
         """Region, date of birth from 1900 on, order, check character."""
         date = r"(?:19|20)\d\d(?:0[1-9]|1[0-2])(?:0[1-9]|[12]\d|3[01])"
-        return rf"\b{_REGIONS}\d{{4}}{date}\d{{3}}[\dXx]\b"
+        return rf"(?:^|\W)({_REGIONS}\d{{4}}{date}\d{{3}}[\dXx])\b"
 
     def is_valid(self, value: str, before: str, after: str) -> bool:
         """The date exists and the check character is right."""

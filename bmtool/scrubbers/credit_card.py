@@ -34,13 +34,14 @@ class CreditCard(Scrubber):
 
     def pattern(self) -> str:
         """13 to 19 digits together, or groups of four; 4-6-5 and 4-6-4 for American Express and Diners Club."""
+        # A part of a decimal number is no candidate: in a table of numbers there would be many.
         groups = r"[2-6]\d{3}(?:[ -]\d{4}){2}[ -]\d{1,4}(?:[ -]\d{3})?"
-        return rf"\b(?:[2-6]\d{{12,18}}|{groups}|3\d{{3}}[ -]\d{{6}}[ -]\d{{4,5}})\b"
+        return rf"(?:^|[^\w.-])((?:[2-6]\d{{12,18}}|{groups}|3\d{{3}}[ -]\d{{6}}[ -]\d{{4,5}})\b)"
 
     def is_valid(self, value: str, before: str, after: str) -> bool:
         """No part of a decimal number or of a row of numbers; issuer, length and check digit decide."""
         digits = self.normalised(value)
-        if before.endswith((".", "-", "_")) or re.match(r"[-_@]|\.\d", after):
+        if re.match(r"[-_@]|\.\d", after):
             return False
         if " " in value and (re.search(r"\d{4} $", before) or re.match(r" \d{4}(?!\d)", after)):
             return False

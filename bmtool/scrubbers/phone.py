@@ -40,7 +40,8 @@ _ANNOUNCED = rf"(?:{_WORDS}){_NUMBER}? ?" + "[:\uff1a=]? ?"  # or a full-width c
 _ANNOUNCEMENT = re.compile(rf"(?:{_ANNOUNCED})\(?$", re.ASCII)
 
 #: Directly before or behind a number: it is a part of a word, of another number, of a formula.
-_INSIDE_BEFORE = re.compile(r"(?:[\w.,+*^#@$%/€£=-]|\d:)$", re.ASCII)
+_INSIDE = r"\w.,+*^#@$%/€£=-"
+_INSIDE_BEFORE = re.compile(rf"(?:[{_INSIDE}]|\d:)$", re.ASCII)
 _INSIDE_AFTER = re.compile(r"[-./:,]?\d|[-/_%=@]\w|[*^%]| ?[%€$£]", re.ASCII)
 #: The same with a space between, for numbers that have spaces themselves: a row of a table.
 _ROW_BEFORE, _ROW_AFTER = re.compile(r"\d[.,]? +$"), re.compile(r" +[-+]?\d")
@@ -63,7 +64,7 @@ class Phone(Scrubber):
         """International, national, and anything with 7 to 15 digits behind a word."""
         gap = r"[ ().\-/]{0,2}"
         announced = rf"{_ANNOUNCED}(\(?\d(?:{gap}\d){{6,14}})\b"
-        return "|".join((*_international(), *_national(), announced))
+        return "|".join((*_international(), announced, _national()))
 
     def is_valid(self, value: str, before: str, after: str) -> bool:
         """A country code in use, a plausible number of digits; no date, no decimal, no row of numbers."""
@@ -94,20 +95,26 @@ class Phone(Scrubber):
 
 def _international() -> list[str]:
     fixed = [rf"\+(?:{codes})(?:{_GAP}\(0\))?(?:{_GAP}\d){{{count}}}\b" for count, codes in _FIXED.items()]
-    return [*fixed, rf"\+[1-9](?:{_GAP}\d){{7,14}}\b", rf"\b00[1-9]\d(?:{_GAP}\d){{7,12}}\b"]
+    return [*fixed, rf"\+[1-9](?:{_GAP}\d){{7,14}}\b"]
 
 
-def _national() -> list[str]:
-    return [
-        r"(?:\([2-9]\d\d\) ?|\b(?:1[- ])?[2-9]\d\d[- ])[2-9]\d\d[- ]\d{4}\b",  # North America
-        r"\b(?:1\.)?[2-9]\d\d\.[2-9]\d\d\.\d{4}\b",
-        r"\b0[1-9]\d{0,3}(?: ?[-/] ?| )\d{5,8}\b",  # 030/1234567, 010-12345678, 01632 960983
-        r"\b0[1-9]\d{0,3}(?:[-./ ]\d{2,4}){2,4}\b",  # 01 23 45 67 89, 020 7946 0958, 090-1234-5678
-        r"\(0\d{1,4}\) ?\d{2,8}(?:[- ]\d{2,4}){0,3}\b",  # (02) 9876 5432
-        r"\([1-9]\d\) ?9?\d{4}-\d{4}\b",  # Brazil
-        r"\b8[- ]?\(?[3489]\d\d\)?[- ]\d{3}[- ]\d\d[- ]?\d\d\b",  # Russia
-        r"\b1(?:3\d|4[014-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])[- ]?\d{4}[- ]?\d{4}\b",  # China, mobile
-    ]
+def _national() -> str:
+    """One group behind a character that no number starts after: most rows of digits are not even looked at."""
+    shapes = (
+        rf"00[1-9]\d(?:{_GAP}\d){{7,12}}",  # international without +
+        r"\([2-9]\d\d\) ?[2-9]\d\d[- ]\d{4}",  # North America
+        r"(?:1[- ])?[2-9]\d\d[- ][2-9]\d\d[- ]\d{4}",
+        r"(?:1\.)?[2-9]\d\d\.[2-9]\d\d\.\d{4}",
+        r"0[1-9]\d{0,3}(?: ?[-/] ?| )\d{5,8}",  # 030/1234567, 010-12345678, 01632 960983
+        r"0[1-9](?:[-. ]\d\d){4}",  # 01 23 45 67 89
+        r"0[1-9]\d{0,3}[-./ ]\d{3,4}[-. ]\d{3,4}",  # 020 7946 0958, 090-1234-5678, 0412 345 678
+        r"0[1-9]\d{1,3}[-./ ]\d{2,3}[- ]\d\d[- ]\d\d(?:[- ]\d\d)?",  # 0171 123 45 67, 070-12 34 56
+        r"\(0\d{1,4}\) ?\d{2,8}(?:[- ]\d{2,4}){0,3}",  # (02) 9876 5432
+        r"\([1-9]\d\) ?9?\d{4}-\d{4}",  # Brazil
+        r"8[- ]?\(?[3489]\d\d\)?[- ]\d{3}[- ]\d\d[- ]?\d\d",  # Russia
+        r"1(?:3\d|4[014-9]|5[0-35-9]|6[2567]|7[0-8]|8\d|9[0-35-9])[- ]?\d{4}[- ]?\d{4}",  # China, mobile
+    )
+    return rf"(?:^|[^{_INSIDE}])((?:{'|'.join(shapes)})\b)"
 
 
 def _is_international(digits: str) -> bool:
