@@ -129,6 +129,8 @@ def collect(rules: RowRules, job: Job) -> Collected:
     collected = Collected()
     for reason in _reasons(rules):
         collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
+    for index in range(len(rules.sources)):
+        collected.by_source[index] = Counter(dict.fromkeys(("rows_in", "rows", "bytes", "words"), 0))
     reading = _Reading(rules, job)
     with job.console.progress("reading rows") as progress:
         for unit, facts in reading.results(progress.advance):
@@ -213,7 +215,7 @@ def _add(collected: Collected, unit: KeptUnit) -> None:
     facts, ledger = unit.facts, collected.ledger
     totals = Counter(facts["totals"])
     collected.totals += totals
-    collected.by_source.setdefault(unit.source, Counter()).update(totals)
+    collected.by_source[unit.source].update(totals)
     collected.seconds.update(facts.get("seconds", {}))
     collected.worked_bytes.update(facts.get("worked_bytes", {}))
     ledger.rows_in += totals["rows_in"]
@@ -241,7 +243,7 @@ def _check_columns(rules: RowRules, collected: Collected, paths: dict[tuple[int,
     known: dict[tuple[int, str], list[str]] = {}
     for unit in collected.units:
         for one in unit.facts["columns"]:
-            if one["rows"] and (one["known"] or one["unseen"]):
+            if one["known"]:  # else no row could be read, and each is rejected for a reason of its own
                 place = (unit.source, one["file"])
                 unseen[place] = unseen.get(place, set(one["unseen"])) & set(one["unseen"])
                 known[place] = known.get(place, []) + one["known"]

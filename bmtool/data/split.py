@@ -43,7 +43,7 @@ def assign_by_order(
     """
     keys = _numbers(values)
     if keys is None:
-        keys = values.combine_chunks().rank(sort_keys="ascending", tiebreaker="dense").to_numpy()
+        keys = pc.rank(values, sort_keys="ascending", tiebreaker="dense").to_numpy()
     ordered = np.sort(keys[keep])
     split = np.zeros(len(keys), dtype=np.uint8)
     for share, name in ((test + validation, "validation"), (test, "test")):

@@ -139,7 +139,6 @@ class UnitPass:
         rules = self.rules
         reading = Reading(rules.columns_of(self.unit.source), schema_of(rules.kinds), self.reject)
         batches = rules.sources[self.unit.source].read(piece, reading)
-        before = self.totals["rows_in"]
         while True:
             with self.clock.step("read"):
                 batch = next(batches, None)
@@ -147,8 +146,7 @@ class UnitPass:
                 break
             self.clock.bytes["read"] += batch.nbytes
             self.take(batch)
-        rows = self.totals["rows_in"] - before
-        return {"file": piece.file, "rows": rows, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
+        return {"file": piece.file, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
 
     def reject(self, rejected: Rejected) -> None:
         """Count a row that can't be read, and write down where it is; never its text."""
