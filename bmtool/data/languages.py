@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba as nb
@@ -48,16 +50,27 @@ class _Model:
     """(C,) a class's language in `names`: a language in two scripts has two classes."""
 
 
-@cache
-def _model() -> _Model:
-    try:
-        from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ModuleNotFoundError:
+def model_file() -> Path:
+    """Where py3langid keeps its model.
+
+    Raises:
+        ConfigError: it isn't installed.
+    """
+    spec = find_spec("py3langid")
+    if spec is None or spec.origin is None:
         raise ConfigError(
             "the filter 'language' needs the extra 'language'. Install it: "
             'pip install "bmtool-pipeline[language]", or from a checkout: pip install -e ".[language]"'
-        ) from None
-    read: Any = LanguageIdentifier.from_model_file(MODEL_FILE)
+        )
+    return Path(spec.origin).parent / "data" / "model.npz.xz"
+
+
+@cache
+def _model() -> _Model:
+    path = model_file()
+    from py3langid.langid import LanguageIdentifier
+
+    read: Any = LanguageIdentifier.from_model_file(path)
     classes = list(read.nb_classes)
     names = sorted(set(classes))
     return _Model(
@@ -145,12 +158,9 @@ def score_of(documents: Documents, keep: tuple[str, ...], max_bytes: int) -> NDA
     """(N,) how likely each document is in one of the languages `keep`, from 0 to 1.
 
     Raises:
-        ConfigError: py3langid isn't installed, or doesn't know a language.
+        ConfigError: py3langid isn't installed.
     """
     shares, names = language_shares(documents.texts, max_bytes)
-    unknown = [code for code in keep if code not in names]
-    if unknown:
-        raise ConfigError(f"filter 'language': unknown language '{unknown[0]}'. Known: {', '.join(names)}")
     wanted = [names.index(code) for code in keep if VARIANTS.get(code) not in keep]
     score: NDArray[np.float64] = shares[:, wanted].sum(axis=1, dtype=np.float64)
     return np.minimum(score, 1.0)

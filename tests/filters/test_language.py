@@ -3,9 +3,9 @@ import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.documents import Documents
-from bmtool.data.languages import VARIANTS, language_shares
+from bmtool.data.languages import VARIANTS, known_languages, language_shares
 from bmtool.errors import ConfigError
-from bmtool.filters.language import Language
+from bmtool.filters.language import LANGUAGES, Language
 
 pytest.importorskip("py3langid")
 
@@ -80,8 +80,31 @@ def test_the_answer_does_not_depend_on_the_batch():
 
 
 def test_an_unknown_language_is_named():
-    with pytest.raises(ConfigError, match=r"filter 'language': unknown language 'english'\. Known: ace, af, am,"):
-        Language(keep=("english",)).judge(Documents(pa.array(["x"])))
+    with pytest.raises(ValidationError, match=r"unknown language 'zh-CN'\. Known: ace, af, am,"):
+        validate(Language, {"keep": ["en", "zh-CN"]})
+
+
+def test_the_languages_are_those_of_the_model():
+    assert frozenset(known_languages()) == LANGUAGES
+
+
+def test_the_model_is_a_file_that_decides():
+    [(name, path)] = Language(keep=("en",)).files()
+
+    assert name == "py3langid/model.npz.xz"
+    assert path.is_file()
+
+
+def test_a_missing_package_is_named_with_its_extra(monkeypatch):
+    monkeypatch.setattr("bmtool.data.languages.find_spec", lambda name: None)
+
+    with pytest.raises(ConfigError) as error:
+        Language(keep=("en",)).files()
+
+    assert str(error.value) == (
+        "the filter 'language' needs the extra 'language'. Install it: "
+        'pip install "bmtool-pipeline[language]", or from a checkout: pip install -e ".[language]"'
+    )
 
 
 @pytest.mark.parametrize(
