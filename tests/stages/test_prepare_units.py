@@ -477,7 +477,7 @@ def test_a_run_that_is_stopped_again_and_again_comes_to_its_end_with_the_same_by
 
     while made is None and len(stops) < 50:
         try:
-            made = make(kind(data), folder=tmp_path / "stopped", stop=StopAfter(12))
+            made = make(kind(data), folder=tmp_path / "stopped", stop=StopAfter(12 + 4 * len(stops)))
         except TryAgainError as error:
             stops.append(str(error))
 
