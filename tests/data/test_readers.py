@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from bmtool.data import json_line, lines
+from bmtool.data.readers import csv as csv_reader
 from bmtool.data.readers import parquet_limits
 from bmtool.errors import DataError
 from bmtool.sources.csv import Csv
@@ -100,9 +101,10 @@ def test_batches_stay_small(tmp_path):
 
 
 def test_a_line_without_end_is_rejected(tmp_path, monkeypatch):
-    for module in (lines, json_line):
+    for module in (lines, json_line, csv_reader):
         monkeypatch.setattr(module, "MAX_LINE_BYTES", 100)
-    monkeypatch.setattr(lines, "PIECE_BYTES", 50)
+    for module in (lines, csv_reader):
+        monkeypatch.setattr(module, "PIECE_BYTES", 50)
     (tmp_path / "x.jsonl").write_text('{"text": "' + "x" * 500 + '", "label": "a"}\n{"text": "t", "label": "a"}\n')
     (tmp_path / "x.csv").write_text("text,label\n" + "x" * 500 + ",a\nt,a\n")
 
@@ -156,8 +158,8 @@ def test_csv_rejects_each_bad_row_by_name(tmp_path):
         6: "no value in column 'label'",
         7: "broken CSV: ',' expected after '\"' (lines 7 to 7)",
         8: "NUL character in column 'text'",
-        10: "broken CSV: unexpected end of data (lines 10 to 11)",
-        11: "broken CSV: unexpected end of data (lines 10 to 11)",
+        10: "broken CSV: a quote that isn't closed (lines 10 to 11)",
+        11: "broken CSV: a quote that isn't closed (lines 10 to 11)",
     }
 
 

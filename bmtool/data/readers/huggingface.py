@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pyarrow as pa
 
 from bmtool.config.variables import expand
@@ -163,5 +164,7 @@ def read_arrow(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
             if end is not None and index >= end:
                 break
             if index >= start:
-                yield from to_our_columns(batch.select(wanted(reading)), first, piece, reading, labels)
+                yield from to_our_columns(
+                    batch.select(wanted(reading)), np.arange(first, first + batch.num_rows), piece, reading, labels
+                )
                 first += batch.num_rows

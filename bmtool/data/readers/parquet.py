@@ -5,6 +5,7 @@ from __future__ import annotations
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -76,7 +77,7 @@ def _batches(
         first, unpacked = piece.first, 0
         batches = file.iter_batches(rows, row_groups=groups, columns=theirs, use_threads=False)
         for batch in named(path, "Parquet", batches):
-            for ours in to_our_columns(batch, first, piece, reading, labels):
+            for ours in to_our_columns(batch, np.arange(first, first + batch.num_rows), piece, reading, labels):
                 unpacked += ours.nbytes
                 if unpacked > allowed:
                     raise too_much(path, "it", path.stat().st_size, f"more than {allowed:,}")

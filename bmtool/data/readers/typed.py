@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+    from numpy.typing import NDArray
+
     from bmtool.contracts import Piece, Reading
 
 
@@ -54,9 +56,13 @@ def named(path: Path, kind: str, batches: Iterable[pa.RecordBatch]) -> Iterator[
 
 
 def to_our_columns(
-    batch: pa.RecordBatch, first: int, piece: Piece, reading: Reading, labels: Mapping[str, pa.Array] | None = None
+    batch: pa.RecordBatch,
+    lines: NDArray[np.int64],
+    piece: Piece,
+    reading: Reading,
+    labels: Mapping[str, pa.Array] | None = None,
 ) -> Iterator[pa.RecordBatch]:
-    """The rows of a batch of any types as batches of ours; its first row is the `first` of its file.
+    """The rows of a batch of any types as batches of ours; `lines` (N,) are their places in the file.
 
     `labels` are the names behind the numbers of some columns. A row without a value it needs, or with text that isn't
     UTF-8, is rejected.
@@ -64,7 +70,6 @@ def to_our_columns(
     Raises:
         DataError: a column has a type that can't be read.
     """
-    lines = np.arange(first, first + batch.num_rows)
     bad = np.zeros(batch.num_rows, dtype=bool)
     columns = []
     for field in reading.schema:
