@@ -8,11 +8,11 @@ from typing import ClassVar
 
 from bmtool.contracts import Scrubber
 
-#: What stands before a version of four numbers: `version 1.2.3.4`, `v1.2.3.4`, `pkg-1.2.3.4`, `Chrome/120.0.0.0`,
-#: `x==1.2.3.4`, and what stands before a longer row of numbers.
+#: What stands before a version of four numbers: `version 1.2.3.4`, `v1.2.3.4`, `pkg-1.2.3.4`, `x==1.2.3.4`, and what
+#: stands before a longer row of numbers.
 _VERSION_AFTER = re.compile(
     r"(?:\b(?:version|versions|ver|vers|v|release|revision|rev|section|build|firmware)s?[.:]?\s{0,2}|[\w.)][-_.]|\w"
-    r"|[A-Za-z]/|[=<>~!]=\s?)$",
+    r"|[=<>~!]=\s?)$",
     re.IGNORECASE | re.ASCII,
 )
 
@@ -29,6 +29,13 @@ _ADDRESS_BEFORE = re.compile(r":\d{1,5}\b|/\d\d?\b")
 
 #: What stands behind one: more numbers, a letter or a suffix as in `1.2.3.4-rc1`, `1.2.3.4+dfsg`.
 _VERSION_BEFORE = re.compile(r"\.\w|[-+~_]\w", re.ASCII)
+
+#: A range of addresses, `10.0.0.1-10.0.0.9`, is no version, at neither end.
+_RANGE_BEFORE = re.compile(r"-(?:\d{1,3}\.){3}\d{1,3}\b")
+_RANGE_AFTER = re.compile(r"(?<![\d.])(?:\d{1,3}\.){3}\d{1,3}-$")
+
+#: A browser's version, `Chrome/120.0.0.0`; `host/10.1.2.3` is an address.
+_BROWSER_AFTER = re.compile(r"[A-Za-z]/$")
 
 #: Addresses of no one: this host, loop-back, masks and broadcast (RFC 6890).
 _NO_ONE = re.compile(r"0\.|127\.|255\.")
@@ -56,8 +63,13 @@ class Ip(Scrubber):
     def is_valid(self, value: str, before: str, after: str) -> bool:
         """No version; no address of no one; eight groups at most."""
         if ":" in value:
-            return not re.match(r"[\w:]", after, re.ASCII) and not before.endswith(":") and _is_ipv6(value)
-        if _NO_ONE.match(value) or _VERSION_BEFORE.match(after):
+            inside = re.match(r"[\w:]", after, re.ASCII) or re.search(r"(?:\b[0-9A-Fa-f]{1,4}|:):$", before, re.ASCII)
+            return not inside and _is_ipv6(value)
+        if _NO_ONE.match(value) or (value.endswith(".0.0") and _BROWSER_AFTER.search(before)):
+            return False
+        if _RANGE_BEFORE.match(after) or _RANGE_AFTER.search(before):
+            return True
+        if _VERSION_BEFORE.match(after):
             return False
         if _LIKE_A_VERSION.match(value) and not (_ADDRESS_AFTER.search(before) or _ADDRESS_BEFORE.match(after)):
             return False

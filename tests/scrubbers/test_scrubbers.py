@@ -111,7 +111,7 @@ FALSE = {
     "ip": listed(
         """
         15.3.3.9 | 22.1.4.2 | 1.2.3 | 256.1.1.1 | 1.2.3.4.5 | version 10.20.30.40 | v10.20.30.40 | pkg-10.20.30.40 |
-        Chrome/120.0.40.40 | 1.5.4.1 | dpkg (1.14.16.6) | x==10.20.30.40 | 10.20.30.40-rc1 | 127.0.0.1 | 0.0.0.0 |
+        Chrome/120.0.0.0 | 1.5.4.1 | dpkg (1.14.16.6) | x==10.20.30.40 | 10.20.30.40-rc1 | 127.0.0.1 | 0.0.0.0 |
         255.255.255.0 | 12:34:56 | std::vector | abc::def | 00:1A:2B:3C:4D:5E | :: | ::1 | 2024:01:02 | a::b |
         fade:: | 2001:db8::1::2
         """
@@ -196,11 +196,22 @@ def test_a_phone_number_behind_a_word_needs_no_grouping_and_the_word_stays(text,
         ("1.2.3.4:80", "1.2.3.4"),
         ("1.2.3.0/24", "1.2.3.0"),
         ("root@5.6.7.8", "5.6.7.8"),
+        ("broker/10.1.2.33:9092", "10.1.2.33"),
+        ("addr:fe80::1 x", "fe80::1"),
         ("[2001:db8::7]:8080", "2001:db8::7"),
     ],
 )
 def test_small_numbers_are_an_address_where_something_says_so(text, value):
     assert found("ip", text) == [value]
+
+
+def test_both_ends_of_a_range_are_addresses():
+    assert found("ip", "from 192.168.1.2-192.168.1.30, 10.0.0.1 - 10.0.0.9") == [
+        "192.168.1.2",
+        "192.168.1.30",
+        "10.0.0.1",
+        "10.0.0.9",
+    ]
 
 
 @pytest.mark.parametrize(
