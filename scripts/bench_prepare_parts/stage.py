@@ -233,7 +233,7 @@ def again(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
     enlarge(bench, 1000, "texts-1000")
     texts.mkdir()
     for path in (bench.work / "texts-1000").glob("*.jsonl"):
-        (texts / path.name).symlink_to(path)
+        (texts / path.name).hardlink_to(path)
     config(folder, f"{texts}/*.jsonl", is_lenient=True, tokenizer=tokenizer, workers=1)
     full = prepare(bench, folder)
     bench.note("again full, CPU s", full.spent.cpu)
