@@ -1,6 +1,7 @@
 import bz2
 import gzip
 import lzma
+import sys
 
 import pytest
 import zstandard
@@ -58,6 +59,15 @@ def test_a_wrong_checksum_is_seen(tmp_path, kind):
 
     with pytest.raises(DataError, match="is damaged or cut off"):
         read(tmp_path / "x", bytes(data))
+
+
+def test_gzip_is_read_without_isal_too(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "isal", None)
+    data = gzip.compress(b"hello " * 1000)
+
+    assert read(tmp_path / "x", data) == b"hello " * 1000
+    with pytest.raises(DataError, match="the gzip stream is damaged or cut off"):
+        read(tmp_path / "x", data[:-20])
 
 
 @pytest.mark.parametrize("kind", PACK)

@@ -55,13 +55,12 @@ def to_batch(
             raise DataError(f"column '{field.name}' holds lists, which can't be joined")
         converted.append(parts[0] if len(parts) == 1 else [_joined(row) for row in zip(*parts, strict=True)])
     try:
-        if reasons:
-            raise UnicodeError  # leave the bad rows out first
         arrays = _arrays(reading, converted)
-    except UnicodeError:
+    except UnicodeEncodeError:
         for row in range(len(lines)):
-            if row not in reasons and not all(_is_unicode(column[row]) for column in converted):
-                reasons[row] = NOT_UTF8
+            if not all(_is_unicode(column[row]) for column in converted):
+                reasons.setdefault(row, NOT_UTF8)
+    if reasons:
         good = [row for row in range(len(lines)) if row not in reasons]
         for row in sorted(reasons):
             reading.reject(Rejected(_at(file, row), int(lines[row]), reasons[row]))
