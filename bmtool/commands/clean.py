@@ -46,7 +46,7 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
         return 0
     needed = set[str]()
     for folder in store.folder.iterdir():
-        if folder.name not in gone and not folder.name.startswith(".") and (folder / MANIFEST).exists():
+        if folder.name not in gone and (folder / MANIFEST).exists():
             needed |= {key for keys in read_manifest(folder).environment.get("kept", {}).values() for key in keys}
     loose = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in needed]
     if loose:

@@ -1,8 +1,10 @@
 import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts.lock import locked
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from project import bmtool, tree, write_project
@@ -21,15 +23,21 @@ def folder(tmp_path):
 
 
 def artifacts(folder: Path) -> set[str]:
-    return {path.name for path in (folder / "runs/store").iterdir() if path.is_dir()}
+    return {path.name for path in (folder / "runs/store").iterdir() if path.is_dir() and path.name != ".cache"}
+
+
+def parts(folder: Path) -> set[str]:
+    """The work that the cache keeps."""
+    return {path.name for shelf in ("rows", "tokens") for path in (folder / "runs/store/.cache" / shelf).glob("*/*")}
 
 
 def test_status_names_what_each_name_points_at(folder):
     results = json.loads(bmtool(folder, "status", "--json").stdout)["results"]
 
     names = [result["names"] for result in results]
-    assert sorted(names) == [[], ["tiny/prepare/corpus"], ["tiny/prepare/stars"]]
-    assert all(result["state"] == "finished" and result["size_bytes"] > 1000 for result in results)
+    assert sorted(names) == [[], [], ["tiny/prepare/corpus"], ["tiny/prepare/stars"]]
+    assert sorted(result["state"] for result in results) == ["cache", "finished", "finished", "finished"]
+    assert all(result["size_bytes"] > 1000 for result in results)
 
 
 def test_status_shows_unfinished_work(folder):
@@ -108,3 +116,60 @@ def test_clean_removes_unfinished_work_that_nobody_is_at(folder):
     bmtool(folder, "clean")
 
     assert not [name for name in artifacts(folder) if name.endswith(".partial")]
+
+
+# ---------------------------------------------------------------- the cache
+
+
+def test_status_shows_the_cache_in_the_table(folder):
+    done = bmtool(folder, "status")
+
+    [line] = [line for line in done.stdout.splitlines() if line.startswith(".cache")]
+    assert line.split()[-2:] == ["cache", "-"]
+
+
+def test_clean_removes_kept_work_that_no_dataset_needs(folder):
+    before = parts(folder)
+    bmtool(folder, "prepare", "tiny.yaml", "stars", "--set", "prepare.stars.clean=[whitespace]", "--force")
+    bmtool(folder, "prepare", "tiny.yaml", "stars")
+    with_more = parts(folder)
+    left_over = folder / "runs/store/.cache/rows/ab/.abcd.somewhere.1"
+    left_over.mkdir(parents=True)
+
+    dry = bmtool(folder, "clean", "--dry-run")
+    still = parts(folder)
+    done = bmtool(folder, "clean", "--json")
+
+    assert before < with_more
+    assert "parts of earlier data in runs/store/.cache" in dry.stderr
+    assert still == with_more | {left_over.name}
+    assert json.loads(done.stdout)["freed_bytes"] > 1000
+    assert parts(folder) == before
+    again = bmtool(folder, "prepare", "tiny.yaml", "--json", "--force")
+    assert [result["status"] for result in json.loads(again.stdout)["results"]] == ["done", "done"]
+
+
+def test_what_clean_leaves_is_what_the_datasets_are_made_of(folder):
+    bmtool(folder, "clean")
+    kept = parts(folder)
+    shutil.rmtree(next((folder / "runs/store").glob("prepare-*")))
+    shutil.rmtree(next((folder / "runs/store").glob("prepare-*")))
+
+    done = bmtool(folder, "prepare", "tiny.yaml")
+
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.count("resumed: 400 rows were read already (1 of 1 parts)") == 2
+    assert parts(folder) == kept
+
+
+def test_clean_leaves_the_cache_alone_while_data_is_prepared(folder):
+    before = parts(folder)
+    bmtool(folder, "prepare", "tiny.yaml", "stars", "--set", "prepare.stars.clean=[whitespace]")
+    bmtool(folder, "prepare", "tiny.yaml", "stars")
+
+    with locked(folder / "runs/store/.prepare-0123456789ab.lock"):
+        done = bmtool(folder, "clean")
+
+    assert done.returncode == 0
+    assert "runs/store/.cache stays: data is being prepared" in done.stderr
+    assert parts(folder) > before
