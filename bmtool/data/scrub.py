@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from functools import cache
+from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -22,7 +23,7 @@ import pyarrow.compute as pc
 import re2
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from bmtool.contracts import Scrubber
 
@@ -130,12 +131,11 @@ class _Pass:
         searches = [_Search(text, self.scrubbers[index], self.patterns.single[index], index) for index in which]
         parts: list[bytes] = []
         done = 0
-        while found := min((search.found for search in searches if search.found is not None), default=None):
-            parts += [text[done : found.value_start], self._stand_in(found)]
+        apart = _all_apart(searches)
+        for found in _one_by_one(searches) if apart is None else apart:
+            parts += (text[done : found.value_start], self._stand_in(found))
             self.counts[found.scrubber] += 1
             done = found.value_end
-            for search in searches:
-                search.skip(found.start, done)
         return b"".join([*parts, text[done:]]) if parts else None
 
     def _stand_in(self, found: _Found) -> bytes:
@@ -160,40 +160,64 @@ class _Found(NamedTuple):
 
 
 class _Search:
-    """Where in a text the next value of one scrubber is."""
+    """Finds the values of one scrubber in a text."""
 
     def __init__(self, text: bytes, scrubber: Scrubber, pattern: Any, index: int) -> None:
         self.text = text
         self.scrubber = scrubber
         self.pattern = pattern
+        self.has_groups = pattern.groups > 0
         self.index = index
         self.passed_over: list[tuple[int, int]] = []
         self.found: _Found | None = None
-        self._seek(0)
 
-    def _seek(self, place: int) -> None:
-        """Find the first value whose match starts at or behind `place`."""
-        while True:
-            match = self.pattern.search(self.text, place)
-            if match is None:
-                self.found = None
-                return
-            start, end = match.span(match.lastindex or 0)
+    def seek(self, place: int) -> _Found | None:
+        """The first value whose match starts at or behind `place`."""
+        self.found = None
+        while (match := self.pattern.search(self.text, place)) is not None:
+            first, last = start, end = match.span()
+            if self.has_groups:
+                start, end = match.span(match.lastindex or 0)
             value = self.text[start:end].decode()
             if self.scrubber.is_valid(value, *_context(self.text, start, end)):
-                self.found = _Found(match.start(), self.index, start, end, value)
-                return
-            place = match.start() + 1
-            if match.end() - match.start() > MAX_REFUSED_BYTES:
-                self.passed_over.append(match.span())
-                place = match.end()
+                self.found = _Found(first, self.index, start, end, value)
+                break
+            place = first + 1
+            if last - first > MAX_REFUSED_BYTES:
+                self.passed_over.append((first, last))
+                place = last
+        return self.found
 
     def skip(self, start: int, end: int) -> None:
         """Bytes `start` to `end` are done: what was found in them, or passed over from there, doesn't count."""
         kept = [span for span in self.passed_over if span[0] < start] if self.passed_over else self.passed_over
         if kept != self.passed_over or (self.found is not None and self.found.start < end):
             self.passed_over = kept
-            self._seek(max([end, *(span[1] for span in kept)]))
+            self.seek(max([end, *(span[1] for span in kept)]))
+
+
+def _all_apart(searches: list[_Search]) -> list[_Found] | None:
+    """All values in order, each scrubber's as if it were alone; None if two are in each other's way, which is rare."""
+    values = []
+    for search in searches:
+        place = 0
+        while (found := search.seek(place)) is not None:
+            values.append(found)
+            place = found.value_end
+    values.sort()
+    are_apart = all(one.value_end <= other.start for one, other in pairwise(values))
+    return values if are_apart and not any(search.passed_over for search in searches) else None
+
+
+def _one_by_one(searches: list[_Search]) -> Iterator[_Found]:
+    """The first value of all, then the first one behind it, and so on."""
+    for search in searches:
+        search.passed_over = []
+        search.seek(0)
+    while found := min((search.found for search in searches if search.found is not None), default=None):
+        yield found
+        for search in searches:
+            search.skip(found.start, found.value_end)
 
 
 def _context(text: bytes, start: int, end: int) -> tuple[str, str]:
