@@ -68,7 +68,7 @@ class Encoder:
     switches the memo off, and is noted.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_segments: int | None = None) -> None:
+    def __init__(self, tokenizer: Tokenizer, *, max_segments: int | None = None, by_memo: bool = True) -> None:
         from bmtool.data.segments.encoder import SegmentEncoder  # numba takes half a second to import
         from bmtool.data.segments.families import recognise
         from bmtool.data.segments.literals import Literals
@@ -85,7 +85,9 @@ class Encoder:
         self.method = ""
         """How texts are encoded, such as `memo of WordPiece segments`."""
         family, reason = recognise(self.tokenizer, self.dtype)
-        if family is None:
+        if not by_memo:
+            self.method = "tokenizers, text by text: as asked"
+        elif family is None:
             self.method = f"tokenizers, text by text: {reason}"
         else:
             self.method = f"memo of {family.name} segments"
@@ -109,7 +111,10 @@ class Encoder:
         """
         column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
         _, offsets = text_buffers(column)
+        had_memo = self._segments is not None
         pieces = [self._encode(column.slice(start, stop - start)) for start, stop in _ranges(offsets, BYTES_AT_ONCE)]
+        if had_memo and self._segments is None:  # it failed within this call: what it gave before is in doubt
+            return _encode_plain(column, self.tokenizer, self.dtype)
         ids = np.concatenate([np.zeros(0, self.dtype), *(piece[0] for piece in pieces)])
         lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(piece[1]) for piece in pieces)])
         return ids, np.cumsum(lengths)

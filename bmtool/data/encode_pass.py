@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.artifacts.files import sha256_of
-from bmtool.artifacts.manifest import RESUME
 from bmtool.data.encode import Encoder, load_tokenizer
 from bmtool.data.kept import Shelf, read_array, write_array
 from bmtool.data.storage import read_stream
@@ -44,8 +43,10 @@ class EncodeTask:
     num_rows: int
     tokenizer: Path
     shelf: Path
-    memo: Path
-    is_last: bool
+    memo: Path | None
+    """where the memo of segments is kept; None: without one"""
+    is_last: bool = False
+    """whether to keep the memo behind it"""
 
 
 @dataclass(frozen=True)
@@ -69,52 +70,76 @@ def encode_units(
 ) -> list[UnitTokens]:
     """Have every unit encoded, or take up what is kept of it.
 
+    If a memo fails its check, nothing that it made is used: all is encoded again by `tokenizers` alone.
+
     Raises:
         TryAgainError, StoppedError: the run was asked to stop.
     """
-    shelf = Shelf(root / "tokens")
-    known = sha256_of(tokenizer / "tokenizer.json")
-    memo = (job.cache or job.folder / RESUME / "cache") / "memos" / f"{known[:32]}.memo"
-    tasks: list[EncodeTask] = []
-    folders = []
-    for unit in collected.units:
-        bits = np.packbits(keep[unit.rows]).tobytes()
-        plain = f"{VERSION}/{unit.key}/{known}/{hashlib.sha256(bits).hexdigest()}"
-        key = hashlib.sha256(plain.encode()).hexdigest()[:32]
-        folders.append(UnitTokens(shelf.path(key)))
-        if job.is_fresh or shelf.find(key) is None:
-            tasks.append(EncodeTask(key, unit.folder, bits, unit.num_rows, tokenizer, shelf.folder, memo, False))
-    _run(tasks, collected, job)
-    return folders
+    work = _Encoding(collected, keep, tokenizer, job, root)
+    tokens = work.tokens(by_memo=True)
+    if tokens is None:
+        job.console.warn("a memo of segments gave wrong ids; everything is encoded again without. Please report it")
+        tokens = work.tokens(by_memo=False)
+    if tokens is None:
+        raise AssertionError("encoding without a memo can't fail its check")
+    return tokens
 
 
-def _run(tasks: list[EncodeTask], collected: Collected, job: Job) -> None:
-    if not tasks:
-        return
-    size = sum((task.unit / ROWS).stat().st_size for task in tasks)
-    workers, _ = num_workers(job.runtime.workers, size)
-    last = {len(tasks) - 1 - back for back in range(workers)}
-    marked = [_marked(task, is_last=index in last) for index, task in enumerate(tasks)]
-    notes: dict[str, None] = {}
-    with job.console.progress("encoding", sum(task.num_rows for task in tasks)) as progress:
-        for result in run_tasks(
-            encode_unit, marked, workers=min(workers, len(tasks)), stop=job.stop, advance=progress.advance
-        ):
-            collected.seconds.update(result["seconds"])
-            collected.worked_bytes.update(result["worked_bytes"])
-            notes.update(dict.fromkeys(result["notes"]))
-    for note in notes:
-        job.console.detail(f"encoding: {note}")
+@dataclass(frozen=True)
+class _Encoding:
+    """Encoding all units of a dataset."""
 
+    collected: Collected
+    keep: NDArray[np.bool_]
+    tokenizer: Path
+    job: Job
+    root: Path
 
-def _marked(task: EncodeTask, *, is_last: bool) -> EncodeTask:
-    return EncodeTask(**{**vars(task), "is_last": is_last})
+    def tokens(self, *, by_memo: bool) -> list[UnitTokens] | None:
+        """Where each unit's ids are; None if a memo failed its check."""
+        shelf = Shelf(self.root / "tokens")
+        known = sha256_of(self.tokenizer / "tokenizer.json")
+        memo = self.root / "memos" / f"{known[:32]}.memo" if by_memo else None
+        tasks, keys = [], []
+        for unit in self.collected.units:
+            bits = np.packbits(self.keep[unit.rows]).tobytes()
+            plain = f"{VERSION}/{unit.key}/{known}/{hashlib.sha256(bits).hexdigest()}/{by_memo}"
+            keys.append(hashlib.sha256(plain.encode()).hexdigest()[:32])
+            if self.job.is_fresh or shelf.find(keys[-1]) is None:
+                tasks.append(EncodeTask(keys[-1], unit.folder, bits, unit.num_rows, self.tokenizer, shelf.folder, memo))
+        if not self._run(tasks):
+            for key in keys:
+                shelf.remove(key)
+            return None
+        return [UnitTokens(shelf.path(key)) for key in keys]
+
+    def _run(self, tasks: list[EncodeTask]) -> bool:
+        """Do the tasks; False if a memo failed its check."""
+        if not tasks:
+            return True
+        job, collected = self.job, self.collected
+        workers, _ = num_workers(job.runtime.workers, sum((task.unit / ROWS).stat().st_size for task in tasks))
+        workers = min(workers, len(tasks))
+        # The last tasks are likely to be with different workers: each keeps its memo, and the last one stays.
+        tasks[-workers:] = [replace(task, is_last=True) for task in tasks[-workers:]]
+        notes: dict[str, None] = {}
+        is_sure = True
+        with job.console.progress("encoding", sum(task.num_rows for task in tasks)) as progress:
+            for result in run_tasks(encode_unit, tasks, workers=workers, stop=job.stop, advance=progress.advance):
+                collected.seconds.update(result["seconds"])
+                collected.worked_bytes.update(result["worked_bytes"])
+                notes.update(dict.fromkeys(result["notes"]))
+                is_sure = is_sure and result["is_sure"]
+        for note in notes:
+            job.console.detail(f"encoding: {note}")
+        return is_sure
 
 
 @lru_cache(maxsize=1)
-def _encoder(tokenizer: Path, memo: Path) -> Encoder:
+def _encoder(tokenizer: Path, memo: Path | None) -> Encoder:
     """One memo a process, warm from earlier runs where there were some."""
-    return Encoder.load(memo, load_tokenizer(tokenizer))
+    known = load_tokenizer(tokenizer)
+    return Encoder(known, by_memo=False) if memo is None else Encoder.load(memo, known)
 
 
 def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
@@ -136,10 +161,10 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
             lengths.append(np.diff(offsets))
         write_array(folder / IDS, np.concatenate(ids) if ids else np.zeros(0, np.uint16))
         write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
-    if task.is_last:
+    if task.is_last and task.memo is not None:
         encoder.save(task.memo)
     worked = {"seconds": dict(clock.seconds), "worked_bytes": dict(clock.bytes)}
-    return {**worked, "notes": [encoder.method, *encoder.notes]}
+    return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": encoder.num_unsure == 0}
 
 
 def without_tokens(units: list[KeptUnit], tokens: list[UnitTokens], keep: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -46,6 +46,10 @@ class Shelf:
         """Where the files of `key` are."""
         return self.folder / key[:2] / key
 
+    def remove(self, key: str) -> None:
+        """Forget what is kept under `key`."""
+        shutil.rmtree(self.path(key), ignore_errors=True)
+
     @contextmanager
     def filling(self, key: str) -> Iterator[tuple[Path, dict[str, Any]]]:
         """A new folder to write files into, and facts to fill in; kept under `key` when nothing was raised.
