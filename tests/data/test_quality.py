@@ -202,6 +202,23 @@ def test_a_memo_that_forgets_measures_the_same(batch):
     np.testing.assert_array_equal(first, second)
 
 
+def test_long_segments_are_forgotten_and_their_room_is_given_back():
+    memo = Memo(max_rows=100)
+
+    measured(["one two", "x:" * 50_000], memo)
+    size = sum(array.nbytes for array in memo.arrays)
+    measured(["one two"], memo)
+
+    assert len(memo) == 2
+    assert size < 1_000_000
+
+
+def test_tags_behind_a_flag_are_no_words_of_their_own():
+    got = measure_texts(*text_buffers(pa.array(["flag \U0001f3f4\U000e0067\U000e0062 \U000201a9\U000201aa"])), Memo())
+
+    assert got.words[0] == 5  # flag, the black flag, its tags, two Han characters
+
+
 def duplicates(elements):
     seen, count, chars = set(), 0, 0
     for element in elements:

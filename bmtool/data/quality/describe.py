@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from bmtool.data.quality.english import CLOSER, DECIMAL, LETTER, PUNCTUATION, SYMBOL, TERMINAL, UNSPACED
-from bmtool.data.quality.hashing import hash_of
 from bmtool.data.quality.native import compiled
 from bmtool.data.quality.rows import (
     CLOSES_NOTE,
@@ -29,7 +28,7 @@ from bmtool.data.quality.rows import (
     STARTS_WITH_BULLET,
     STOP_WORD,
 )
-from bmtool.data.quality.tokens import cut, decode, exception
+from bmtool.data.quality.tokens import cut, decode, exception, hash_tokens
 
 #: Five letters of each word that C4's phrases hold, as they come in `_flags_of`.
 _JAVAS, _IPSUM, _COOKI, _POLIC, _TERMS = (
@@ -130,7 +129,7 @@ def _sum_up(row, room, num_tokens, memo, stop_words):  # type: ignore[no-untyped
             every &= room.flags[i]
             some |= room.flags[i]
             is_word |= (room.flags[i] & SYMBOL) == 0
-        h = hash_of(memo.text, room.places[a], room.places[b])
+        h = room.hashes[k]
         memo.token_hashes[place + k], memo.token_chars[place + k] = h, b - a
         if is_word:
             row.words += 1
@@ -168,8 +167,8 @@ def describe_new(memo, tables, room):  # type: ignore[no-untyped-def]
         for i in range(n):
             every &= room.flags[i]
         if every & LETTER and n == row.size and exception(memo.text, a, b, tables) < 0:  # ASCII letters: one word
-            room.tokens[0, 0], room.tokens[0, 1] = 0, n
-            row.tokens = 1
+            room.tokens[0, 0], room.tokens[0, 1], row.tokens = 0, n, 1
+            hash_tokens(memo.text, 1, room)
         else:
             row.tokens = cut(memo.text, n, room, tables)
         _sum_up(row, room, row.tokens, memo, tables.stop_words)

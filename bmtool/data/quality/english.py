@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmtool.data.quality.native import inlined
 from bmtool.data.words import ALONE as UNSPACED_WORD
 from bmtool.data.words import word_classes
 
@@ -119,8 +120,15 @@ SPACE = 1 << 17  # `str.isspace`
 UNSPACED = 1 << 18  # a word by itself: scripts without spaces (bmtool.data.words)
 CLOSER = 1 << 19  # may stand between a full stop and the end of the line
 
-#: Code points from here on are all treated alike: Han (each a word by itself) or private use.
-LAST = 0x20000
+#: Code points from here on are treated alike: Han, each a word by itself; and those behind it: tags and private use.
+HAN, BEYOND = 0x20000, 0x40000
+
+
+@inlined
+def place_of(code):  # type: ignore[no-untyped-def]
+    """Where the flags of a code point stand in `characters`."""
+    return code if code < HAN else HAN + (code >= BEYOND)
+
 
 _PUNCT = "…,:;!?¿؟¡()[]{}<>_#*&。？！，、；：～·।،۔؛٪"
 _QUOTES = "'\"”“`‘´’‚,„»«「」『』（）〔〕【】《》〈〉\u2329\u232a⟦⟧"
@@ -174,10 +182,10 @@ def _unicode_flags(code: int) -> int:
 
 @cache
 def characters() -> NDArray[np.int32]:
-    """(LAST + 1,) the flags of each code point; read-only. The last entry stands for all that follow."""
-    raw = np.fromiter((_unicode_flags(code) for code in range(LAST + 1)), np.int64, LAST + 1)
+    """(HAN + 2,) the flags of each code point; read-only. The last two stand for the rest of Han, and for all else."""
+    raw = np.fromiter((_unicode_flags(code) for code in (*range(HAN + 1), BEYOND)), np.int64, HAN + 2)
     flags = (raw & 0xFFFFFFFF).astype(np.int32)
-    cased = np.zeros(LAST + 1, bool)
+    cased = np.zeros(HAN + 2, bool)
     cased[_codes(_CASED)] = True
     case = (raw >> 32).astype(np.int32)
     case[0x294] = LOWER  # a glottal stop: "lower case" for spaCy, without case in Unicode
@@ -202,6 +210,6 @@ def characters() -> NDArray[np.int32]:
     flags[(flags & LOWER) > 0] |= ENDS_BEFORE_DOT
     flags[_codes(_TERMINALS)] |= TERMINAL | SYMBOL
     flags[[*range(9), 11, 12, *range(13, 32), *range(127, 160)]] |= SYMBOL
-    flags[word_classes()[: LAST + 1] == UNSPACED_WORD] |= UNSPACED
+    flags[: HAN + 1][word_classes()[: HAN + 1] == UNSPACED_WORD] |= UNSPACED
     flags.setflags(write=False)
     return flags

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from bmtool.data.quality.hashing import finished
 from bmtool.data.quality.native import compiled
 from bmtool.data.quality.numbers import DUPLICATE_GRAMS, MAX_SCALE, TOP_GRAMS
 from bmtool.data.quality.sets import is_seen
@@ -71,7 +70,7 @@ def count_top_grams(n, scale, room, seen, mask, keys, numbers):  # type: ignore[
         seen.epoch[0] += 1
         best, top = 1, 0
         for k in range(m):
-            is_copy, slot = is_seen(finished(room.grams[room.candidates[k]]), seen, mask)
+            is_copy, slot = is_seen(room.grams[room.candidates[k]], seen, mask)
             room.slots[k] = slot
             seen.counts[slot] = seen.counts[slot] + 1 if is_copy else 1
             best = max(best, seen.counts[slot])
@@ -100,7 +99,7 @@ def count_duplicate_grams(n, m, scale, room, seen, mask, keys, numbers):  # type
         for k in range(m):
             t = room.candidates[k]
             if t >= after:
-                is_copy, _ = is_seen(finished(room.grams[t]), seen, mask)
+                is_copy, _ = is_seen(room.grams[t], seen, mask)
                 if is_copy:
                     chars += room.places[t + width] - room.places[t]
                     after = t + width

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 
 from bmtool.data.quality import english
-from bmtool.data.quality.english import LAST, SPACE, UNSPACED
+from bmtool.data.quality.english import HAN, SPACE, UNSPACED, place_of
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished, mixed
 from bmtool.data.quality.native import compiled
 from bmtool.data.words import code_point
@@ -37,14 +37,14 @@ class Segments(NamedTuple):
 
 @cache
 def kinds_of_characters() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """(LAST + 1,) PLAIN, ALONE or BLANK of each code point; (256,) the first bytes of those that are not PLAIN."""
+    """(HAN + 2,) PLAIN, ALONE or BLANK of each code point; (256,) the first bytes of those that are not PLAIN."""
     flags = english.characters()
     kinds = np.where(flags & SPACE, BLANK, np.where(flags & UNSPACED, ALONE, PLAIN)).astype(np.uint8)
     leads = np.zeros(256, bool)
-    for code in np.flatnonzero(kinds):
+    for code in np.flatnonzero(kinds[: HAN + 1]):
         if not 0xD800 <= code < 0xE000:
             leads[chr(code).encode()[0]] = True
-    leads[0xF0:] = True  # Han of planes 2 and 3: the last entry stands for them
+    leads[0xF0:] = True  # Han of planes 2 and 3: one entry stands for them
     return kinds, leads
 
 
@@ -65,7 +65,7 @@ def scan(data, offsets, kinds, leads, starts, ends, hashes, firsts, newlines):  
                         kind, size = np.uint8(BLANK), 1
                         break
                     code, size = code_point(data, i)
-                    kind = kinds[min(code, LAST)]
+                    kind = kinds[place_of(code)]
                     if kind != PLAIN:
                         break
                     for k in range(i, i + size):

@@ -9,7 +9,7 @@ import numpy as np
 
 from bmtool.data.quality import english
 from bmtool.data.quality.hashing import hash_of
-from bmtool.data.quality.tokens import cut_without_merges, decode, run_hash, scratch
+from bmtool.data.quality.tokens import cut_without_merges, decode, hash_tokens, run_hash, scratch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,7 +19,7 @@ class Tables(NamedTuple):
     """What the rule looks up, as arrays for the kernels."""
 
     flags: NDArray[np.int32]
-    """(LAST + 1,) `bmtool.data.quality.english.characters`"""
+    """(HAN + 2,) `bmtool.data.quality.english.characters`"""
     lengths: NDArray[np.uint32]
     """(256,) bit n is set where an exception of n bytes starts with this byte"""
     exceptions: NDArray[np.uint64]
@@ -65,8 +65,7 @@ def _merges(words: list[str], plain: Tables) -> tuple[dict[int, int], NDArray[np
         room = scratch(len(data))
         n = cut_without_merges(data, decode(data, 0, len(data), room, plain.flags), room, plain)
         if n > 1:
-            for i in range(n):
-                room.hashes[i] = hash_of(data, room.places[room.tokens[i, 0]], room.places[room.tokens[i, 1]])
+            hash_tokens(data, n, room)
             merges[int(run_hash(room.hashes, 0, n))] = number
             starts[int(room.hashes[0]) & 4095] = True
             longest = max(longest, n)

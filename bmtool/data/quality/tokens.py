@@ -17,7 +17,7 @@ import numpy as np
 
 from bmtool.data.quality.addresses import is_address
 from bmtool.data.quality.affixes import infix, prefix, suffix
-from bmtool.data.quality.english import LAST
+from bmtool.data.quality.english import place_of
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished, hash_of
 from bmtool.data.quality.native import compiled, inlined
 from bmtool.data.words import code_point
@@ -155,12 +155,18 @@ def run_hash(hashes, i, size):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _mark_merges(data, n, room, tables):  # type: ignore[no-untyped-def]
+def hash_tokens(data, n, room):  # type: ignore[no-untyped-def]
+    """Set the hashes of the first `n` tokens."""
+    for i in range(n):
+        room.hashes[i] = hash_of(data, room.places[room.tokens[i, 0]], room.places[room.tokens[i, 1]])
+
+
+@compiled
+def _mark_merges(n, room, tables):  # type: ignore[no-untyped-def]
     """Find the runs of tokens that are an exception: the longest first, then the leftmost; whether there is any."""
-    tokens, hashes, hidden, runs = room.tokens, room.hashes, room.hidden, room.suffixes
+    hashes, hidden, runs = room.hashes, room.hidden, room.suffixes
     may_start = False
     for i in range(n):
-        hashes[i] = hash_of(data, room.places[tokens[i, 0]], room.places[tokens[i, 1]])
         hidden[i] = False
         runs[i, 0] = 0
         may_start |= tables.merge_starts[hashes[i] & np.uint64(4095)]
@@ -185,7 +191,7 @@ def _mark_merges(data, n, room, tables):  # type: ignore[no-untyped-def]
 @compiled
 def _merge(data, n, room, tables):  # type: ignore[no-untyped-def]
     """Replace runs of tokens that are an exception as a whole; how many tokens there are then."""
-    if not _mark_merges(data, n, room, tables):
+    if not _mark_merges(n, room, tables):
         return n
     tokens, joined, runs = room.tokens, room.joined, room.suffixes
     m, i = 0, 0
@@ -203,6 +209,7 @@ def _merge(data, n, room, tables):  # type: ignore[no-untyped-def]
         i += runs[i, 0]
     for i in range(m):
         tokens[i, 0], tokens[i, 1] = joined[i, 0], joined[i, 1]
+    hash_tokens(data, m, room)
     return m
 
 
@@ -212,7 +219,7 @@ def decode(data, start, end, room, flags):  # type: ignore[no-untyped-def]
     n, i = 0, start
     while i < end:
         code, size = code_point(data, i)
-        room.codes[n], room.flags[n], room.places[n] = code, flags[min(code, LAST)], i
+        room.codes[n], room.flags[n], room.places[n] = code, flags[place_of(code)], i
         n += 1
         i += size
     room.places[n] = end
@@ -221,6 +228,7 @@ def decode(data, start, end, room, flags):  # type: ignore[no-untyped-def]
 
 @compiled
 def cut(data, length, room, tables):  # type: ignore[no-untyped-def]
-    """Cut the decoded segment of `length` code points into `room.tokens`; how many tokens there are."""
+    """Cut the decoded segment of `length` code points into `room.tokens`, and hash them; how many tokens there are."""
     n = cut_without_merges(data, length, room, tables)
+    hash_tokens(data, n, room)
     return n if n < 2 else _merge(data, n, room, tables)
