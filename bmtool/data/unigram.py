@@ -36,6 +36,9 @@ MAX_SEEDS = 1_000_000
 #: Longer words are learned from in parts: probabilities of so many characters still fit into a double.
 MAX_WORD_CHARS = 32
 
+#: Different words to learn from, the most frequent ones. The rest of a large text are names and numbers seen once.
+MAX_WORDS = 300_000
+
 #: No piece is less likely than e^-20.
 _LEAST = -20.0
 
@@ -61,13 +64,16 @@ def learn_pieces(counts: Mapping[str, int], num_pieces: int, *, max_alphabet: in
     none. The result is a function of `counts` alone.
     """
     alphabet = _alphabet(counts, max_alphabet)
+    if len(counts) > MAX_WORDS:
+        frequent = sorted(counts, key=lambda word: (-counts[word], word))[:MAX_WORDS]
+        counts = {word: counts[word] for word in frequent}
     parts = sorted(_parts(counts, set(alphabet)).items())
     if not parts:
         return [(character, _LEAST) for character in alphabet]
     words = _words(parts)
     pieces, frequencies = _seeds(parts, alphabet, min(SEEDS_PER_PIECE * num_pieces, MAX_SEEDS))
     num_fixed = len(alphabet)
-    scores = np.log(frequencies / frequencies.sum())
+    scores = np.log(np.maximum(frequencies, 0.5) / frequencies.sum())
     wanted = max(num_pieces, num_fixed)
     while True:
         for _ in range(EM_ROUNDS):
@@ -120,11 +126,11 @@ def _seeds(
     more. One that is always followed by the same character is left out for the longer one, as a suffix tree does.
     """
     text = "\n".join(part for part, _ in parts) + "\n"
-    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32).astype(np.int64)
+    codes = np.frombuffer(text.encode("utf-32-le"), np.uint32)
     weights = np.repeat(np.array([count for _, count in parts], np.float64), [len(part) + 1 for part, _ in parts])
     number = {ord(character): index for index, character in enumerate(alphabet)}
     distinct, inverse = np.unique(codes, return_inverse=True)
-    ids = np.array([number.get(int(code), -1) for code in distinct], np.int64)[inverse]
+    ids = np.array([number.get(int(code), -1) for code in distinct], np.int32)[inverse]
     known = ids >= 0
     frequencies = np.bincount(ids[known], weights[known], len(alphabet))
     firsts: list[NDArray[np.int64]] = []
@@ -151,20 +157,20 @@ def _seeds(
 
 
 def _one_longer(
-    ids: NDArray[np.int64], weights: NDArray[np.float64]
-) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int64]]:
+    ids: NDArray[np.int32], weights: NDArray[np.float64]
+) -> tuple[NDArray[np.int64], NDArray[np.float64], NDArray[np.int32]]:
     """(first place, frequency) of each repeated substring of one more character, and its number at each place or -1.
 
     `ids` numbers the substrings that start at each place; two of them that overlap in all but one character make one.
     """
-    both = np.flatnonzero((ids[:-1] >= 0) & (ids[1:] >= 0))
-    keys = ids[both] * (ids.max() + 1) + ids[both + 1]
+    both = np.flatnonzero((ids[:-1] >= 0) & (ids[1:] >= 0)).astype(np.int32)
+    keys = ids[both].astype(np.int64) * (int(ids.max()) + 1) + ids[both + 1]
     first: NDArray[np.int64]
     _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
     frequency = np.bincount(inverse, weights[both], len(first)).astype(np.float64)
     repeated = frequency >= 2
-    numbers = np.where(repeated, np.cumsum(repeated) - 1, -1)
-    longer = np.full(len(ids), -1, np.int64)
+    numbers = np.where(repeated, np.cumsum(repeated) - 1, -1).astype(np.int32)
+    longer = np.full(len(ids), -1, np.int32)
     longer[both] = numbers[inverse]
     return both[first[repeated]].astype(np.int64), frequency[repeated], longer
 

@@ -131,7 +131,7 @@ SPECIALS = st.sampled_from(
 ANY = st.one_of(WORDS, SPACES, ODD, st.text(max_size=8), SPECIALS)
 MILD = st.one_of(WORDS, SPACES, st.text("abcxyz ABC'-,09\n\u00e9\u0434\u4e2d\u3042", max_size=8))
 TEXT = st.one_of(st.lists(some, max_size=30).map("".join) for some in (ANY, MILD))
-MANY = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+MANY = settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def assert_as_tokenizers(texts, ids, offsets, tokenizer):
@@ -152,7 +152,7 @@ def test_the_memo_gives_the_ids_of_tokenizers_for_any_text(memo, texts):
     assert_as_tokenizers(texts, ids, offsets, tokenizer)
 
 
-@settings(MANY, max_examples=20)
+@settings(MANY, max_examples=10)
 @given(texts=st.lists(TEXT, min_size=1, max_size=8), cut=st.integers(0, 8))
 def test_neither_batches_nor_what_came_before_change_an_id(memo, texts, cut):
     tokenizer, _ = memo
@@ -167,8 +167,8 @@ def test_neither_batches_nor_what_came_before_change_an_id(memo, texts, cut):
 
 def test_every_code_point_is_encoded_as_tokenizers_does(memo):
     tokenizer, encoder = memo
-    codes = [code for code in range(0x1000) if not 0xD800 <= code < 0xE000]
-    codes += [code for code in range(0x1000, 0x30000, 61) if not 0xD800 <= code < 0xE000]
+    codes = [code for code in range(0x500) if not 0xD800 <= code < 0xE000]
+    codes += [code for code in range(0x500, 0x30000, 61) if not 0xD800 <= code < 0xE000]
     texts = [f"a{chr(code)}b {chr(code)}" for code in codes]
 
     ids, offsets = encoder.encode(pa.array(texts))

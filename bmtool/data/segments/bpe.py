@@ -6,13 +6,13 @@ Sennrich et al. 2016, as `tokenizers` does it (models/bpe/word.rs): its queue po
 from __future__ import annotations
 
 import json
-import unicodedata
 from typing import TYPE_CHECKING, Any
 
 import numba as nb
 import numpy as np
 from tokenizers import Tokenizer
 
+from bmtool.data.segments.forms import joins
 from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, prefix_space, split_gpt2
 from bmtool.data.segments.trie import build_trie, longest
 
@@ -27,9 +27,6 @@ MAX_BYTES = 256
 
 #: Normalizers that leave texts alone which have no code point that they would change, and no marks or Jamo.
 UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
-
-#: Parts of Hangul syllables (Unicode 16, Blocks.txt), which are put together.
-JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _U32 = np.uint64(32)
@@ -196,14 +193,7 @@ class ByteLevelSegments:
 
     def _may_change(self, character: str) -> bool:
         """Whether a Unicode normal form may change it, or what it is beside: else the text has that form already."""
-        category = unicodedata.category(character)
-        jamo = any(first <= ord(character) <= last for first, last in JAMO)
-        return (
-            category.startswith("M")
-            or category == "Cn"
-            or jamo
-            or self.inner.normalizer.normalize_str(character) != character
-        )
+        return joins(character) or self.inner.normalizer.normalize_str(character) != character
 
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""

@@ -78,7 +78,7 @@ def build_trie(tokens: Sequence[bytes], ids: Sequence[int], roots: Sequence[int]
     """A trie of distinct (root, token) pairs; an empty token is accepted nowhere."""
     filled = [(token, one, root) for token, one, root in zip(tokens, ids, roots, strict=True) if token]
     offsets = np.array([0, *accumulate(len(token) for token, _, _ in filled)], np.int64)
-    slots = 1 << max(8, int(2 * offsets[-1]).bit_length())
+    slots = 1 << max(8, int(1.25 * offsets[-1]).bit_length())  # most edges are shared
     keys, children = np.zeros(slots, np.uint64), np.zeros(slots, np.int32)
     accepts = np.full(num_roots + int(offsets[-1]), -1, np.int32)
     _insert(

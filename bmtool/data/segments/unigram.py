@@ -1,8 +1,9 @@
 """Unigram behind Metaspace, as T5 and XLM-R have it: words, each with the white space before it, are independent.
 
-`tokenizers` tokenizes what is new. Texts are left to it as a whole if they hold a code point for which the parts of a
-text can depend on each other: one that vanishes, so that the spaces around it meet, or one that becomes a space and
-something else.
+A word is written with the likeliest pieces as `tokenizers` finds them (models/unigram/model.rs, `encode_optimized`):
+the same sums in the same order, so that the same one of two equal ways is taken. Words with a character that is no
+piece are left to it; texts as a whole if they hold a code point for which the parts of a text can depend on each other:
+one that vanishes, so that the spaces around it meet, or one that becomes a space and something else.
 """
 
 from __future__ import annotations
@@ -11,9 +12,13 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
+import numba as nb
 import numpy as np
 
+from bmtool.data.segments.forms import Forms, joins
 from bmtool.data.segments.splitting import SPACE, UNKNOWN, WORD, split_metaspace
+from bmtool.data.segments.trie import build_trie
+from bmtool.data.words import code_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -22,8 +27,90 @@ if TYPE_CHECKING:
 #: Code points probed at once.
 BLOCK = 256
 
+_GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # as in `trie`
+
 #: Normalizers that change each character, or letter with its marks, without a look at the words beside it.
 _LOCAL = {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Lowercase", "StripAccents"}
+
+
+_MARK = "\u2581"
+
+#: Bytes of a normalised word that is tokenized here.
+_MAX_WORD_BYTES = 1024
+
+
+@nb.njit(nogil=True, cache=True)
+def _tokenize(  # type: ignore[no-untyped-def]
+    data, missing, classes, forms, form_bytes, spaces, scores, keys, children, accepts, counts, flat
+):
+    """`counts[n]` = ids of each missing segment, one behind the other in `flat`; -1: not known for certain."""
+    last = np.uint64(len(keys) - 1)
+    word = np.empty(_MAX_WORD_BYTES, np.uint8)
+    word[0], word[1], word[2] = 0xE2, 0x96, 0x81  # _MARK
+    best = np.empty(_MAX_WORD_BYTES + 1)
+    back = np.empty((_MAX_WORD_BYTES + 1, 2), np.int32)
+    total = 0
+    for n in range(len(missing)):
+        place = missing[n, 0]
+        end = place + missing[n, 1]
+        num_spaces = 0
+        size = 3
+        hard = False
+        while place < end and not hard:
+            code, width = code_point(data, place)
+            place += width
+            form = forms[code]
+            if classes[code] == SPACE:
+                num_spaces += 1
+            elif form == 0 or size + (form - 1 & 255) > len(word):
+                hard = True
+            else:
+                at = form - 1 >> 8
+                for k in range(form - 1 & 255):
+                    word[size + k] = form_bytes[at + k]
+                size += form - 1 & 255
+        if hard or size == 3 or not spaces[min(num_spaces, 2)] or total + size > len(flat):
+            counts[n] = -1
+            continue
+        best[: size + 1] = -np.inf
+        best[0] = 0.0
+        start = 0
+        while start < size and not hard:
+            x = word[start]
+            after = start + (1 if x < 0x80 else 2 if x < 0xE0 else 3 if x < 0xF0 else 4)
+            hard = True  # unless its first character is a piece
+            node = 0
+            for stop in range(start, size):
+                key = (np.uint64(node) << np.uint64(8) | np.uint64(word[stop])) + np.uint64(1)
+                slot = ((key * _GOLDEN) >> np.uint64(40)) & last
+                while keys[slot] != 0 and keys[slot] != key:
+                    slot = (slot + np.uint64(1)) & last
+                if keys[slot] == 0:
+                    break
+                node = children[slot]
+                piece = accepts[node]
+                if piece < 0:
+                    continue
+                if stop + 1 == after:
+                    hard = False
+                score = scores[piece] + best[start]
+                if score > best[stop + 1]:
+                    best[stop + 1] = score
+                    back[stop + 1, 0] = start
+                    back[stop + 1, 1] = piece
+            start = after
+        if hard:
+            counts[n] = -1
+            continue
+        count = 0
+        stop = size
+        while stop > 0:
+            flat[total + count] = back[stop, 1]
+            count += 1
+            stop = back[stop, 0]
+        flat[total : total + count] = flat[total : total + count][::-1].copy()
+        total += count
+        counts[n] = count
 
 
 class UnigramSegments:
@@ -33,12 +120,21 @@ class UnigramSegments:
     fold = False
 
     def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any], dtype: Any) -> None:
-        del settings
         self.inner = tokenizer
         self.classes = np.full(0x110000, UNKNOWN, np.uint8)
         self.risky: NDArray[np.uint8] | None = np.full(0x110000, UNKNOWN, np.uint8)
+        self._forms = Forms()
         self._dtype = dtype
+        pieces = settings["model"]["vocab"]
+        self._scores = np.array([score for _, score in pieces], np.float64)
+        self._trie = build_trie([piece.encode() for piece, _ in pieces], range(len(pieces)), [0] * len(pieces), 1)
+        # Whether a word is written with one mark in front after no, one and many spaces.
+        self._spaces = np.array([self._cut(f"{spaces}a") == [f"{_MARK}a"] for spaces in ("", " ", "   ")])
         self.probe(0)
+
+    def _cut(self, text: str) -> list[str]:
+        normal = text if self.inner.normalizer is None else self.inner.normalizer.normalize_str(text)
+        return [piece for piece, _ in self.inner.pre_tokenizer.pre_tokenize_str(normal)]
 
     @staticmethod
     def why_not(settings: dict[str, Any]) -> str:
@@ -76,24 +172,31 @@ class UnigramSegments:
         for one in range(first, first + BLOCK):
             if 0xD800 <= one < 0xE000:  # no UTF-8 has surrogates
                 continue
-            self.classes[one], self.risky[one] = self._judge(chr(one))
+            self.classes[one], self.risky[one], form = self._judge(chr(one))
+            if form and not any(map(joins, chr(one) + form)):
+                self._forms.set(one, form)
 
-    def _judge(self, character: str) -> tuple[int, bool]:
-        """(class, whether a text with it is left to `tokenizers`)."""
+    def _judge(self, character: str) -> tuple[int, bool, str]:
+        """(class, whether a text with it is left to `tokenizers`, what it becomes)."""
         text = f"a{character}b"
         normal = text if self.inner.normalizer is None else self.inner.normalizer.normalize_str(text)
-        pieces = [piece for piece, _ in self.inner.pre_tokenizer.pre_tokenize_str(normal)]
+        pieces = self._cut(text)
         category = unicodedata.category(character)
         if normal == "a b":
-            return SPACE, len(pieces) != 2 or category in ("Cf", "Cn") or category.startswith("M")
+            return SPACE, len(pieces) != 2 or category in ("Cf", "Cn") or category.startswith("M"), ""
         middle = normal[1:-1]
-        is_word = len(pieces) == 1 and middle and not any(one.isspace() or one == "\u2581" for one in middle)
-        return WORD, not is_word or category == "Cn" or (category == "Cf" and character != "\xad")
+        is_word = len(pieces) == 1 and middle and not any(one.isspace() or one == _MARK for one in middle)
+        return WORD, not is_word or category == "Cn" or (category == "Cf" and character != "\xad"), middle
 
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
-        """(counts (M,), ids): `tokenizers` is asked for every segment that is new."""
-        del data
-        return np.full(len(missing), -1, np.int64), np.zeros(0, self._dtype)
+        """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""
+        counts = np.empty(len(missing), np.int64)
+        flat = np.empty(2 * int(missing[:, 1].sum()) + 1024, self._dtype)
+        _tokenize(
+            data, missing, self.classes, self._forms.places, self._forms.text, self._spaces, self._scores,
+            self._trie.keys, self._trie.children, self._trie.accepts, counts, flat,
+        )  # fmt: skip
+        return counts, flat[: counts[counts > 0].sum()]
 
 
 def _flat(part: dict[str, Any] | None, name: str) -> list[dict[str, Any]]:

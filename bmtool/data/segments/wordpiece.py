@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numba as nb
 import numpy as np
 
+from bmtool.data.segments.forms import Forms
 from bmtool.data.segments.splitting import ALONE, SPACE, UNKNOWN, WORD, split_bert
 from bmtool.data.segments.trie import build_trie, longest
 from bmtool.data.words import code_point
@@ -88,9 +89,7 @@ class WordPieceSegments:
         self.fold = bool(settings["normalizer"]["lowercase"])
         self.classes = np.full(0x110000, UNKNOWN, np.uint8)
         self.risky: NDArray[np.uint8] | None = None
-        self._forms = np.zeros(0x110000, np.int32)  # place in _form_bytes * 256 + bytes + 1; 0: not known for certain
-        self._form_bytes = np.zeros(1 << 14, np.uint8)
-        self._num_form_bytes = 0
+        self._forms = Forms()
         self._dtype = dtype
         model = settings["model"]
         prefix = model["continuing_subword_prefix"]
@@ -135,7 +134,7 @@ class WordPieceSegments:
                 continue
             self.classes[one], form = self._judge(chr(one))
             if form is not None:
-                self._set_form(one, form.encode())
+                self._forms.set(one, form)
 
     def _judge(self, character: str) -> tuple[int, str | None]:
         """(class, what it becomes or None if that depends on its neighbours)."""
@@ -150,20 +149,12 @@ class WordPieceSegments:
             return ALONE, middle
         return WORD, middle if len(pieces) == 1 else None
 
-    def _set_form(self, code: int, form: bytes) -> None:
-        at = self._num_form_bytes
-        if at + len(form) > len(self._form_bytes):
-            self._form_bytes = np.concatenate([self._form_bytes, np.zeros_like(self._form_bytes)])
-        self._form_bytes[at : at + len(form)] = np.frombuffer(form, np.uint8)
-        self._forms[code] = (at << 8 | len(form)) + 1
-        self._num_form_bytes += len(form)
-
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""
         counts = np.empty(len(missing), np.int64)
         flat = np.empty(2 * int(missing[:, 1].sum()) + 1024, self._dtype)
         _tokenize(
-            data, missing, self._forms, self._form_bytes, self._trie.keys, self._trie.children, self._trie.accepts,
-            self._unknown, self._max_chars, counts, flat,
+            data, missing, self._forms.places, self._forms.text,
+            self._trie.keys, self._trie.children, self._trie.accepts, self._unknown, self._max_chars, counts, flat,
         )  # fmt: skip
         return counts, flat[: counts[counts > 0].sum()]
