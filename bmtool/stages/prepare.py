@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
@@ -10,6 +10,7 @@ from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
 from bmtool.data.settings import KeyFile as ScrubKey
+from bmtool.data.presets import PRESETS, settings_of
 from bmtool.data.settings import Limits, OneSource, OneTokenizer, Sample, Split, TokenizerFrom, as_list
 from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
@@ -39,6 +40,8 @@ class Config(Settings):
     sources: Annotated[tuple[OneSource, ...], BeforeValidator(as_list), Field(min_length=1)]
     columns: dict[str, str | tuple[str, ...]] = {}
     """Our name: theirs, or a list of theirs to be joined. Names that the task doesn't know are kept too."""
+    preset: Annotated[Literal["web", "docs", "code"], HOW] | None = None
+    """Lists of `clean`, `filters` and `scrub` that suit a kind of text; a list that is given replaces the preset's."""
     clean: Annotated[tuple[OneCleaner, ...], BeforeValidator(as_list)] = ()
     filters: Annotated[tuple[OneFilter, ...], BeforeValidator(as_list)] = ()
     scrub: Annotated[tuple[OneScrubber, ...], BeforeValidator(as_list)] = ()
@@ -54,6 +57,13 @@ class Config(Settings):
     """For a corpus: a component, or `{from: FOLDER}`; wordpiece by default."""
     limits: Annotated[Limits, HOW] = Limits()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+
+    @model_validator(mode="before")
+    @classmethod
+    def _fill_from_preset(cls, values: Any) -> Any:
+        if isinstance(values, dict) and values.get("preset") in PRESETS:
+            return {**settings_of(values["preset"]), **values}
+        return values
 
     @field_validator("columns", mode="after")
     @classmethod
