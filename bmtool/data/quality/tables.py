@@ -26,6 +26,8 @@ class Tables(NamedTuple):
     """(2^m, 2) open addressing: hash of an exception, its number"""
     parts: NDArray[np.int32]
     """(E, 4) how many tokens each exception is, and their code points"""
+    texts: NDArray[np.uint8]
+    """(E, 32) how many bytes each exception has, and these: a hash alone decides nothing"""
     merges: NDArray[np.uint64]
     """(2^m, 2) the same for the hash of the tokens that an exception falls into by the other rules"""
     merge_starts: NDArray[np.bool_]
@@ -77,15 +79,19 @@ def tables() -> Tables:
     """The tables of English, built once a process."""
     words = english.exceptions()
     parts = np.zeros((len(words), 4), np.int32)
+    texts = np.zeros((len(words), 32), np.uint8)
     lengths = np.zeros(256, np.uint32)
     for number, (word, tokens) in enumerate(words.items()):
         parts[number, : len(tokens) + 1] = [len(tokens), *map(len, tokens)]
-        lengths[word.encode()[0]] |= np.uint32(1 << len(word.encode()))
+        data = word.encode()
+        texts[number, : len(data) + 1] = [len(data), *data]
+        lengths[data[0]] |= np.uint32(1 << len(data))
     plain = Tables(
         flags=english.characters(),
         lengths=np.zeros(256, np.uint32),
         exceptions=_table({}),
         parts=parts,
+        texts=texts,
         merges=_table({}),
         merge_starts=np.zeros(4096, bool),
         longest_merge=1,

@@ -50,13 +50,19 @@ def scratch(num_bytes: int) -> Scratch:
     return Scratch(*numbers, *spans, np.empty(size, np.uint64), np.empty(size, np.bool_))
 
 
-@inlined
-def _number(h, table):  # type: ignore[no-untyped-def]
+@compiled
+def _number(h, table, data, start, end, texts):  # type: ignore[no-untyped-def]
+    """The number of the exception with this hash and these bytes, or -1."""
     mask = len(table) - 1
     place = np.int64(h >> np.uint64(1)) & mask
     while table[place, 0] != 0:
-        if table[place, 0] == h:
-            return np.int64(table[place, 1])
+        number = np.int64(table[place, 1])
+        if table[place, 0] == h and texts[number, 0] == end - start:
+            k = start
+            while k < end and data[k] == texts[number, k - start + 1]:
+                k += 1
+            if k == end:
+                return number
         place = (place + 1) & mask
     return np.int64(-1)
 
@@ -67,7 +73,7 @@ def exception(data, start, end, tables):  # type: ignore[no-untyped-def]
     size = end - start
     if size > 31 or size < 1 or not (tables.lengths[data[start]] >> np.uint32(size)) & np.uint32(1):
         return np.int64(-1)
-    return _number(hash_of(data, start, end), tables.exceptions)
+    return _number(hash_of(data, start, end), tables.exceptions, data, start, end, tables.texts)
 
 
 @compiled
@@ -162,7 +168,7 @@ def hash_tokens(data, n, room):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _mark_merges(n, room, tables):  # type: ignore[no-untyped-def]
+def _mark_merges(data, n, room, tables):  # type: ignore[no-untyped-def]
     """Find the runs of tokens that are an exception: the longest first, then the leftmost; whether there is any."""
     hashes, hidden, runs = room.hashes, room.hidden, room.suffixes
     may_start = False
@@ -177,7 +183,8 @@ def _mark_merges(n, room, tables):  # type: ignore[no-untyped-def]
         for i in range(n - size + 1):
             if not tables.merge_starts[hashes[i] & np.uint64(4095)]:
                 continue
-            number = _number(run_hash(hashes, i, size), tables.merges)
+            start, end = room.places[room.tokens[i, 0]], room.places[room.tokens[i + size - 1, 1]]
+            number = _number(run_hash(hashes, i, size), tables.merges, data, start, end, tables.texts)
             if number < 0:
                 continue
             if not hidden[i] and not hidden[i + size - 1]:
@@ -191,7 +198,7 @@ def _mark_merges(n, room, tables):  # type: ignore[no-untyped-def]
 @compiled
 def _merge(data, n, room, tables):  # type: ignore[no-untyped-def]
     """Replace runs of tokens that are an exception as a whole; how many tokens there are then."""
-    if not _mark_merges(n, room, tables):
+    if not _mark_merges(data, n, room, tables):
         return n
     tokens, joined, runs = room.tokens, room.joined, room.suffixes
     m, i = 0, 0
