@@ -11,7 +11,6 @@ import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bmtool.artifacts.faults import VARIABLE
 from bmtool.config.model import ValidationError, validate
 from bmtool.data import storage
 from bmtool.data.dataset import open_dataset
@@ -329,33 +328,6 @@ def test_the_same_bytes_come_out_of_every_process(tmp_path, make_job, kind):
         assert run_in_a_process(settings, tmp_path / seed, PYTHONHASHSEED=seed).returncode == 0
 
     assert hashes(tmp_path / "here") == hashes(tmp_path / "1") == hashes(tmp_path / "2")
-
-
-PLACES = ["prepare:batch", "prepare:rows", "prepare:tokenizer", "prepare:write"]
-PLACES += ["write:2", "write:8", "write:10", "write:12"]
-
-
-@pytest.mark.parametrize("place", PLACES)
-def test_a_killed_run_ends_as_if_nothing_had_happened(tmp_path, make_job, place):
-    settings = corpus(write_jsonl(tmp_path / "x.jsonl", reviews(300)))
-    run(settings, make_job(tmp_path / "whole"))
-
-    killed = run_in_a_process(settings, tmp_path / "killed", **{VARIABLE: f"kill@{place}"})
-    again = run_in_a_process(settings, tmp_path / "killed")
-
-    assert (killed.returncode, again.returncode) == (-9, 0)
-    were_kept = place not in {"prepare:batch", "write:2"}
-    assert ("resumed: 300 rows were read already" in again.stderr) == were_kept
-    assert hashes(tmp_path / "whole") == hashes(tmp_path / "killed")
-
-
-def test_a_full_disk_is_an_os_error_and_the_next_run_works(tmp_path, make_job):
-    settings = corpus(write_jsonl(tmp_path / "x.jsonl", reviews(100)))
-
-    failed = run_in_a_process(settings, tmp_path / "full", **{VARIABLE: "enospc@write:6"})
-
-    assert "No space left on device" in failed.stderr
-    assert run_in_a_process(settings, tmp_path / "full").returncode == 0
 
 
 def test_a_stopped_run_says_so_and_goes_on(tmp_path, make_job):
