@@ -156,9 +156,11 @@ def read_arrow(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
     """
     start, end = piece.part or (0, None)
     with _opened(piece.path) as reader:
-        missing = set(wanted(reading)) - set(reader.schema.names)
+        with naming(piece.path, "Arrow"):
+            names = reader.schema.names
+        missing = set(wanted(reading)) - set(names)
         if missing:
-            raise missing_columns(piece.path, missing, reader.schema.names, reading.columns)
+            raise missing_columns(piece.path, missing, names, reading.columns)
         labels, first = labels_of(reader.schema), piece.first
         for index, batch in enumerate(_batches(reader, piece.path)):
             if end is not None and index >= end:

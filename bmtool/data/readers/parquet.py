@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import gathered, wanted
-from bmtool.data.readers.parquet_limits import bytes_allowed, rows_at_once, too_much
+from bmtool.data.readers.parquet_limits import limits_of, too_much
 from bmtool.data.readers.typed import named, naming, to_our_columns
 from bmtool.data.rows import missing_columns
 from bmtool.errors import DataError
@@ -67,13 +67,15 @@ def _batches(
 ) -> Iterator[pa.RecordBatch]:
     path, theirs = piece.path, wanted(reading)
     with _opened(path) as file:
-        _check_columns(path, file.schema_arrow.names, reading)
-        labels = labels_of(file.schema_arrow) if labels_of else None
+        with naming(path, "Parquet"):
+            schema = file.schema_arrow
+            names = schema.names
+        _check_columns(path, names, reading)
+        labels = labels_of(schema) if labels_of else None
         groups = list(range(*piece.part)) if piece.part else list(range(file.metadata.num_row_groups))
         if not groups:
             return
-        allowed = bytes_allowed(path, file.metadata, groups, theirs)
-        rows = rows_at_once(path, file.metadata, groups, theirs)
+        allowed, rows = limits_of(path, set(groups), theirs)
         first, unpacked = piece.first, 0
         batches = file.iter_batches(rows, row_groups=groups, columns=theirs, use_threads=False)
         for batch in named(path, "Parquet", batches):
