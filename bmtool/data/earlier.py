@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +18,13 @@ from bmtool.data.unit_pass import joined_texts
 from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
 
     from bmtool.data.collect import KeptUnit
+    from bmtool.data.dataset import Dataset
     from bmtool.data.decide import Decisions
 
 FILE = "sketches.arrow"
@@ -112,33 +113,48 @@ class Earlier:
         return sum(len(part) for part in self.parts)
 
     @cached_property
-    def _table(self) -> pa.Table:
-        return pa.Table.from_batches([part.batch.select(["id", "split"]) for part in self.parts])
-
-    @cached_property
     def _places(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """(split, row in it) of each row."""
-        split = self._table["split"].to_numpy()
+        split = np.concatenate([np.zeros(0, np.uint8), *(part.batch.column("split").to_numpy() for part in self.parts)])
         row = np.zeros(len(split), np.int64)
         for index in range(len(SPLITS)):
             mine = split == index
             row[mine] = np.arange(mine.sum())
         return split, row
 
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return open_dataset(self.folder)
+
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
-        """The ids of rows."""
-        found: list[str] = self._table["id"].take(pa.array(rows)).to_pylist()
-        return found
+        """The ids of rows, in any order."""
+        distinct, back = np.unique(rows, return_inverse=True)
+        ids = _values([part.batch for part in self.parts], distinct, lambda batch: batch.column("id"))
+        return [ids[place] for place in back.tolist()]
 
     def texts(self, rows: NDArray[np.int64]) -> pa.Array:
-        """The texts of rows."""
-        dataset = open_dataset(self.folder)
+        """The texts of ascending rows."""
         split, row = self._places
         texts = np.empty(len(rows), object)
         for index, name in enumerate(SPLITS):
             mine = split[rows] == index
             if mine.any():
-                columns = {one: dataset[name].column(one).take(pa.array(row[rows][mine])) for one in self.names}
-                batch: Any = pa.table(columns).combine_chunks().to_batches()[0]
-                texts[mine] = joined_texts(batch, self.names).to_pylist()
+                batches = self._dataset[name].batches()
+                texts[mine] = _values(batches, row[rows][mine], lambda batch: joined_texts(batch, self.names))
         return pa.array(texts.tolist(), pa.string())
+
+
+def _values(
+    batches: Iterable[pa.RecordBatch], rows: NDArray[np.int64], read: Callable[[pa.RecordBatch], pa.Array]
+) -> list[str]:
+    """What `read` makes of ascending rows, batch by batch: `take` on a whole column would copy it."""
+    values: list[str] = []
+    start = taken = 0
+    for batch in batches:
+        end = start + batch.num_rows
+        upto = int(np.searchsorted(rows, end))
+        if upto > taken:
+            values += read(batch.take(pa.array(rows[taken:upto] - start))).to_pylist()
+            taken = upto
+        start = end
+    return values

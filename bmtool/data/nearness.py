@@ -59,7 +59,11 @@ class _Texts:
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of rows of earlier datasets, in any order."""
         which = np.searchsorted(self.borders, rows, side="right") - 1
-        return [self.earlier[i].ids(np.array([row - self.borders[i]]))[0] for i, row in zip(which, rows, strict=True)]
+        found = np.empty(len(rows), object)
+        for index in np.unique(which).tolist():
+            mine = which == index
+            found[mine] = self.earlier[index].ids(rows[mine] - self.borders[index])
+        return list(found)
 
 
 def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
