@@ -85,7 +85,7 @@ class TokenizerFrom(Settings):
 
     def files(self) -> list[tuple[str, Path]]:
         """What is taken over."""
-        from bmtool.data.tokenizers import tokenizer_files
+        from bmtool.data.tokenizer_files import tokenizer_files
 
         return tokenizer_files(self.path())
 

@@ -13,7 +13,8 @@ import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 from bmtool.artifacts.files import fsync_file, fsync_folder, write_json, write_text
-from bmtool.errors import DataError, MissingInputError, RefusedError
+from bmtool.data.tokenizer_files import no_tokenizer, tokenizer_files
+from bmtool.errors import DataError, RefusedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -205,7 +206,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     """
     path = folder / "tokenizer.json"
     if not path.is_file():
-        raise _no_tokenizer(folder)
+        raise no_tokenizer(folder)
     try:
         tokenizer = Tokenizer.from_str(path.read_text(encoding="utf-8"))
     except Exception as error:  # noqa: BLE001  (tokenizers raises bare Exception for a file it can't read)
@@ -222,38 +223,6 @@ def read_alike(one: Path, other: Path) -> bool:
         MissingInputError, DataError: see `load_tokenizer`.
     """
     return load_tokenizer(one).to_str() == load_tokenizer(other).to_str()
-
-
-def _no_tokenizer(folder: Path) -> MissingInputError:
-    return MissingInputError(
-        f"{folder}: tokenizer.json is missing. For an older checkpoint, write it once with "
-        "transformers: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)"
-    )
-
-
-#: What a tokenizer is made of in a transformers folder, as far as it exists; the first is a must.
-TOKENIZER_FILES = (
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
-    "chat_template.jinja",
-)
-
-
-def tokenizer_files(folder: Path) -> list[tuple[str, Path]]:
-    """(stable name, path) of a folder's tokenizer files.
-
-    Raises:
-        MissingInputError: there is no `tokenizer.json`.
-    """
-    if not (folder / "tokenizer.json").is_file():
-        raise _no_tokenizer(folder)
-    names = [name for name in TOKENIZER_FILES if (folder / name).is_file()]
-    return [(f"tokenizer/{name}", folder / name) for name in names]
 
 
 def copy_tokenizer(source: Path, folder: Path) -> None:

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from bmtool.artifacts.files import write_json
 from bmtool.artifacts.foreign import PICKLE_SUFFIXES
-from bmtool.data.tokenizers import TOKENIZER_FILES
+from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
 
