@@ -20,7 +20,9 @@ class C4(Filter):
     texts that stay; here a text stays whole or goes. Sentences are counted, and the other rules applied, in those lines
     alone that would be kept: they end in `.`, `?`, `!`, `"` or `'` (not in `...`) once citations such as `[1]` are
     taken off, have three words or more and none of more than 1,000 characters, and speak neither of Javascript nor of
-    cookies, privacy policies or terms of use.
+    cookies, privacy policies or terms of use. (In datatrove's words: `split_paragraph`, `remove_citations`,
+    `filter_no_terminal_punct`, `filter_javascript` and `filter_policy` are on, `min_words_per_line` is 3,
+    `max_word_length` 1000.)
 
     Beyond datatrove, the full stops of other scripts end a line too (`。`, `।`, `។`, ..., also with closing quotes,
     brackets or a note in full-width brackets behind them), and so does a letter of Thai or Lao, which have no full

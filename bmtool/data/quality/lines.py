@@ -32,6 +32,21 @@ SHORT_LINE_CHARS = 30  # FineWeb
 
 
 @compiled
+def _count_line(h, chars, is_full, is_terminal, is_short, seen, mask, numbers):  # type: ignore[no-untyped-def]
+    is_copy, _ = is_seen(h, seen, mask)
+    numbers[LINES] += 1
+    if is_copy:
+        numbers[DUPLICATE_LINES] += 1
+        numbers[DUPLICATE_LINE_CHARS] += chars
+    if is_full:
+        numbers[FULL_LINES] += 1
+        numbers[TERMINAL_LINES] += is_terminal
+        numbers[SHORT_LINES] += is_short
+        if is_copy:
+            numbers[DUPLICATE_FULL_LINE_CHARS] += chars
+
+
+@compiled
 def count_lines(data, begin, end, lo, hi, segments, rows, seen, mask, numbers):  # type: ignore[no-untyped-def]
     """Lines that end with a line feed: FineWeb's (those that aren't blank) and Gopher's repetition (not empty)."""
     seen.epoch[0] += 1
@@ -49,17 +64,8 @@ def count_lines(data, begin, end, lo, hi, segments, rows, seen, mask, numbers): 
                 i += 1
                 continue
             if line_chars:
-                is_copy, _ = is_seen(finished(line), seen, mask)
-                numbers[LINES] += 1
-                if is_copy:
-                    numbers[DUPLICATE_LINES] += 1
-                    numbers[DUPLICATE_LINE_CHARS] += line_chars
-                if is_full:
-                    numbers[FULL_LINES] += 1
-                    numbers[TERMINAL_LINES] += is_terminal
-                    numbers[SHORT_LINES] += line_chars + (wide if counts_wide else 0) <= SHORT_LINE_CHARS
-                    if is_copy:
-                        numbers[DUPLICATE_FULL_LINE_CHARS] += line_chars
+                is_short = line_chars + (wide if counts_wide else 0) <= SHORT_LINE_CHARS
+                _count_line(finished(line), line_chars, is_full, is_terminal, is_short, seen, mask, numbers)
                 all_chars += line_chars
                 line, line_chars, is_full, is_terminal, wide = OFFSET, 0, False, False, 0
             numbers[NEWLINES] += i < stop
