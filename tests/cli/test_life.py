@@ -245,6 +245,20 @@ def test_a_data_gate_exits_3_and_3_again_and_stops_what_reads_the_data(prepared)
     assert "100,000" in second.stderr or "100000" in second.stderr
 
 
+def test_a_changed_limit_is_judged_on_the_data_that_is_there(prepared):
+    limits = "prepare.stars.limits={max_rejected: 0, max_dropped_by: {duplicate: 1%}, max_overlap: 0, min_rows: 401}"
+
+    failed = bmtool(prepared, "prepare", "tiny.yaml", "stars", "--json", "--set", limits)
+    passed = bmtool(prepared, "prepare", "tiny.yaml", "stars", "--json", "--set", limits.replace("401", "400"))
+
+    first, second = (json.loads(done.stdout)["results"][0] for done in (failed, passed))
+    assert (failed.returncode, first["status"]) == (3, "gate_failed")
+    assert first["error"] == "prepare stars: 400 rows, at least 401 wanted"
+    assert (passed.returncode, second["status"]) == (0, "up_to_date")
+    assert first["artifact"] == second["artifact"]
+    assert passed.stderr.count("gate passed: ") == 4
+
+
 def test_two_runs_at_once_one_works_and_one_is_75_naming_the_owner(folder):
     (folder / "runs/store").mkdir(parents=True)
     document = json.loads(bmtool(folder, "prepare", "tiny.yaml", "stars", "--dry-run", "--json").stdout)

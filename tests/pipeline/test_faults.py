@@ -11,6 +11,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from project import bmtool, start, tree
 
 KILLS = [
+    ("prepare", "kill@prepare:decided"),
+    ("prepare", "kill@write:9"),
     ("pretrain", "kill@step:2"),  # before anything was saved
     ("pretrain", "kill@step:8"),
     ("pretrain", "kill@save:written"),
@@ -74,7 +76,7 @@ def test_ctrl_c_in_training_saves_and_exits_130(at):
     assert "stopped by Ctrl-C" in err
 
 
-@pytest.mark.parametrize("stage", ["pretrain", "finetune", "evaluate", "export"])
+@pytest.mark.parametrize("stage", ["prepare", "pretrain", "finetune", "evaluate", "export"])
 def test_a_full_disk_is_74_and_the_same_command_finishes(at, expected, stage):
     folder = at(stage)
 

@@ -1,0 +1,68 @@
+"""A run makes what its fingerprint says, or nothing."""
+
+import json
+from pathlib import Path
+
+import pytest
+from bmtool.artifacts.store import Store
+from bmtool.commands.make import Request, make
+from bmtool.console import Console
+from bmtool.runner.life import Options
+from bmtool.stages import prepare
+
+CONFIG = """\
+version: 1
+name: x
+prepare:
+  stars: {task: text_classification, sources: data, columns: {label: stars}}
+"""
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    Path("data").mkdir()
+    Path("c.yaml").write_text(CONFIG.replace("sources: data", "sources: {type: jsonl, path: data}"))
+    for name in "ab":
+        write(name, 5)
+
+
+def write(name, count):
+    rows = ({"text": f"text {name} {n}", "stars": n % 2} for n in range(count))
+    Path(f"data/{name}.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def run():
+    request = Request("prepare", Path("c.yaml"), ("prepare",), None, False, None, Options())
+    return make(request, Console())
+
+
+CHANGES = {
+    "a.jsonl": lambda: write("a", 6),
+    "c.jsonl": lambda: write("c", 1),
+    "b.jsonl": lambda: Path("data/b.jsonl").unlink(),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_file_that_changes_while_it_is_read_is_no_part_of_an_artifact(project, monkeypatch, capsys, name):
+    plain = prepare.run
+
+    def change_meanwhile(config, job):
+        summary = plain(config, job)
+        CHANGES[name]()
+        return summary
+
+    monkeypatch.setattr(prepare, "run", change_meanwhile)
+
+    code = run()
+    monkeypatch.setattr(prepare, "run", plain)
+    after = list(Path("runs/store").glob("prepare-*"))
+    again = run()
+
+    assert code == 75
+    assert f"prepare stars: {name} changed while it was read. Run the command again\n" in capsys.readouterr().err
+    assert after == []
+    assert again == 0
+    summary = Store(Path("runs")).named("x/prepare/stars").summary
+    assert summary["splits"]["train"] == sum(len(path.read_text().splitlines()) for path in Path("data").iterdir())
