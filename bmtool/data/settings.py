@@ -115,6 +115,13 @@ def as_list(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def joined_as_tuples(value: Any) -> Any:
+    """Columns whose lists of names are tuples; what is checked behind another validator is strict about types."""
+    if not isinstance(value, dict):
+        return value
+    return {name: tuple(theirs) if isinstance(theirs, list) else theirs for name, theirs in value.items()}
+
+
 _choose_source = ChooseSource(SOURCES)
 _choose_tokenizer = ChooseTokenizer(TOKENIZERS)
 if TYPE_CHECKING:

@@ -9,9 +9,18 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
-from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.presets import PRESETS, settings_of
-from bmtool.data.settings import Limits, OneSource, OneTokenizer, Sample, Split, TokenizerFrom, as_list
+from bmtool.data.settings import KeyFile as ScrubKey
+from bmtool.data.settings import (
+    Limits,
+    OneSource,
+    OneTokenizer,
+    Sample,
+    Split,
+    TokenizerFrom,
+    as_list,
+    joined_as_tuples,
+)
 from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 
@@ -38,7 +47,7 @@ class Config(Settings):
 
     task: OneTask | None = None
     sources: Annotated[tuple[OneSource, ...], BeforeValidator(as_list), Field(min_length=1)]
-    columns: dict[str, str | tuple[str, ...]] = {}
+    columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(joined_as_tuples)] = {}
     """Our name: theirs, or a list of theirs to be joined. Names that the task doesn't know are kept too."""
     preset: Annotated[Literal["web", "docs", "code"], HOW] | None = None
     """Lists of `clean`, `filters` and `scrub` that suit a kind of text; a list that is given replaces the preset's."""

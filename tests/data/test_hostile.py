@@ -22,6 +22,7 @@ from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
 from bmtool.sources.parquet import Parquet
 from bmtool.sources.text import Text
+from bmtool.stages.prepare import Config as PrepareConfig
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from reading import read_file, read_source
@@ -302,3 +303,9 @@ def test_blank_lines_are_no_rows_and_keep_their_numbers(tmp_path, monkeypatch):
     path.write_text('{"text": "a"}\n\n{"text": "b"}\n')
 
     assert read_file(jsonl(path), TEXT) == ({1: {"text": "a"}, 3: {"text": "b"}}, {})
+
+
+def test_a_dataset_takes_lists_of_columns_for_all_its_sources():
+    config = validate(PrepareConfig, {"sources": "x.jsonl", "columns": {"text": ["title", "body"], "who": "author"}})
+
+    assert config.columns == {"text": ("title", "body"), "who": "author"}
