@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 from bmtool.data.readers import whole
-from bmtool.errors import DataError
+from bmtool.errors import ConfigError, DataError
 from bmtool.sources.html import Html
 from bmtool.sources.markdown import Markdown
 from bmtool.sources.text import Text
@@ -155,3 +155,14 @@ def test_a_page_that_can_not_be_read_is_rejected(tmp_path, content, reason):
 )
 def test_a_broken_page_is_read_all_the_same(tmp_path, content):
     assert isinstance(html(tmp_path, content.encode()), dict)
+
+
+def test_without_the_extra_it_is_said_how_to_get_it(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "resiliparse", None)
+
+    with pytest.raises(ConfigError) as error:
+        Html(path=str(tmp_path)).files()
+
+    assert str(error.value) == (
+        'reading HTML needs an extra: pip install "bmtool-pipeline[html]", or from a checkout: pip install -e ".[html]"'
+    )
