@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from bmtool.data import encode as module
 from bmtool.data.encode import Encoder, encode, encode_words, ids_dtype, special_affixes
+from bmtool.data.segments.bpe import GPT4
 from bmtool.data.tokenizers import WORDPIECE_SPECIALS, save_tokenizer
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.tokenizers.bpe import Bpe
@@ -23,6 +24,18 @@ LEARNED = [
 ]
 
 
+def gpt4(digits):
+    """A pre-tokenizer such as that of Llama 3 and Qwen."""
+    pattern = next(pattern for pattern, number in GPT4.items() if number == digits)
+    split = {"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": False}
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    return {"type": "Sequence", "pretokenizers": [split, level]}
+
+
+GPT4S = {
+    "bpe like Llama 3": {"pre_tokenizer": gpt4(3), "model": {"ignore_merges": True}},
+    "bpe like Qwen": {"pre_tokenizer": gpt4(1), "normalizer": {"type": "NFC"}},
+}
 ONE_SPACE = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
 UNIGRAMS = {
     "unigram": {},
@@ -73,6 +86,8 @@ def trained(kind):
         unigram = Unigram(vocab_size=500).train(LEARNED)
         return changed(unigram, **UNIGRAMS[kind])
     bpe = Bpe(vocab_size=500).train(LEARNED)
+    if kind in GPT4S:
+        return changed(bpe, **GPT4S[kind])
     if kind == "bpe of composed letters":
         return changed(bpe, normalizer={"type": "NFC"})
     if kind == "bpe behind a space":
@@ -99,6 +114,7 @@ KINDS = [
     "bpe behind a space",
     "bpe of whole words",
     "bpe of composed letters",
+    *GPT4S,
     *UNIGRAMS,
 ]
 
@@ -118,7 +134,20 @@ ODD = st.sampled_from(
         *"\u2028\u202e\u2260\u226e\u3000\u302e\ufb01\ufdfa\ufe0f\ufeff\ufffd\uff01\uff21\u0130\u00df\u1e9e\u03a3\u03c2",
         *"\u01c5\u0149\u2167\u00b2\u00bd\u0663\u4e2d\u9f8d\uf900\uac01\u00e9\U00020000\U0001d538\U0001f600\U0001d15f",
         *"\u2581\U000e0001\U0010ffff",
-        *("e\u0301", "\U0001f469\u200d\U0001f469\u200d\U0001f467", "'s", "'LL", "'ve", "##", "##a", "<|", "|>"),
+        *(
+            "e\u0301",
+            "\U0001f469\u200d\U0001f469\u200d\U0001f467",
+            "'s",
+            "'LL",
+            "'\u017f",
+            "'Re",
+            "\r\n",
+            "'ve",
+            "##",
+            "##a",
+            "<|",
+            "|>",
+        ),
     ]
 )
 WORDS = st.sampled_from(
@@ -179,7 +208,7 @@ def test_every_code_point_is_encoded_as_tokenizers_does(memo):
 def test_a_memo_that_is_full_starts_again(memo):
     tokenizer, _ = memo
     encoder = Encoder(tokenizer, max_segments=100)
-    texts = [f"w{n} {n * 7919}" for n in range(600)]
+    texts = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)} {n * 7919}" for n in range(600)]
 
     for _ in range(2):
         for start in range(0, 600, 100):

@@ -2,7 +2,7 @@ import json
 
 import numpy as np
 import pytest
-from bmtool.data.segments.bpe import ByteLevelSegments
+from bmtool.data.segments.bpe import GPT4, ByteLevelSegments
 from bmtool.data.segments.encoder import SegmentEncoder
 from bmtool.data.segments.families import recognise
 from bmtool.data.segments.literals import Literals
@@ -12,7 +12,7 @@ from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.wordpiece import Wordpiece
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tokenizers import Tokenizer, models
+from tokenizers import Regex, Tokenizer, models, pre_tokenizers
 
 TEXTS = ["The quick brown fox's café, über 餐厅 12 x==1  \n ends."] * 3
 
@@ -148,6 +148,25 @@ def test_gpt2_cuts_as_the_regular_expression_of_tokenizers(text):
 
 
 BPE = Bpe(vocab_size=300).train(TEXTS)
+GPT4_KINDS = {}
+for pattern, digits in GPT4.items():
+    GPT4_KINDS[digits] = Tokenizer.from_str(BPE.to_str())
+    GPT4_KINDS[digits].pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+    )
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    text=st.one_of(st.text(), st.text("a'sTmDrVel12 .!\r\n\t\u00e9\u4e2d\u00a0")), digits=st.sampled_from([*GPT4_KINDS])
+)
+def test_gpt4_cuts_as_the_regular_expression_of_tokenizers(text, digits):
+    tokenizer = GPT4_KINDS[digits]
+
+    found = segments_of(tokenizer, [text])[0]
+
+    places = [place for _, place in tokenizer.pre_tokenizer.pre_tokenize_str(text)]
+    assert found == [text[start:end] for start, end in places]
 
 
 def test_many_segments_are_cut_in_several_goes(monkeypatch):

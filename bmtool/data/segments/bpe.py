@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import numba as nb
 import numpy as np
-from tokenizers import Tokenizer
+from tokenizers import Tokenizer, pre_tokenizers
 
 from bmtool.data.segments.forms import joins
-from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, prefix_space, split_gpt2
+from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, prefix_space, split_gpt2, split_gpt4
 from bmtool.data.segments.trie import build_trie, longest
 
 if TYPE_CHECKING:
@@ -27,6 +27,15 @@ MAX_BYTES = 256
 
 #: Normalizers that leave texts alone which have no code point that they would change, and no marks or Jamo.
 UNICODE_FORMS = ("NFC", "NFD", "NFKC", "NFKD")
+
+#: How OpenAI's cl100k_base and what came after it split, Llama 3 and Qwen among them; at most so many digits together.
+_GPT4 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|DIGITS| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+GPT4 = {_GPT4.replace("DIGITS", r"\p{N}{1,3}"): 3, _GPT4.replace("DIGITS", r"\p{N}"): 1}
+
+#: Probed for the classes of code points, which are the same in all of these regular expressions.
+BYTE_LEVEL = pre_tokenizers.ByteLevel(add_prefix_space=False)
 
 _GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _U32 = np.uint64(32)
@@ -110,14 +119,27 @@ def _byte_characters() -> list[str]:
     return [characters[byte] for byte in range(256)]
 
 
+def _max_digits(splitter: dict[str, Any]) -> int:
+    """Digits that go together in a pre-tokenizer like GPT-4's; 0 if it is none."""
+    steps = splitter.get("pretokenizers", [])
+    if [step["type"] for step in steps] != ["Split", "ByteLevel"]:
+        return 0
+    first, second = steps
+    if first["behavior"] != "Isolated" or first["invert"] or second["add_prefix_space"] or second["use_regex"]:
+        return 0
+    return GPT4.get(first["pattern"].get("Regex", ""), 0)
+
+
 class ByteLevelSegments:
-    """BPE behind GPT-2's regular expression, whose classes of code points are probed from the tokenizer itself."""
+    """BPE behind the regular expression of GPT-2 or GPT-4; classes of code points are probed from `tokenizers`."""
 
     name = "byte-level BPE"
     fold = False
 
     def __init__(self, tokenizer: Tokenizer, settings: dict[str, Any], dtype: Any) -> None:
-        self._prefix = bool(settings["pre_tokenizer"]["add_prefix_space"])
+        splitter = settings["pre_tokenizer"]
+        self._max_digits = _max_digits(splitter)
+        self._prefix = not self._max_digits and bool(splitter["add_prefix_space"])
         self.inner = tokenizer
         if self._prefix:  # a segment from the middle of a text gets no space
             without = {**settings, "pre_tokenizer": {**settings["pre_tokenizer"], "add_prefix_space": False}}
@@ -152,7 +174,8 @@ class ByteLevelSegments:
         model, splitter = settings["model"], settings["pre_tokenizer"] or {}
         if settings["normalizer"] is not None and settings["normalizer"]["type"] not in UNICODE_FORMS:
             return f"BPE behind the normalizer {settings['normalizer']['type']} isn't known"
-        if splitter.get("type") != "ByteLevel" or not splitter.get("use_regex", True):
+        is_gpt2 = splitter.get("type") == "ByteLevel" and splitter.get("use_regex", True)
+        if not is_gpt2 and not _max_digits(splitter):
             return f"BPE behind the pre-tokenizer {splitter.get('type')} isn't known"
         odd = ("dropout", "continuing_subword_prefix", "end_of_word_suffix", "byte_fallback")
         if any(model.get(name) for name in odd):
@@ -173,7 +196,8 @@ class ByteLevelSegments:
 
     def split(self, *position: Any) -> tuple[int, int, int, int]:
         """See `splitting`."""
-        where: tuple[int, int, int, int] = split_gpt2(*position)
+        with_digits = (*position, self._max_digits)
+        where: tuple[int, int, int, int] = split_gpt4(*with_digits) if self._max_digits else split_gpt2(*position)
         return where
 
     def probe(self, code: int) -> None:
@@ -182,7 +206,7 @@ class ByteLevelSegments:
         block = [one for one in range(first, first + BLOCK) if not 0xD800 <= one < 0xE000]
         for neighbour, kind in (("a", LETTER), ("!", OTHER), ("1", NUMBER)):
             lines = "\n".join(f"{neighbour}{chr(one)}{neighbour}" for one in block)
-            together = {place for _, place in self.inner.pre_tokenizer.pre_tokenize_str(lines)}
+            together = {place for _, place in BYTE_LEVEL.pre_tokenize_str(lines)}
             alike = [(4 * index, 4 * index + 3) in together for index in range(len(block))]
             self.classes[[one for one, is_alike in zip(block, alike, strict=True) if is_alike]] = kind
             block = [one for one, is_alike in zip(block, alike, strict=True) if not is_alike]
@@ -193,7 +217,10 @@ class ByteLevelSegments:
 
     def _may_change(self, character: str) -> bool:
         """Whether a Unicode normal form may change it, or what it is beside: else the text has that form already."""
-        return joins(character) or self.inner.normalizer.normalize_str(character) != character
+        if self._max_digits and character == "\u017f":  # see `split_gpt4`
+            return True
+        normalizer = self.inner.normalizer
+        return normalizer is not None and (joins(character) or normalizer.normalize_str(character) != character)
 
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""

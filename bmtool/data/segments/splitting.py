@@ -155,6 +155,80 @@ def split_gpt2(data, offsets, skipped, document, place, classes, starts, lengths
 
 
 @nb.njit(nogil=True, cache=True)
+def split_gpt4(  # type: ignore[no-untyped-def]
+    data, offsets, skipped, document, place, classes, starts, lengths, max_digits
+):
+    r"""`(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,max_digits}| ?[^\s\p{L}\p{N}]+[\r\n]*|...`.
+
+    The rest is `\s*[\r\n]+|\s+(?!\S)|\s+` (openai/tiktoken, cl100k_base). Classes are those of `split_gpt2`. An
+    apostrophe with U+017F, which is an s to `(?i:)`, must not come up.
+    """
+    num = 0
+    while document < len(offsets) - 1:
+        end = offsets[document + 1]
+        if skipped[document]:
+            place = end
+        while place < end:
+            if num + 2 > len(starts):
+                return document, place, num, -1
+            first = place
+            size = 0
+            if data[place] == 39:
+                size = _contraction(data[place + 1] | 32, data[place + 2] | 32)
+            if size and place + size <= end:
+                place += size
+            else:
+                code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                kind = classes[code]
+                if kind == UNKNOWN:
+                    return document, first, num, code
+                place += size
+                follows = np.uint8(BLANK)  # nothing, as good as white space
+                after = np.int32(0)
+                if place < end:
+                    after, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                    follows = classes[after]
+                    if follows == UNKNOWN:
+                        return document, first, num, after
+                is_break = code == 10 or code == 13
+                if kind == LETTER or (follows == LETTER and kind != NUMBER and not is_break):
+                    kind = np.uint8(LETTER)
+                elif code == 32 and follows == OTHER:
+                    kind = np.uint8(OTHER)
+                last = first
+                last_break = place if is_break else first
+                num_more = 1
+                while place < end:
+                    code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                    follows = classes[code]
+                    if follows == UNKNOWN:
+                        return document, first, num, code
+                    if follows != kind or (kind == NUMBER and num_more >= max_digits):
+                        break
+                    last = place
+                    place += size
+                    num_more += 1
+                    if code == 10 or code == 13:
+                        last_break = place
+                if kind == OTHER:
+                    while place < end and (data[place] == 10 or data[place] == 13):
+                        place += 1
+                elif kind == BLANK and last_break > first:
+                    place = last_break
+                elif kind == BLANK and place < end and last > first:
+                    place = last  # the run's last character goes with what follows
+            starts[num] = first
+            lengths[num] = place - first
+            num += 1
+        if num >= len(starts):
+            return document, place, num, -1
+        lengths[num] = 0
+        num += 1
+        document += 1
+    return document, place, num, -1
+
+
+@nb.njit(nogil=True, cache=True)
 def split_metaspace(data, offsets, skipped, document, place, classes, starts, lengths):  # type: ignore[no-untyped-def]
     """White space (runs of SPACE) with the word behind it; a text may start without and end with white space alone."""
     num = 0
