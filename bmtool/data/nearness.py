@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -80,15 +81,25 @@ def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, 
     gone = np.flatnonzero(kept.twin >= 0)
     twin, similarity = kept.twin[gone], kept.similarity[gone].astype(np.float64)
     inside = twin >= settled
-    if earlier:
-        old = ~inside
-        ids = texts.ids(twin[old])
-        decisions.lose(
-            Loss(EARLIER, gone[old] - settled, kept_ids=ids, similarity=similarity[old], threshold=near.threshold)
-        )
-    own = gone[inside] - settled
-    decisions.lose(Loss(NEAR, own, twin[inside] - settled, similarity=similarity[inside], threshold=near.threshold))
+    own = Loss(NEAR, gone[inside] - settled, twin[inside] - settled, None, similarity[inside], threshold=near.threshold)
+    ids = texts.ids(twin[~inside])
+    old = Loss(EARLIER, gone[~inside] - settled, None, ids, similarity[~inside], threshold=near.threshold)
+    _follow(decisions, own, old)
+    for loss in [old, own] if earlier else [own]:
+        decisions.lose(loss)
     decisions.clusters = _own_clusters(pairs, rows.num_rows, settled)
+
+
+def _follow(decisions: Decisions, own: Loss, old: Loss) -> None:
+    """Let copies of a row that goes now be copies of the row that it goes for: each names one that stays."""
+    stands_for = np.arange(len(decisions.keep))
+    if own.kept is not None:
+        stands_for[own.rows] = own.kept
+    for index, loss in enumerate(decisions.losses):
+        if loss.kept is not None:
+            # A row of an earlier dataset has no number here: its copies name the copy that it is known by.
+            known = np.isin(loss.kept, old.rows)
+            decisions.losses[index] = replace(loss, kept=np.where(known, loss.kept, stands_for[loss.kept]))
 
 
 def _own_clusters(pairs: Pairs, num_rows: int, settled: int) -> NDArray[np.int64]:
