@@ -100,6 +100,8 @@ class _Encoding:
         shelf = Shelf(self.root / "tokens")
         known = sha256_of(self.tokenizer / "tokenizer.json")
         memo = self.root / "memos" / f"{known[:32]}.memo" if by_memo else None
+        if memo is not None and self.job.is_fresh:
+            memo.unlink(missing_ok=True)
         tasks, keys = [], []
         for unit in self.collected.units:
             bits = np.packbits(self.keep[unit.rows]).tobytes()

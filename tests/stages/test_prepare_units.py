@@ -319,7 +319,7 @@ def test_a_damaged_file_in_the_cache_is_made_again(data, make, tmp_path, harm):
     expected = make(corpus(data))
     files = kept_files(tmp_path / "cache")
     assert {"facts.json", "rows.arrow", "dropped.arrow", "rejected.jsonl", "hashes.npy", "sketches.npy"} <= set(files)
-    assert {"ids.npy", "offsets.npy", ".json"} <= set(files)
+    assert {"ids.npy", "offsets.npy", ".json", ".memo"} <= set(files)
 
     for path in files.values():
         if path.stat().st_size:
