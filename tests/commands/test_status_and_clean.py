@@ -12,14 +12,21 @@ from project import bmtool, tree, write_project
 SMALLER = ("--set", "prepare.corpus.tokenizer.vocab_size=280")
 
 
-@pytest.fixture
-def folder(tmp_path):
+@pytest.fixture(scope="module")
+def once(tmp_path_factory):
     """Two artifacts with names, and one that a name pointed at before."""
-    folder = write_project(tmp_path)
+    folder = write_project(tmp_path_factory.mktemp("once") / "project")
     bmtool(folder, "prepare", "tiny.yaml", "corpus", *SMALLER)
     done = bmtool(folder, "prepare", "tiny.yaml")
     assert done.returncode == 0, done.stderr
     return folder
+
+
+@pytest.fixture
+def folder(once, tmp_path):
+    """A copy of it to play with."""
+    shutil.copytree(once, tmp_path / "project", symlinks=True)
+    return tmp_path / "project"
 
 
 def artifacts(folder: Path) -> set[str]:

@@ -112,7 +112,7 @@ def test_every_row_is_in_a_split_or_dropped_or_rejected_and_each_once(
     plan = {
         "task": {"type": "text_classification", "labels": listed},
         "sources": [
-            {"path": write(folder / f"{number}.jsonl", rows), "weight": weight}
+            {"path": write(folder / f"{number}.jsonl", [*BOTH_LABELS[number % 2 :], *rows]), "weight": weight}
             for number, (rows, weight) in enumerate([*sources, (BOTH_LABELS, 1.0)])
         ],
         "columns": {"text": "body", "label": "stars"},
