@@ -9,6 +9,7 @@ import shutil
 import socket
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,9 @@ class Shelf:
         try:
             yield new, facts
             fault("write")
-            facts["files"] = {path.name: _noted(path) for path in sorted(new.iterdir())}
+            files = sorted(new.iterdir())
+            facts["files"] = {path.name: _noted(path) for path in files}
+            facts["stamps"] = {path.name: _stamp(path) for path in files}
             (new / FACTS).write_text(sealed(facts), encoding="utf-8")
             _put(new, final, facts["files"])
         except BaseException:
@@ -76,8 +79,11 @@ class Shelf:
 def _facts_if_whole(folder: Path) -> dict[str, Any] | None:
     try:
         facts = unsealed((folder / FACTS).read_text(encoding="utf-8"))
-        is_whole = all(_noted(folder / name) == tuple(noted) for name, noted in facts["files"].items())
-    except (FileNotFoundError, NotADirectoryError, ValueError):
+        is_whole = all(
+            _stamp(folder / name) == facts["stamps"][name] or _noted(folder / name) == tuple(noted)
+            for name, noted in facts["files"].items()
+        )
+    except (FileNotFoundError, NotADirectoryError, ValueError, KeyError):
         return None
     return facts if is_whole else None
 
@@ -128,6 +134,21 @@ def _put(new: Path, final: Path, files: dict[str, tuple[int, str]]) -> None:
         with suppress(FileNotFoundError):  # another run was faster
             final.rename(aside)
         shutil.rmtree(aside, ignore_errors=True)
+
+
+@cache
+def _boot() -> str:
+    """What tells this start of the machine from every other."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+
+
+def _stamp(path: Path) -> str:
+    """Equal for a file that nobody wrote to since: its bytes needn't be hashed again.
+
+    It doesn't outlive the machine's running: what a power cut tears can keep its size and times.
+    """
+    stat = path.stat()
+    return f"{_boot()}/{stat.st_dev}/{stat.st_ino}/{stat.st_size}/{stat.st_mtime_ns}/{stat.st_ctime_ns}"
 
 
 def _noted(path: Path) -> tuple[int, str]:
