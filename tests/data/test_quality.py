@@ -7,8 +7,6 @@ import pytest
 from bmtool.data.documents import Documents, text_buffers
 from bmtool.data.quality.measure import measure, measure_texts
 from bmtool.data.quality.memo import Memo, _look_up
-from bmtool.data.quality.memo_file import _digest, load_memo, save_memo
-from bmtool.data.quality.rows import VERSION
 from bmtool.data.quality.tables import tables
 from bmtool.data.quality.tokens import cut, decode, scratch
 from hypothesis import given, settings
@@ -303,61 +301,3 @@ def test_segments_of_equal_hash_are_told_apart_by_their_bytes():
     _look_up(data, starts, ends, np.full(3, 7, np.uint64), found, 0, 3, memo.arrays)
 
     assert found.tolist() == [0, 1, 0]
-
-
-def test_a_saved_memo_is_taken_up_again(tmp_path):
-    memo, again = Memo(), Memo()
-    numbers = measured([PROSE, "你好。"], memo)
-
-    save_memo(memo, tmp_path / "memo.npz")
-    reason = load_memo(again, tmp_path / "memo.npz")
-    size = len(again)
-
-    assert reason == ""
-    np.testing.assert_array_equal(numbers, measured([PROSE, "你好。"], again))
-    assert len(again) == size == len(memo)
-
-
-def test_a_memo_that_is_missing_or_damaged_is_refused(tmp_path):
-    memo, path = Memo(), tmp_path / "memo.npz"
-    measured([PROSE], memo)
-    save_memo(memo, path)
-    whole = path.read_bytes()
-    place = whole.index(b"mat,")
-
-    missing = load_memo(Memo(), tmp_path / "none.npz")
-    path.write_bytes(whole[: len(whole) // 2])
-    cut_off = load_memo(Memo(), path)
-    path.write_bytes(whole[:place] + b"cat," + whole[place + 4 :])
-    flipped = load_memo(Memo(), path)
-
-    assert missing == "there is none"
-    assert cut_off.startswith("it can't be read: ")
-    assert flipped.startswith("it can't be read: ")
-
-
-@pytest.mark.parametrize(
-    ("change", "reason"),
-    [
-        ({"version": np.array("0")}, f"it is of version 0, this is {VERSION}"),
-        ({"text": np.zeros(3, np.int64)}, "its arrays are of other types"),
-        ({"digest": np.array("0")}, "its digest doesn't match"),
-        ({"token_chars": np.zeros(1, np.int32)}, "its rows point outside"),
-        ({"token_hashes": np.zeros(1, np.uint64)}, "its arrays don't fit together"),
-        ({"more": np.zeros(1)}, "it is no memo of segments"),
-    ],
-)
-def test_a_memo_of_other_rules_or_with_other_arrays_is_refused(tmp_path, change, reason):
-    memo, path = Memo(), tmp_path / "memo.npz"
-    measured([PROSE], memo)
-    save_memo(memo, path)
-    with np.load(path) as archive:
-        arrays = {**archive, **change}
-    if "digest" not in change:
-        arrays["digest"] = np.array(_digest(arrays))
-    np.savez(path, **arrays)
-
-    known = Memo()
-
-    assert load_memo(known, path) == reason
-    assert len(known) == 0
