@@ -35,7 +35,7 @@ class Language(Filter):
     98 % are told right, of 20 to 60 characters 92 % (messages of programs): put `length` before.
     """
 
-    keep: Annotated[tuple[str, ...], Field(min_length=1)]
+    keep: Annotated[tuple[str, ...], Field(min_length=1, examples=[["en", "zh"]])]
     """ISO 639 codes, such as `[en, zh]`."""
     min_score: Annotated[float, Field(gt=0, le=1)] = 0.5
     max_bytes: PositiveInt = 1_000
