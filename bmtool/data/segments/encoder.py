@@ -34,10 +34,11 @@ class SegmentEncoder:
         """Set `marked[n]` for each text that must be left to `tokenizers` as a whole."""
         if self.family.risky is None:
             return
-        document, code = mark_risky(_padded(data), offsets, 0, self.family.risky, marked)
+        data = _padded(data)
+        document, code = mark_risky(data, offsets, 0, self.family.risky, marked)
         while code >= 0:
             self.family.probe(code)
-            document, code = mark_risky(_padded(data), offsets, document, self.family.risky, marked)
+            document, code = mark_risky(data, offsets, document, self.family.risky, marked)
 
     def encode(
         self, data: NDArray[np.uint8], offsets: NDArray[np.int64], skipped: NDArray[np.uint8]

@@ -1,9 +1,9 @@
 """Unigram behind Metaspace, as T5 and XLM-R have it: words, each with the white space before it, are independent.
 
 A word is written with the likeliest pieces as `tokenizers` finds them (models/unigram/model.rs, `encode_optimized`):
-the same sums in the same order, so that the same one of two equal ways is taken. Words with a character that is no
-piece are left to it; texts as a whole if they hold a code point for which the parts of a text can depend on each other:
-one that vanishes, so that the spaces around it meet, or one that becomes a space and something else.
+the same sums in the same order, so that the same one of two equal ways is taken. Texts are left to it as a whole if
+they hold a code point for which the parts of a text can depend on each other: one that vanishes, so that the spaces
+around it meet, or one that becomes a space and something else.
 """
 
 from __future__ import annotations
@@ -32,6 +32,8 @@ _GOLDEN = np.uint64(0x9E3779B97F4A7C15)  # as in `trie`
 #: Normalizers that change each character, or letter with its marks, without a look at the words beside it.
 _LOCAL = {"NFC", "NFD", "NFKC", "NFKD", "Nmt", "Precompiled", "Lowercase", "StripAccents"}
 
+#: What a character that is no piece costs below the least likely piece (models/unigram/model.rs, K_UNK_PENALTY).
+UNKNOWN_PENALTY = 10.0
 
 _MARK = "\u2581"
 
@@ -41,7 +43,20 @@ _MAX_WORD_BYTES = 1024
 
 @nb.njit(nogil=True, cache=True)
 def _tokenize(  # type: ignore[no-untyped-def]
-    data, missing, classes, forms, form_bytes, spaces, scores, keys, children, accepts, counts, flat
+    data,
+    missing,
+    classes,
+    forms,
+    form_bytes,
+    spaces,
+    unknown,
+    unknown_score,
+    scores,
+    keys,
+    children,
+    accepts,
+    counts,
+    flat,
 ):
     """`counts[n]` = ids of each missing segment, one behind the other in `flat`; -1: not known for certain."""
     last = np.uint64(len(keys) - 1)
@@ -78,7 +93,7 @@ def _tokenize(  # type: ignore[no-untyped-def]
         while start < size and not hard:
             x = word[start]
             after = start + (1 if x < 0x80 else 2 if x < 0xE0 else 3 if x < 0xF0 else 4)
-            hard = True  # unless its first character is a piece
+            is_piece = False  # its first character
             node = 0
             for stop in range(start, size):
                 key = (np.uint64(node) << np.uint64(8) | np.uint64(word[stop])) + np.uint64(1)
@@ -91,13 +106,17 @@ def _tokenize(  # type: ignore[no-untyped-def]
                 piece = accepts[node]
                 if piece < 0:
                     continue
-                if stop + 1 == after:
-                    hard = False
+                is_piece |= stop + 1 == after
                 score = scores[piece] + best[start]
                 if score > best[stop + 1]:
                     best[stop + 1] = score
                     back[stop + 1, 0] = start
                     back[stop + 1, 1] = piece
+            if not is_piece and best[start] + unknown_score > best[after]:
+                best[after] = best[start] + unknown_score
+                back[after, 0] = start
+                back[after, 1] = unknown
+            hard = not is_piece and unknown < 0
             start = after
         if hard:
             counts[n] = -1
@@ -105,8 +124,9 @@ def _tokenize(  # type: ignore[no-untyped-def]
         count = 0
         stop = size
         while stop > 0:
-            flat[total + count] = back[stop, 1]
-            count += 1
+            if back[stop, 1] != unknown or count == 0 or flat[total + count - 1] != unknown:  # unknown ones are one
+                flat[total + count] = back[stop, 1]
+                count += 1
             stop = back[stop, 0]
         flat[total : total + count] = flat[total : total + count][::-1].copy()
         total += count
@@ -125,15 +145,22 @@ class UnigramSegments:
         self.risky: NDArray[np.uint8] | None = np.full(0x110000, UNKNOWN, np.uint8)
         self._forms = Forms()
         self._dtype = dtype
-        pieces = settings["model"]["vocab"]
+        model = settings["model"]
+        pieces = model["vocab"]
         self._scores = np.array([score for _, score in pieces], np.float64)
+        has_unknown = model["unk_id"] is not None and not model["byte_fallback"]
+        self._unknown = int(model["unk_id"]) if has_unknown else -1
+        self._unknown_score = float(self._scores.min()) - UNKNOWN_PENALTY
         self._trie = build_trie([piece.encode() for piece, _ in pieces], range(len(pieces)), [0] * len(pieces), 1)
         # Whether a word is written with one mark in front after no, one and many spaces.
-        self._spaces = np.array([self._cut(f"{spaces}a") == [f"{_MARK}a"] for spaces in ("", " ", "   ")])
+        cut = [self._cut(self._normal(f"{spaces}a")) for spaces in ("", " ", "   ")]
+        self._spaces = np.array([pieces == [f"{_MARK}a"] for pieces in cut])
         self.probe(0)
 
-    def _cut(self, text: str) -> list[str]:
-        normal = text if self.inner.normalizer is None else self.inner.normalizer.normalize_str(text)
+    def _normal(self, text: str) -> str:
+        return text if self.inner.normalizer is None else self.inner.normalizer.normalize_str(text)
+
+    def _cut(self, normal: str) -> list[str]:
         return [piece for piece, _ in self.inner.pre_tokenizer.pre_tokenize_str(normal)]
 
     @staticmethod
@@ -178,9 +205,8 @@ class UnigramSegments:
 
     def _judge(self, character: str) -> tuple[int, bool, str]:
         """(class, whether a text with it is left to `tokenizers`, what it becomes)."""
-        text = f"a{character}b"
-        normal = text if self.inner.normalizer is None else self.inner.normalizer.normalize_str(text)
-        pieces = self._cut(text)
+        normal = self._normal(f"a{character}b")
+        pieces = self._cut(normal)
         category = unicodedata.category(character)
         if normal == "a b":
             return SPACE, len(pieces) != 2 or category in ("Cf", "Cn") or category.startswith("M"), ""
@@ -193,7 +219,8 @@ class UnigramSegments:
         counts = np.empty(len(missing), np.int64)
         flat = np.empty(2 * int(missing[:, 1].sum()) + 1024, self._dtype)
         _tokenize(
-            data, missing, self.classes, self._forms.places, self._forms.text, self._spaces, self._scores,
+            data, missing, self.classes, self._forms.places, self._forms.text, self._spaces,
+            self._unknown, self._unknown_score, self._scores,
             self._trie.keys, self._trie.children, self._trie.accepts, counts, flat,
         )  # fmt: skip
         return counts, flat[: counts[counts > 0].sum()]
