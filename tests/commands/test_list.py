@@ -87,7 +87,8 @@ def test_a_filter_is_shown_with_types_defaults_and_an_example(capsys):
 
     assert capsys.readouterr().out == (
         "length (filter): Keep documents of `min_chars` to `max_chars` characters (not bytes), both included.\n\n"
-        "Lines can be limited too: long ones are data or minified programs (StarCoder drops files with a line of more than\n"
+        "Lines can be limited too: long ones are data or minified programs "
+        "(StarCoder drops files with a line of more than\n"
         "1,000 characters, or 100 in the mean: Li et al. 2023, https://arxiv.org/abs/2305.06161).\n\n"
         "  min_chars            a whole number above 0; default 200\n"
         "  max_chars            a whole number above 0; default 100000\n"
