@@ -1,73 +1,69 @@
-import json
+"""Rows that are numbered over earlier datasets and this one; what is noted of overlap."""
 
-import pyarrow as pa
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
 from bmtool.config.model import validate
-from bmtool.data.dataset import open_dataset
+from bmtool.data.collect import collect
+from bmtool.data.decide import Rows
+from bmtool.data.earlier import Earlier
+from bmtool.data.nearness import _Texts
 from bmtool.stages import prepare
 
-WORDS = [f"word{n}" for n in range(60)]
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from conftest import job_for
 
 
-def write_rows(path, texts):
+def plan(folder, name, texts, **more):
+    path = folder / f"{name}.jsonl"
     path.write_text("".join(json.dumps({"text": text, "label": "ab"[n % 2]}) + "\n" for n, text in enumerate(texts)))
-    return str(path)
+    settings = {"task": "text_classification", "sources": str(path), "deduplicate": ["near"], **more}
+    return validate(prepare.Config, settings)
 
 
-def run(path, job, **settings):
-    config = validate(prepare.Config, {"task": "text_classification", "sources": path, **settings})
-    return prepare.run(config, job)
+@pytest.fixture
+def texts(tmp_path):
+    """Two earlier datasets of 4 and 3 rows, one that is split, before one of 3 rows."""
+    old = []
+    for name, count, more in (("one", 4, {"split": {"test": 0.5}}), ("two", 3, {})):
+        prepare.run(plan(tmp_path, name, [f"{name} {n}" for n in range(count)], **more), job_for(tmp_path / name))
+        old.append(Earlier(tmp_path / name, ["text"]))
+    rules = prepare.row_rules(plan(tmp_path, "new", [f"new {n}" for n in range(3)]), {})
+    rows = Rows(collect(rules, job_for(tmp_path / "new")).units)
+    return _Texts(old, rows, ["text"])
 
 
-def drops(folder):
-    with pa.ipc.open_stream(folder / "dropped.arrow") as reader:
-        return reader.read_all().to_pylist()
+EVERY = [*(f"one {n}" for n in range(4)), *(f"two {n}" for n in range(3)), *(f"new {n}" for n in range(3))]
 
 
-def ids_of(folder, split="train"):
-    return [row for batch in open_dataset(folder)[split].batches() for row in batch.column("id").to_pylist()]
+@pytest.mark.parametrize("wanted", [range(10), [0, 3, 4, 6, 7, 9], [5], [8], [2, 9], []])
+def test_texts_are_those_of_earlier_datasets_first(texts, wanted):
+    wanted = list(wanted)
+
+    assert texts.settled == 7
+    if wanted:
+        assert texts(np.array(wanted)).to_pylist() == [EVERY[n] for n in wanted]
 
 
-def texts_with_a_chain():
-    """A text, one like it but for a word, that one again in capitals, a part of the first, and two others."""
-    first = " ".join(WORDS[:50])
-    like = " ".join([*WORDS[:25], "other", *WORDS[26:50]])
-    return [first, like, like.upper(), " ".join(WORDS[5:]), " ".join(reversed(WORDS)), "and another"]
+def test_ids_of_earlier_rows_come_in_any_order(texts):
+    ids = texts.ids(np.arange(7))
+
+    assert len(set(ids)) == 7
+    assert texts.ids(np.array([6, 0, 4, 0])) == [ids[6], ids[0], ids[4], ids[0]]
 
 
-def test_every_copy_names_a_row_that_stays(tmp_path, make_job):
-    job = make_job()
+def test_overlap_is_noted_by_split_with_examples(tmp_path):
+    shared = "some words that many of these rows have in common and nothing else at all to speak of"
+    some = [f"{shared} {n}" for n in range(60)]
+    config = plan(tmp_path, "x", some, deduplicate=[], split={"validation": 0.3, "test": 0.3})
 
-    run(write_rows(tmp_path / "x.jsonl", texts_with_a_chain()), job, deduplicate=["exact", "near"])
+    summary = prepare.run(config, job_for(tmp_path / "out"))
 
-    kept = ids_of(job.folder)
-    assert sorted(one["reason"] for one in drops(job.folder)) == ["duplicate", "near duplicate", "near duplicate"]
-    assert {one["kept"] for one in drops(job.folder)} == {kept[0]}
-
-
-def test_rows_move_with_the_cluster_they_are_in(tmp_path, make_job):
-    """Similar rows that stay (the threshold lets them) are in one split: here all of a long chain."""
-    chain = [" ".join(f"w{n}" for n in range(start, start + 60)) for start in range(0, 200, 2)]
-    job = make_job()
-
-    near = {"type": "near", "threshold": 0.8}
-    run(write_rows(tmp_path / "x.jsonl", chain), job, deduplicate=[near], split={"test": 0.5})
-
-    report = json.loads((job.folder / "report.json").read_text())
-    splits = open_dataset(job.folder).splits
-    assert min(split.num_rows for split in splits.values()) == 0
-    assert report["split_by_cluster"]["rows"] == max(split.num_rows for split in splits.values()) > 20
-    assert report["overlap"] is None or report["overlap"]["test"]["similar"] == 0
-
-
-def test_similar_rows_across_splits_are_counted(tmp_path, make_job):
-    texts = [f"{' '.join(WORDS[:40])} number {n}" for n in range(200)]
-    job = make_job()
-
-    summary = run(write_rows(tmp_path / "x.jsonl", texts), job, split={"test": 0.5})
-
-    overlap = summary["overlap"]["test"]
-    assert overlap["similar"] == overlap["rows"] == open_dataset(job.folder)["test"].num_rows > 50
-    row, twin, similarity = overlap["examples"][0]
-    assert row in ids_of(job.folder, "test")
-    assert twin in ids_of(job.folder)
-    assert similarity >= 0.7
+    for name in ("validation", "test"):
+        noted = summary["overlap"][name]
+        assert noted["rows"] == noted["similar"] == summary["splits"][name]
+        assert len(noted["examples"]) == min(20, noted["rows"])
+        assert all(similarity >= noted["threshold"] == 0.7 for _, _, similarity in noted["examples"])
