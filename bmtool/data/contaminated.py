@@ -69,7 +69,11 @@ def drop_contaminated(
     Raises:
         MissingInputError: a dataset has no test split.
     """
-    tests = tuple((str(one), job.inputs[f"decontaminate:{one}"].folder) for one in datasets)
+    # Of a path the last part: the rest is another one on another machine.
+    tests = tuple(
+        (one.value.rstrip("/").rpartition("/")[2], job.inputs[f"decontaminate:{index}"].folder)
+        for index, one in enumerate(datasets)
+    )
     for name, folder in tests:
         if "test" not in open_dataset(folder).splits:
             raise MissingInputError(

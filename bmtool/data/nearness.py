@@ -70,7 +70,7 @@ class _Texts:
 def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
     """Let every row go that is similar to one that stays, of this dataset or of an earlier one."""
     names = rules.of_kind("text", "words")
-    earlier = [Earlier(job.inputs[f"against:{one}"].folder, names) for one in near.against]
+    earlier = [Earlier(job.inputs[f"against:{index}"].folder, names) for index in range(len(near.against))]
     texts = _Texts(earlier, rows, names)
     settled = texts.settled
     job.console.say("looking for similar rows")

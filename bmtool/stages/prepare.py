@@ -138,8 +138,9 @@ class Config(Settings):
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """Datasets whose test rows must not be here, and earlier ones whose rows must not come again."""
     del pipeline
-    roles = {f"decontaminate:{one}": one for one in config.decontaminate}
-    roles |= {f"against:{one}": one for one in (config.near.against if config.near else ())}
+    # By number: what a role is called is part of the fingerprint, and a path must not be.
+    roles = {f"decontaminate:{index}": one for index, one in enumerate(config.decontaminate)}
+    roles |= {f"against:{index}": one for index, one in enumerate(config.near.against if config.near else ())}
     return {role: Need("dataset", reference) for role, reference in roles.items()}
 
 

@@ -4,12 +4,14 @@ import json
 import random
 import sys
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pyarrow.compute as pc
 import pytest
 from bmtool.config.model import validate
+from bmtool.config.shared import Runtime
 from bmtool.data import decide, lines, units
 from bmtool.data.dataset import open_dataset
 from bmtool.data.decide import Rows
@@ -210,7 +212,7 @@ def test_rows_of_an_earlier_dataset_and_their_like_do_not_come_again(tmp_path):
     _, first = run(
         near_plan(write(tmp_path / "a.jsonl", old)) | {"split": {"validation": 0.3, "test": 0.3}}, tmp_path / "old"
     )
-    inputs = {"against:./old": as_artifact(first.folder, "dataset")}
+    inputs = {"against:0": as_artifact(first.folder, "dataset")}
 
     summary, job = run(near_plan(write(tmp_path / "b.jsonl", new), against="./old"), tmp_path / "new", inputs)
 
@@ -230,10 +232,45 @@ def test_rows_of_an_earlier_dataset_and_their_like_do_not_come_again(tmp_path):
 
 def test_an_earlier_dataset_without_sketches_is_named(tmp_path):
     _, first = run(plan(write(tmp_path / "a.jsonl", copies(text_of(1), text_of(2)))), tmp_path / "old")
-    inputs = {"against:./old": as_artifact(first.folder, "dataset")}
+    inputs = {"against:0": as_artifact(first.folder, "dataset")}
 
     with pytest.raises(MissingInputError, match=r"old: it holds no sketches of its rows"):
         run(near_plan(write(tmp_path / "b.jsonl", copies("x y", "z w")), against="./old"), tmp_path / "new", inputs)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_rows_that_give_test_rows_away_go_and_are_counted_by_dataset(tmp_path, monkeypatch, workers):
+    monkeypatch.setattr(lines, "PIECE_BYTES", 2000)
+    monkeypatch.setattr(units, "UNIT_BYTES", 2000)
+    labelled = copies(*(text_of(n, 30) for n in range(40)))
+    _, stars = run(plan(write(tmp_path / "a.jsonl", labelled)) | {"split": {"test": 0.5}}, tmp_path / "stars")
+    tested = open_dataset(stars.folder)["test"].column("text").to_pylist()
+    planted = [f"{text_of(500 + n, 30)} {text} and more" for n, text in enumerate(tested)]
+    trained = open_dataset(stars.folder)["train"].column("text").to_pylist()
+    texts = [*(text_of(n, 30) for n in range(100, 150)), *planted, *trained]
+    settings_ = plan(write(tmp_path / "b.jsonl", copies(*texts))) | {"decontaminate": f"{tmp_path}/stars"}
+
+    folder, inputs = tmp_path / "corpus", {"decontaminate:0": as_artifact(stars.folder, "dataset")}
+    job = replace(job_for(folder, inputs), runtime=Runtime(workers=workers))
+    summary = prepare.run(validate(prepare.Config, settings_), job)
+
+    gone = dropped(folder)
+    ids = dict(zip(tested, open_dataset(stars.folder)["test"].column("id").to_pylist(), strict=True))
+    assert summary["ledger"]["dropped"]["contaminated"] == len(tested) == len(gone)
+    assert [(row["line"], row["kept"]) for row in gone] == [(51 + n, ids[text]) for n, text in enumerate(tested)]
+    assert {row["rule"].partition(":")[0] for row in gone} == {"stars"}
+    assert json.loads((folder / "report.json").read_text())["contaminated"] == {"stars": len(tested)}
+    for path in folder.rglob("*"):
+        assert not path.is_file() or "checkpoints" in path.parts or str(tmp_path).encode() not in path.read_bytes()
+
+
+def test_where_an_earlier_dataset_lies_is_not_in_the_roles():
+    roles = [
+        list(prepare.needs(validate(prepare.Config, near_plan("x.jsonl", against=path)), None))
+        for path in ("./old", "/some/where/else/old")
+    ]
+
+    assert roles[0] == roles[1] == ["against:0"]
 
 
 # ---------------------------------------------------------------- splits
