@@ -44,26 +44,38 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
     if _is_preparing(store):
         console.say(f"{store.cache} stays: data is being prepared")
         return 0
-    needed = set[str]()
-    for folder in store.folder.iterdir():
-        if folder.name not in gone and (folder / MANIFEST).exists():
-            needed |= {key for keys in read_manifest(folder).environment.get("kept", {}).values() for key in keys}
-    loose = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in needed]
+    loose = _loose(store, gone)
     if loose:
         console.say(
             f"{'would remove' if dry_run else 'removing'} {len(loose):,} parts of earlier data in {store.cache}"
         )
     freed = 0
     for one in loose:
-        size = sum(path.stat().st_size for path in tree_files(one))
+        size = sum(path.stat().st_size for path in (tree_files(one) if one.is_dir() else [one]))
         if not dry_run:
             if _is_preparing(store):
                 console.say(f"{store.cache}: the rest stays, a run has just begun to work with it")
                 break
             going = one.rename(one.with_name(f".{one.name}.going"))  # at once: no run finds half of it
-            shutil.rmtree(going)
+            if going.is_dir():
+                shutil.rmtree(going)
+            else:
+                going.unlink()
         freed += size
     return freed
+
+
+def _loose(store: Store, gone: set[str]) -> list[Path]:
+    """Units' rows and tokens, and memos of tokenizers, that belong to no dataset."""
+    parts, tokenizers = set[str](), set[str]()
+    for folder in store.folder.iterdir():
+        if folder.name not in gone and (folder / MANIFEST).exists():
+            manifest = read_manifest(folder)
+            parts |= {key for keys in manifest.environment.get("kept", {}).values() for key in keys}
+            tokenizers |= {one.sha256 for name, one in manifest.files.items() if name == "tokenizer/tokenizer.json"}
+    found = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in parts]
+    memos = store.cache.glob("memos/*")  # `bmtool.data.encode_pass` names them by the start of the hash
+    return found + [one for one in memos if not any(sha256.startswith(one.stem) for sha256 in tokenizers)]
 
 
 def _is_preparing(store: Store) -> bool:

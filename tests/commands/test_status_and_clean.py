@@ -143,6 +143,10 @@ def test_clean_removes_kept_work_that_no_dataset_needs(folder):
     left_over = folder / "runs/store/.cache/rows/ab/.abcd.somewhere.1"
     left_over.mkdir(parents=True)
 
+    memos = folder / "runs/store/.cache/memos"
+    [memo] = memos.iterdir()
+    shutil.copy(memo, memos / f"{'0' * 32}.memo")
+
     dry = bmtool(folder, "clean", "--dry-run")
     still = parts(folder)
     done = bmtool(folder, "clean", "--json")
@@ -152,6 +156,7 @@ def test_clean_removes_kept_work_that_no_dataset_needs(folder):
     assert still == with_more | {left_over.name}
     assert json.loads(done.stdout)["freed_bytes"] > 1000
     assert parts(folder) == before
+    assert list(memos.iterdir()) == [memo]
     again = bmtool(folder, "prepare", "tiny.yaml", "--json", "--force")
     assert [result["status"] for result in json.loads(again.stdout)["results"]] == ["done", "done"]
 
