@@ -66,14 +66,19 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
 
 
 def _loose(store: Store, gone: set[str]) -> list[Path]:
-    """Units' rows and tokens, and memos of tokenizers, that belong to no dataset."""
+    """Units' rows and tokens, shards, and memos of tokenizers, that belong to no dataset."""
     parts, tokenizers = set[str](), set[str]()
     for folder in store.folder.iterdir():
         if folder.name not in gone and (folder / MANIFEST).exists():
             manifest = read_manifest(folder)
             parts |= {key for keys in manifest.environment.get("kept", {}).values() for key in keys}
             tokenizers |= {one.sha256 for name, one in manifest.files.items() if name == "tokenizer/tokenizer.json"}
-    found = [one for shelf in ("rows", "tokens") for one in store.cache.glob(f"{shelf}/*/*") if one.name not in parts]
+    found = [
+        one
+        for shelf in ("rows", "tokens", "shards")
+        for one in store.cache.glob(f"{shelf}/*/*")
+        if one.name not in parts
+    ]
     memos = store.cache.glob("memos/*")  # `bmtool.data.encode_pass` names them by the start of the hash
     return found + [one for one in memos if not any(sha256.startswith(one.stem) for sha256 in tokenizers)]
 

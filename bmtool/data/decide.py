@@ -59,9 +59,9 @@ class Decisions:
         self.keep[loss.rows] = False
         self.losses.append(loss)
 
-    def of_split(self, name: str) -> NDArray[np.bool_]:
-        """(N,) True for the rows that are in a split."""
-        return np.asarray(self.keep & (self.split == SPLITS.index(name)))
+    def of_split(self, name: str, rows: slice = slice(None)) -> NDArray[np.bool_]:
+        """(N,) True for the rows that are in a split; or of the given rows alone."""
+        return np.asarray(self.keep[rows] & (self.split[rows] == SPLITS.index(name)))
 
 
 class Rows:

@@ -148,7 +148,7 @@ def _stamp(path: Path) -> str:
     It doesn't outlive the machine's running: what a power cut tears can keep its size and times.
     """
     stat = path.stat()
-    return f"{_boot()}/{stat.st_dev}/{stat.st_ino}/{stat.st_size}/{stat.st_mtime_ns}/{stat.st_ctime_ns}"
+    return f"{_boot()}/{stat.st_dev}/{stat.st_ino}/{stat.st_size}/{stat.st_mtime_ns}"
 
 
 def _noted(path: Path) -> tuple[int, str]:

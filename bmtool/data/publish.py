@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import write_json
 from bmtool.contracts import LINE
-from bmtool.data.dataset import TOKENS
+from bmtool.data.collect import shelf_of
 from bmtool.data.decide import NOT_DRAWN, Loss, Rows, check_stratified
 from bmtool.data.documents import text_buffers
 from bmtool.data.drops import DropWriter, drop_batch, in_reading_order
-from bmtool.data.encode import ids_dtype
-from bmtool.data.rows import schema_of, text_bytes
-from bmtool.data.split import SPLITS, Draw, share_of_ids, sorted_labels
-from bmtool.data.storage import SplitWriter, features, write_split_info
+from bmtool.data.kept import Shelf
+from bmtool.data.rows import text_bytes
+from bmtool.data.shards import Finished
+from bmtool.data.split import Draw, share_of_ids, sorted_labels
 from bmtool.data.unit_pass import PIECE, joined_texts
 from bmtool.data.words import count_words
-from bmtool.errors import DataError, stopped
+from bmtool.data.writing import Writing, Written
+from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -43,33 +41,6 @@ TOKENIZER_BYTES = 64 * 1024**2
 
 #: More distinct labels than this are no labels.
 MAX_LABELS = 10_000
-
-
-@dataclass
-class Written:
-    """What a split holds."""
-
-    rows: int = 0
-    text_bytes: int = 0
-    tokens: int = 0
-    lengths: list[NDArray[np.int64]] = field(default_factory=list)
-    """Of each row's tokens in a corpus, else of its text in bytes"""
-
-    def length_summary(self) -> dict[str, int]:
-        """The spread of lengths: median, 90th and 99th percentile, the longest."""
-        lengths = np.concatenate([np.zeros(0, np.int64), *self.lengths])
-        if not len(lengths):
-            return {}
-        p50, p90, p99 = np.quantile(lengths, [0.5, 0.9, 0.99], method="higher").tolist()
-        return {"p50": int(p50), "p90": int(p90), "p99": int(p99), "max": int(lengths.max())}
-
-    def length_histogram(self) -> list[list[int]]:
-        """[lower edge, rows] for lengths from each power of two to the next; lengths of 0 have an edge of their own."""
-        counts: Counter[int] = Counter()
-        for lengths in self.lengths:
-            bits = np.frexp(lengths.astype(np.float64))[1]  # binary digits of n; 0 for 0
-            counts.update(dict(zip(*(one.tolist() for one in np.unique(bits, return_counts=True)), strict=True)))
-        return [[0 if bits == 0 else 1 << (bits - 1), counts[bits]] for bits in sorted(counts)]
 
 
 def kept_rows(units: Sequence[KeptUnit], mask: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
@@ -160,8 +131,9 @@ def publish(
     if stratify is not None:
         check_stratified(counts, stratify)
     write_drops(rules, collected, decisions, job)
-    publisher = Publisher(rules, collected, decisions, splits, job, labels, tokenizer, tokens)
-    return Published(publisher.write(), labels, counts, tokenizer)
+    finished = Finished(Shelf(shelf_of(job) / "shards"))
+    writing = Writing(rules, collected.units, decisions, splits, job, labels, tokenizer, tokens, finished)
+    return Published(writing.write(), labels, counts, tokenizer)
 
 
 def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
@@ -247,134 +219,3 @@ def _loss_batch(
     if loss.threshold is not None:
         columns["threshold"] = pa.array([loss.threshold] * batch.num_rows, pa.float64())
     return drop_batch(batch.column("id"), loss.reason, **columns)
-
-
-@dataclass(frozen=True)
-class Publisher:
-    """Writes the splits of one dataset, all of them in one reading of the rows."""
-
-    rules: RowRules
-    collected: Collected
-    decisions: Decisions
-    splits: Sequence[str]
-    job: Job
-    labels: tuple[str, ...]
-    tokenizer: Tokenizer | None
-    tokens: Sequence[UnitTokens]
-
-    def schema(self) -> pa.Schema:
-        """The columns on disk."""
-        fields = [pa.field("id", pa.string())]
-        for one in schema_of(self.rules.kinds):
-            kind = self.rules.kinds[one.name]
-            stored = {"label": pa.int64(), "tags": pa.list_(pa.int64())}.get(kind, one.type)
-            fields.append(pa.field(one.name, stored))
-        if self.tokenizer is not None:
-            dtype = pa.from_numpy_dtype(ids_dtype(self.tokenizer.get_vocab_size()))
-            fields.append(pa.field(TOKENS, pa.list_(dtype)))
-        return pa.schema(fields)
-
-    def write(self) -> dict[str, Written]:
-        """Write every split with a share above zero, also one that happens to be empty."""
-        schema = self.schema()
-        described = features(schema, dict.fromkeys(self.rules.of_kind("label", "tags"), self.labels))
-        written = {split: Written() for split in self.splits}
-        for split in self.splits:
-            shutil.rmtree(self.job.folder / split, ignore_errors=True)
-        writers = {split: SplitWriter(self.job.folder / split, schema) for split in self.splits}
-        with self.job.console.progress("writing rows", self.collected.num_rows) as progress, ExitStack() as stack:
-            for writer in writers.values():
-                stack.callback(writer.abandon)
-            for index, unit in enumerate(self.collected.units):
-                self._write_unit(index, unit, writers, written)
-                progress.advance(unit.num_rows)
-            shards = {split: writer.close() for split, writer in writers.items()}
-        for split, names in shards.items():
-            written[split].rows = writers[split].num_rows
-            write_split_info(
-                self.job.folder / split,
-                names,
-                written[split].rows,
-                described=described,
-                fingerprint=self.job.fingerprint,
-            )
-        write_json(self.job.folder / "dataset_dict.json", {"splits": list(written)})
-        return written
-
-    def _write_unit(
-        self, index: int, unit: KeptUnit, writers: Mapping[str, SplitWriter], written: Mapping[str, Written]
-    ) -> None:
-        keep = self.decisions.keep[unit.rows]
-        split = self.decisions.split[unit.rows]
-        ids, offsets, encoded = None, None, np.zeros(0, bool)
-        if self.tokenizer is not None:
-            ids, offsets = self.tokens[index].ids(), self.tokens[index].offsets()
-            encoded = self._encoded(unit)
-        start = at = 0
-        for batch in unit.batches():
-            if self.job.stop.reason:
-                raise stopped(self.job.stop.reason, "all rows are read and kept")
-            fault("prepare:write")
-            end = start + batch.num_rows
-            lists = None
-            if ids is not None and offsets is not None:
-                number = int(encoded[start:end].sum())
-                lists = _spread(ids, offsets, at, encoded[start:end])
-                at += number
-            for name, writer in writers.items():
-                mask = keep[start:end] & (split[start:end] == SPLITS.index(name))
-                if mask.any():
-                    writer.write(self._finished(batch, lists, mask, writer.schema, written[name]))
-            start = end
-
-    def _encoded(self, unit: KeptUnit) -> NDArray[np.bool_]:
-        """Which rows of a unit have ids: those that stayed when it was encoded, so also those without any token."""
-        encoded = self.decisions.keep[unit.rows].copy()
-        for loss in self.decisions.losses:
-            if loss.reason == NO_TOKENS:
-                first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
-                encoded[loss.rows[first:end] - unit.start] = True
-        return encoded
-
-    def _finished(
-        self, batch: pa.RecordBatch, lists: pa.Array | None, mask: NDArray[np.bool_], schema: pa.Schema, out: Written
-    ) -> pa.RecordBatch:
-        """The rows of a batch as they go to disk; `out` counts."""
-        names = self.rules.of_kind("text", "words")
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        for name in self.rules.of_kind("label", "tags"):
-            columns[name] = self._label_ids(columns[name])
-        if lists is not None:
-            columns[TOKENS] = lists
-        finished = pa.record_batch([columns[name] for name in schema.names], schema=schema)
-        if not mask.all():
-            finished = finished.filter(pa.array(mask))
-        sizes = text_bytes(finished, names)
-        out.text_bytes += int(sizes.sum())
-        if lists is not None:
-            sizes = pc.list_value_length(finished.column(TOKENS)).to_numpy(zero_copy_only=False).astype(np.int64)
-            out.tokens += int(sizes.sum())
-        out.lengths.append(sizes)
-        return finished
-
-    def _label_ids(self, column: pa.Array) -> pa.Array:
-        known = pa.array(self.labels, pa.string())
-        if pa.types.is_list(column.type):
-            flat = pc.index_in(pc.list_flatten(column), known).cast(pa.int64())
-            lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-            return pa.ListArray.from_arrays(pa.array(offsets), flat)
-        return pc.index_in(column, known).cast(pa.int64())
-
-
-NO_TOKENS = "no tokens"
-
-
-def _spread(ids: NDArray[Any], offsets: NDArray[np.int64], at: int, has: NDArray[np.bool_]) -> pa.Array:
-    """A list of ids for each row of a batch: those of the encoded rows from number `at` on, empty ones for the rest."""
-    number = int(has.sum())
-    own = offsets[at : at + number + 1]
-    lengths = np.zeros(len(has), np.int64)
-    lengths[has] = np.diff(own)
-    borders = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(borders), pa.array(np.asarray(ids[own[0] : own[-1]])))

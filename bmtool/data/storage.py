@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
+
+#: Errors of a file system, or of two, on which no link can be made.
+NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 #: A shard is closed before it would grow past this.
 MAX_SHARD_BYTES = 512 * 1024 * 1024
@@ -115,13 +119,35 @@ class SplitWriter:
         self.shards.append(path)
         self.shard = StreamFile(path, self.schema)
 
+    def cut(self) -> None:
+        """End the shard: the next rows begin another one."""
+        self._flush()
+        if self.shard is not None:
+            self.shard.close()
+            self.shard = None
+
+    def adopt(self, files: Sequence[Path]) -> bool:
+        """Take finished shards over as links; False where the file system can't: then nothing was taken."""
+        self.cut()
+        places = [self.folder / f"data-{len(self.shards) + index:05d}.arrow" for index in range(len(files))]
+        try:
+            for source, path in zip(files, places, strict=True):
+                os.link(source, path)
+        except OSError as error:
+            if error.errno not in NO_LINKS:
+                raise
+            for path in places:
+                path.unlink(missing_ok=True)
+            return False
+        self.shards += places
+        return True
+
     def close(self) -> list[str]:
         """Write what is left; the names of the shards. A split without rows has one empty shard."""
         self._flush()
-        if self.shard is None:
+        if not self.shards:
             self._open()
-        assert self.shard is not None  # noqa: S101  (for the type checker)
-        self.shard.close()
+        self.cut()
         names = []
         for index, path in enumerate(self.shards):
             name = f"data-{index:05d}-of-{len(self.shards):05d}.arrow"

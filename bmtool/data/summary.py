@@ -76,7 +76,11 @@ def write_report(
     report = summary | details
     write_json(job.folder / "report.json", report)
     _warn(summary, label_counts, collected, job.console)
-    kept = {"rows": [unit.key for unit in collected.units], "tokens": [one.folder.name for one in tokens]}
+    kept = {
+        "rows": [unit.key for unit in collected.units],
+        "tokens": [one.folder.name for one in tokens],
+        "shards": [shard.key for one in splits.values() for shard in one.shards],
+    }
     return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
 
 

@@ -170,10 +170,11 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.decide import Loss
     from bmtool.data.earlier import write_sketches
     from bmtool.data.encode_pass import encode_units, without_tokens
-    from bmtool.data.publish import NO_TOKENS, publish
+    from bmtool.data.publish import publish
     from bmtool.data.split import split_names
     from bmtool.data.summary import say_rejected, write_report
     from bmtool.data.tokenizers import load_tokenizer
+    from bmtool.data.writing import NO_TOKENS
     from bmtool.report.dataset import write_dataset_report
 
     rules = row_rules(config, job.raw)

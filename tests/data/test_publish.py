@@ -5,12 +5,13 @@ import pyarrow as pa
 import pytest
 from bmtool.contracts import Ledger
 from bmtool.data.collect import Collected, KeptUnit
-from bmtool.data.publish import SampledTexts, Written, count_labels, find_labels, kept_rows
+from bmtool.data.publish import SampledTexts, count_labels, find_labels, kept_rows
 from bmtool.data.rows import row_ids
 from bmtool.data.storage import StreamFile
 from bmtool.data.summary import funnel
 from bmtool.data.unit_pass import ROWS
 from bmtool.data.units import RowRules
+from bmtool.data.writing import Written
 from bmtool.errors import DataError
 
 

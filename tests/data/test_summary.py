@@ -11,9 +11,10 @@ from bmtool.config.model import validate
 from bmtool.contracts import Ledger
 from bmtool.data.collect import Collected
 from bmtool.data.decide import Decisions
-from bmtool.data.publish import Published, Written
+from bmtool.data.publish import Published
 from bmtool.data.summary import say_rejected, throughput, write_report
 from bmtool.data.units import RowRules
+from bmtool.data.writing import Written
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
