@@ -29,17 +29,28 @@ class HashCache:
         """Remember in `file`; it is read at the first question."""
         self.file = file
         self._known: dict[Key, str] | None = None
+        self._by_inode: dict[tuple[int, int, int], str] = {}
 
     def sha256(self, path: Path, *, ours: bool = False) -> str:
         """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too."""
         key = _key(path)
         known = self._load()
+        if ours and key not in known and (linked := self._of_link(path)):
+            self._note(key, linked)
         if key not in known:
             known[key] = sha256_of(path)
             if ours or time.time() - key[3] / 1e9 > FRESH_SECONDS:
                 # Under the key from before: if the file changed while it was read, the next question hashes it again.
                 self._note(key, known[key])
         return known[key]
+
+    def _of_link(self, path: Path) -> str | None:
+        """The hash of the same file under another name, if it wasn't written to since: a new link moves its ctime."""
+        stat = path.stat()
+        if stat.st_nlink == 1:
+            return None
+        self._load()
+        return self._by_inode.get((stat.st_size, stat.st_mtime_ns, stat.st_ino))
 
     def remember(self, path: Path, sha256: str) -> None:
         """Note the hash of `path` as it is now."""
@@ -53,7 +64,7 @@ class HashCache:
             os.write(descriptor, line.encode())
         finally:
             os.close(descriptor)
-        self._load()[key] = sha256
+        self._put(key, sha256)
 
     def _load(self) -> dict[Key, str]:
         if self._known is None:
@@ -64,8 +75,13 @@ class HashCache:
                     path, size, mtime, ctime, inode, sha256 = json.loads(line)
                 except ValueError:
                     continue  # a torn line: the hash is computed again
-                self._known[(path, size, mtime, ctime, inode)] = sha256
+                self._put((path, size, mtime, ctime, inode), sha256)
         return self._known
+
+    def _put(self, key: Key, sha256: str) -> None:
+        self._load()[key] = sha256
+        _, size, mtime, _, inode = key
+        self._by_inode[size, mtime, inode] = sha256
 
 
 def _key(path: Path) -> Key:

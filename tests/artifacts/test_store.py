@@ -6,6 +6,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts import hashes
+from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.hashes import HashCache
 from bmtool.artifacts.lock import locked
 from bmtool.artifacts.store import Store, open_artifact
@@ -190,3 +192,22 @@ def test_what_a_run_is_at_is_not_removed(tmp_path):
     assert artifact.folder.exists()
     assert store.remove(artifact.folder)
     assert not artifact.folder.exists()
+
+
+def test_another_name_of_a_file_needs_no_hashing_until_the_file_is_written_to(tmp_path, monkeypatch):
+    hashed = []
+    monkeypatch.setattr(hashes, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    cache = HashCache(tmp_path / ".hashes")
+    one, other, third = (tmp_path / name for name in ("one", "other", "third"))
+    one.write_bytes(b"abc")
+    first = cache.sha256(one, ours=True)
+    other.hardlink_to(one)
+
+    again = HashCache(tmp_path / ".hashes")
+
+    assert again.sha256(other, ours=True) == again.sha256(one, ours=True) == first == sha256_of(one)
+    assert hashed == ["one"]
+    third.hardlink_to(one)
+    one.write_bytes(b"abd")
+    assert again.sha256(third, ours=True) == sha256_of(third) != first
+    assert hashed == ["one", "third"]

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pytest
 from bmtool.artifacts.files import sha256_of
 from bmtool.config.model import validate
+from bmtool.data import encode_pass
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import Encoder, load_tokenizer
 from bmtool.data.segments import storage
@@ -52,7 +53,8 @@ def ids_of(folder):
     return [row for batch in open_dataset(folder)["train"].batches() for row in batch.column("input_ids").to_pylist()]
 
 
-def test_a_memo_that_gives_wrong_ids_late_is_used_for_nothing(tmp_path, make_job, tokenizer):
+def test_a_memo_that_gives_wrong_ids_late_is_used_for_nothing(tmp_path, make_job, tokenizer, monkeypatch):
+    monkeypatch.setattr(encode_pass, "MEMO_FROM_BYTES", 0)
     rows = ["plain words"] * 9_000 + ["zebra plain"] * 3_000
     path = write_rows(tmp_path / "x.jsonl", rows)
     job = make_job()
