@@ -315,6 +315,11 @@ class Deduplicator(Component):
 class TokenizerTrainer(Component):
     """Learns a vocabulary from texts, reproducibly: the same texts in the same order give the same bytes."""
 
+    # Of held-out text, a WordPiece vocabulary of 32,000 from 8, 16, 32 and 64 MB made .2648, .2631, .2624 and .2620
+    # tokens a byte, in 3, 6, 10 and 19 seconds; BPE .2875, .2851, .2832 and .2816.
+    sample_bytes: ClassVar[int] = 64 * 1024**2
+    """It learns from at most so much text, drawn by the rows' ids: time and memory are bounded."""
+
     @abstractmethod
     def train(self, texts: Iterable[str]) -> Tokenizer:
         """A tokenizer with special tokens and post-processor, ready to be saved as `tokenizer.json`.

@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from bmtool.data.decide import Decisions
     from bmtool.data.encode_pass import UnitTokens
 
-#: A tokenizer learns from no more than this: its counts have settled long before, and its memory is bounded.
-TOKENIZER_BYTES = 64 * 1024**2
-
 #: More distinct labels than this are no labels.
 MAX_LABELS = 10_000
 
@@ -57,9 +54,7 @@ def kept_rows(units: Sequence[KeptUnit], mask: NDArray[np.bool_]) -> Iterator[pa
 class SampledTexts:
     """The train texts a tokenizer learns from; may be iterated more than once."""
 
-    def __init__(
-        self, units: Sequence[KeptUnit], mask: NDArray[np.bool_], column: str, max_bytes: int = TOKENIZER_BYTES
-    ) -> None:
+    def __init__(self, units: Sequence[KeptUnit], mask: NDArray[np.bool_], column: str, max_bytes: int) -> None:
         self.units, self.mask, self.column = units, mask, column
         total = sum(int(text_bytes(batch, [column]).sum()) for batch in kept_rows(units, mask))
         self.share = min(1.0, max_bytes / max(total, 1))

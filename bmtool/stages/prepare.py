@@ -288,6 +288,6 @@ def _tokenizer(config: Config, collected: Collected, decisions: Decisions, job: 
         copy_tokenizer(config.tokenizer.path(), folder)
     elif trainer is not None and not is_saved(folder):
         job.console.say(f"training the tokenizer ({trainer.name()})")
-        texts = SampledTexts(collected.units, decisions.of_split("train"), "text")
+        texts = SampledTexts(collected.units, decisions.of_split("train"), "text", trainer.sample_bytes)
         save_tokenizer(folder, trainer.train(texts), trainer)
     fault("prepare:tokenizer")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, ClassVar
 
 from pydantic import Field
 
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 
 class Unigram(TokenizerTrainer):
     """A Unigram vocabulary of at most `vocab_size` tokens, <s> <pad> </s> <unk> <mask> among them."""
+
+    #: Its trainer holds every frequent substring: 450 MB of memory for 16 MB of text, 600 MB for 64.
+    sample_bytes: ClassVar[int] = 16 * 1024**2
 
     vocab_size: Annotated[int, Field(ge=32, le=1_000_000)] = 8192
 

@@ -40,7 +40,7 @@ def test_a_tokenizer_reads_all_texts_if_they_are_few_and_a_fixed_share_if_they_a
     units = units_of(tmp_path, texts[:700], [], texts[700:])
     mask = np.ones(2000, bool)
 
-    every = SampledTexts(units, mask, "text")
+    every = SampledTexts(units, mask, "text", max_bytes=10**9)
     some = SampledTexts(units, mask, "text", max_bytes=len("".join(texts)) // 4)
 
     assert list(every) == list(every) == texts
