@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bmtool.config.references import Reference
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
     from bmtool.runner.pipeline import Pipeline
 
 
@@ -283,7 +283,7 @@ class Filter(Component):
 
 
 class Scrubber(Component):
-    """Finds one kind of private data. All scrubbers of a dataset go over a text together (`bmtool.data.scrub`)."""
+    """Finds one kind of private data. All scrubbers of a dataset go over a text together (`bmtool.data.text.scrub`)."""
 
     precedence: ClassVar[int] = 100
     """Where several match at the same place, the lowest goes first; ties go by the order in which they are listed."""

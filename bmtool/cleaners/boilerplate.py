@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from pydantic import Field
 
 from bmtool.contracts import Cleaner
-from bmtool.data.patterns import any_case
+from bmtool.data.text.patterns import any_case
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -61,6 +61,6 @@ class Boilerplate(Cleaner):
 
     def clean(self, texts: pa.Array) -> pa.Array:
         """The texts without such lines; the other lines stay as they are."""
-        from bmtool.data.cleaning import drop_lines
+        from bmtool.data.text.cleaning import drop_lines
 
         return drop_lines(texts, "|".join(_PATTERNS[rule] for rule in self.lines))

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from bmtool.config.model import explained
 from bmtool.contracts import Cleaner
-from bmtool.data.patterns import fault_of
+from bmtool.data.text.patterns import fault_of
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -21,6 +21,6 @@ class Unicode(Cleaner):
 
     def clean(self, texts: pa.Array) -> pa.Array:
         """The texts in normal form."""
-        from bmtool.data.cleaning import normalise
+        from bmtool.data.text.cleaning import normalise
 
         return normalise(texts, self.form)

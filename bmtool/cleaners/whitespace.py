@@ -18,6 +18,6 @@ class Whitespace(Cleaner):
 
     def clean(self, texts: pa.Array) -> pa.Array:
         """The texts with folded white space."""
-        from bmtool.data.cleaning import fold_white_space
+        from bmtool.data.text.cleaning import fold_white_space
 
         return fold_white_space(texts)

@@ -79,7 +79,7 @@ def _loose(store: Store, gone: set[str]) -> list[Path]:
         for one in store.cache.glob(f"{shelf}/*/*")
         if one.name not in parts
     ]
-    memos = store.cache.glob("memos/*")  # `bmtool.data.encode_pass` names them by the start of the hash
+    memos = store.cache.glob("memos/*")  # `bmtool.data.passes.encode_pass` names them by the start of the hash
     return found + [one for one in memos if not any(sha256.startswith(one.stem) for sha256 in tokenizers)]
 
 

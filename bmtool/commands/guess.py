@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from bmtool.data.scripts import WITHOUT_SPACES
+from bmtool.data.text.scripts import WITHOUT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.console import Console
-    from bmtool.data.preview import Preview, RuleSeen
+    from bmtool.data.passes.preview import Preview, RuleSeen
     from bmtool.runner.pipeline import Pipeline
 
 
@@ -108,8 +108,8 @@ def _names(pipeline: Pipeline, dataset: str | None) -> list[str]:
 
 
 def _look(pipeline: Pipeline, name: str, share: float, console: Console) -> Result:
-    from bmtool.data.preview import preview as look
-    from bmtool.data.workers import num_workers
+    from bmtool.data.passes.preview import preview as look
+    from bmtool.data.passes.workers import num_workers
     from bmtool.stages.prepare import row_rules
 
     rules = row_rules(pipeline.prepare[name], {})

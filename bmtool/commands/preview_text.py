@@ -11,7 +11,7 @@ from bmtool.report.blocks import Cell, Table
 from bmtool.report.tables import percent, plain, printable, show
 
 if TYPE_CHECKING:
-    from bmtool.data.preview import Example, Preview, RuleSeen
+    from bmtool.data.passes.preview import Example, Preview, RuleSeen
 
 #: Characters of an example's text that are shown.
 TEXT_CHARS = 80

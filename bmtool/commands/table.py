@@ -10,8 +10,8 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmtool.data.json_line import object_on
-from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG, lines_of, read_lines
+from bmtool.data.readers.json_line import object_on
+from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, lines_of, read_lines
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 if TYPE_CHECKING:

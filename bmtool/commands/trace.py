@@ -60,7 +60,7 @@ def trace(folder: Path, row: str, *, as_json: bool = False) -> int:
 
 
 def _trace(folder: Path, row: str) -> Trace:
-    from bmtool.data.drops import find_drop
+    from bmtool.data.passes.drops import find_drop
 
     found = Trace(row)
     if (folder / "dropped.arrow").exists():

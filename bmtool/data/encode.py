@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from tokenizers import Tokenizer
 
-from bmtool.data.documents import text_buffers
+from bmtool.data.text.documents import text_buffers
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
 

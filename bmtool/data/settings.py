@@ -17,7 +17,7 @@ from pydantic import (
 from bmtool.config.model import HOW, Choose, Component, Settings, explained, validate
 from bmtool.config.references import Ref
 from bmtool.config.units import Count, Ratio
-from bmtool.data.unpack import PACKINGS
+from bmtool.data.readers.unpack import PACKINGS
 from bmtool.errors import ConfigError, MissingInputError
 from bmtool.registry import SOURCES, TOKENIZERS
 

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from bmtool.data.scripts import WITHOUT_SPACES
+from bmtool.data.text.scripts import WITHOUT_SPACES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -13,7 +13,7 @@ from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class Blocklist(Filter):
@@ -63,8 +63,8 @@ class Blocklist(Filter):
         """
         import numpy as np
 
-        from bmtool.data.documents import verdict_of
-        from bmtool.data.phrases import listed_words, read_phrases
+        from bmtool.data.text.documents import verdict_of
+        from bmtool.data.text.phrases import listed_words, read_phrases
 
         phrases = self.words + (read_phrases(Path(self.file)) if self.file is not None else ())
         listed, words = listed_words(documents, phrases)

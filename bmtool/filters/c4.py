@@ -10,7 +10,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class C4(Filter):
@@ -40,8 +40,8 @@ class C4(Filter):
 
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the settings."""
-        from bmtool.data.documents import verdict_of
         from bmtool.data.quality.measure import measure
+        from bmtool.data.text.documents import verdict_of
 
         seen = documents.shared(measure)
         too_few = (seen.sentences < self.min_num_sentences) & ~seen.has_no_full_stop

@@ -11,7 +11,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class FineWeb(Filter):
@@ -41,8 +41,8 @@ class FineWeb(Filter):
 
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
-        from bmtool.data.documents import verdict_of
         from bmtool.data.quality.measure import measure
+        from bmtool.data.text.documents import verdict_of
 
         seen = documents.shared(measure)
         punctuated, repeated = seen.terminal_line_ratio, seen.duplicate_full_line_char_ratio

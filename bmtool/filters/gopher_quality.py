@@ -12,7 +12,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class GopherQuality(Filter):
@@ -65,8 +65,8 @@ class GopherQuality(Filter):
 
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
-        from bmtool.data.documents import verdict_of
         from bmtool.data.quality.measure import measure
+        from bmtool.data.text.documents import verdict_of
 
         seen = documents.shared(measure)
         length, stop_words, spaced = seen.mean_word_chars, seen.stop_words, ~seen.is_unspaced

@@ -9,7 +9,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class GopherRepetition(Filter):
@@ -45,8 +45,8 @@ class GopherRepetition(Filter):
 
     def judge(self, documents: Documents) -> Verdict:
         """Hold the shared measurements against the limits."""
-        from bmtool.data.documents import verdict_of
         from bmtool.data.quality.measure import measure
+        from bmtool.data.text.documents import verdict_of
 
         seen = documents.shared(measure)
         measured = (

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 #: What the model of py3langid 0.4 tells apart (ISO 639).
@@ -56,7 +56,7 @@ class Language(Filter):
         Raises:
             ConfigError: py3langid isn't installed.
         """
-        from bmtool.data.languages import model_file
+        from bmtool.data.text.languages import model_file
 
         path = model_file()
         return [(f"py3langid/{path.name}", path)]
@@ -71,8 +71,8 @@ class Language(Filter):
         Raises:
             ConfigError: py3langid isn't installed.
         """
-        from bmtool.data.documents import verdict_of
-        from bmtool.data.languages import score_of
+        from bmtool.data.text.documents import verdict_of
+        from bmtool.data.text.languages import score_of
 
         score = score_of(documents, self.keep, self.max_bytes)
         return verdict_of([(score < self.min_score, score, self.min_score)], len(documents))

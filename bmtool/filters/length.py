@@ -11,7 +11,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class Length(Filter):
@@ -43,8 +43,8 @@ class Length(Filter):
         """Count characters and lines."""
         import pyarrow.compute as pc
 
-        from bmtool.data.characters import count_lines
-        from bmtool.data.documents import verdict_of
+        from bmtool.data.text.characters import count_lines
+        from bmtool.data.text.documents import verdict_of
 
         chars = pc.utf8_length(documents.texts).to_numpy(zero_copy_only=False)
         checks = [

@@ -8,11 +8,11 @@ from pydantic import Field, model_validator
 
 from bmtool.config.model import explained
 from bmtool.contracts import Filter
-from bmtool.data.patterns import fault_of
+from bmtool.data.text.patterns import fault_of
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 
 class Regex(Filter):
@@ -46,7 +46,7 @@ class Regex(Filter):
 
         import pyarrow.compute as pc
 
-        from bmtool.data.documents import verdict_of
+        from bmtool.data.text.documents import verdict_of
 
         checks = []
         for name in self.rules():

@@ -10,7 +10,7 @@ from bmtool.contracts import Filter
 
 if TYPE_CHECKING:
     from bmtool.contracts import Verdict
-    from bmtool.data.documents import Documents
+    from bmtool.data.text.documents import Documents
 
 Ratio = Annotated[float, Field(ge=0, le=1)]
 
@@ -37,8 +37,8 @@ class Symbols(Filter):
         """Count characters; a document without any has all shares 0, letters included."""
         import numpy as np
 
-        from bmtool.data.characters import count_characters
-        from bmtool.data.documents import verdict_of
+        from bmtool.data.text.characters import count_characters
+        from bmtool.data.text.documents import verdict_of
 
         counts = documents.shared(count_characters)
         visible = np.maximum(counts.visible, 1)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bmtool.data.split import SPLITS
+from bmtool.data.passes.split import SPLITS
 from bmtool.report.blocks import Block, Cell, Note, Number, Numbers, Section, Table
 from bmtool.report.page import write_report
 from bmtool.report.tables import cut, percent, printable, shortened

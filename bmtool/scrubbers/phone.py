@@ -6,7 +6,7 @@ import re
 from typing import ClassVar
 
 from bmtool.contracts import Scrubber
-from bmtool.data.patterns import any_case
+from bmtool.data.text.patterns import any_case
 
 #: What may stand between two digits of an international number (the last one is the no-break space).
 _GAP = r"[ ().\-/" + "\u00a0]{0,3}"

@@ -8,7 +8,7 @@ from collections import Counter
 from typing import ClassVar
 
 from bmtool.contracts import Scrubber
-from bmtool.data.patterns import any_case
+from bmtool.data.text.patterns import any_case
 
 #: Secrets that tell what they are by how they start, as their issuers document them.
 _KNOWN = (

@@ -20,6 +20,6 @@ class FileSource(Source):
 
     def files(self) -> list[tuple[str, Path]]:
         """The files that `path` means, sorted by name."""
-        from bmtool.data.files import find_files
+        from bmtool.data.readers.files import find_files
 
         return find_files([self.path] if isinstance(self.path, str) else self.path, suffixes=self.suffixes)

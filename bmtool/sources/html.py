@@ -22,7 +22,7 @@ class Html(FileSource):
 
     def files(self) -> list[tuple[str, Path]]:
         """The files that `path` means, sorted by name."""
-        from bmtool.data.html import check_installed
+        from bmtool.data.readers.main_text import check_installed
 
         check_installed()
         return super().files()

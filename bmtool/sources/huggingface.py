@@ -67,7 +67,7 @@ class Huggingface(Source):
 
     def _reader(self, path: Path) -> Source:
         """The source that reads such a file."""
-        from bmtool.data.unpack import inner_suffix
+        from bmtool.data.readers.unpack import inner_suffix
         from bmtool.sources.csv import Csv
         from bmtool.sources.jsonl import Jsonl
         from bmtool.sources.parquet import Parquet

@@ -22,7 +22,7 @@ class Jsonl(FileSource):
 
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """Some whole lines each, about 16 MiB unpacked."""
-        from bmtool.data.lines import cut_lines
+        from bmtool.data.readers.lines import cut_lines
 
         del sha256  # a piece is known by its own bytes
         return cut_lines(name, path)

@@ -25,7 +25,7 @@ class Text(FileSource):
 
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """Some whole lines or paragraphs each, about 16 MiB unpacked; or the file."""
-        from bmtool.data.lines import cut_lines
+        from bmtool.data.readers.lines import cut_lines
 
         if self.rows == "files":
             return super().pieces(name, path, sha256)

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
-from bmtool.data.presets import PRESETS, settings_of
+from bmtool.data.passes.presets import PRESETS, settings_of
 from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.settings import (
     Limits,
@@ -29,9 +29,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.contracts import Job, TokenizerTrainer
-    from bmtool.data.collect import Collected
-    from bmtool.data.decide import Decisions
-    from bmtool.data.units import RowRules
+    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.decide import Decisions
+    from bmtool.data.passes.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
 VERSION = 2
@@ -166,15 +166,15 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
-    from bmtool.data.collect import check_rows, collect, shelf_of
-    from bmtool.data.decide import Loss
-    from bmtool.data.earlier import write_sketches
-    from bmtool.data.encode_pass import encode_units, without_tokens
-    from bmtool.data.publish import publish
-    from bmtool.data.split import split_names
-    from bmtool.data.summary import say_rejected, write_report
+    from bmtool.data.passes.collect import check_rows, collect, shelf_of
+    from bmtool.data.passes.decide import Loss
+    from bmtool.data.passes.earlier import write_sketches
+    from bmtool.data.passes.encode_pass import encode_units, without_tokens
+    from bmtool.data.passes.publish import publish
+    from bmtool.data.passes.split import split_names
+    from bmtool.data.passes.summary import say_rejected, write_report
+    from bmtool.data.passes.writing import NO_TOKENS
     from bmtool.data.tokenizers import load_tokenizer
-    from bmtool.data.writing import NO_TOKENS
     from bmtool.report.dataset import write_dataset_report
 
     rules = row_rules(config, job.raw)
@@ -202,21 +202,21 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
     """The limits, judged on what was recorded."""
-    from bmtool.data.limits import judge_limits
+    from bmtool.data.passes.limits import judge_limits
 
     return judge_limits(config.limits, summary)
 
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """Rows in and out and why, then the splits."""
-    from bmtool.data.described import describe_lines
+    from bmtool.data.passes.described import describe_lines
 
     return describe_lines(summary)
 
 
 def row_rules(config: Config, raw: Mapping[str, str]) -> RowRules:
     """What is done to each row; `raw` holds the sha256 of raw files by name."""
-    from bmtool.data.units import RowRules
+    from bmtool.data.passes.units import RowRules
 
     other = [name for name, _ in _other_files(config) if not name.startswith("tokenizer/") and name != "scrub_key"]
     has_splits = config.split.validation + config.split.test > 0
@@ -240,11 +240,11 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     import numpy as np
 
     from bmtool.artifacts.faults import fault
-    from bmtool.data.contaminated import drop_contaminated
-    from bmtool.data.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
-    from bmtool.data.nearness import drop_similar, measure_overlap, report_conflicts, top_copies
-    from bmtool.data.origins import report_origins
-    from bmtool.data.publish import draw
+    from bmtool.data.passes.contaminated import drop_contaminated
+    from bmtool.data.passes.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
+    from bmtool.data.passes.nearness import drop_similar, measure_overlap, report_conflicts, top_copies
+    from bmtool.data.passes.origins import report_origins
+    from bmtool.data.passes.publish import draw
 
     rows = Rows(collected.units)
     decisions = Decisions(np.ones(rows.num_rows, bool))
@@ -279,7 +279,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
 def _tokenizer(config: Config, collected: Collected, decisions: Decisions, job: Job) -> None:
     """Train the corpus's tokenizer, or take one over; kept in `tokenizer/`."""
     from bmtool.artifacts.faults import fault
-    from bmtool.data.publish import SampledTexts
+    from bmtool.data.passes.publish import SampledTexts
     from bmtool.data.tokenizers import copy_tokenizer, is_saved, save_tokenizer
 
     folder = job.folder / "tokenizer"

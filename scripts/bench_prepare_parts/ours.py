@@ -19,8 +19,8 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 import numpy as np
 import pyarrow as pa
 from bmtool.contracts import LINE, Reading
-from bmtool.data.documents import Documents, text_buffers
 from bmtool.data.rows import schema_of
+from bmtool.data.text.documents import Documents, text_buffers
 from bmtool.sources.jsonl import Jsonl
 
 pa.set_cpu_count(1)
@@ -69,7 +69,7 @@ class Mapped:
         return self.rows
 
     def load(self) -> np.ndarray:
-        from bmtool.data.fingerprints import VALUES
+        from bmtool.data.similarity.fingerprints import VALUES
 
         return np.memmap(self.path, np.uint16, "r", shape=(self.rows, VALUES))
 
@@ -86,8 +86,8 @@ def near(source: Path, out: Path, laps: Laps) -> None:
 
 def find_near(batches: Iterator[pa.RecordBatch], out: Path) -> tuple[float, list[str]]:
     """(MB read, ids of the rows that stay), which are written to `out`."""
-    from bmtool.data.fingerprints import sketch, text_hashes
-    from bmtool.data.similar import find_pairs, keep_first
+    from bmtool.data.similarity.fingerprints import sketch, text_hashes
+    from bmtool.data.similarity.similar import find_pairs, keep_first
 
     out.mkdir()
     hashes, starts, units, total, rows = [], [0], [], 0.0, 0
@@ -216,7 +216,7 @@ def compare(source: Path, encoder: object, reference: object) -> tuple[int, int]
 
 def scrub(source: Path, out: Path, laps: Laps) -> None:
     """All scrubbers over every document, warm: the automaton is built while the first rows are read."""
-    from bmtool.data.scrub import scrub as scrub_texts
+    from bmtool.data.text.scrub import scrub as scrub_texts
     from bmtool.registry import SCRUBBERS
 
     out.mkdir()

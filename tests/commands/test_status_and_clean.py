@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.lock import locked
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -144,8 +145,11 @@ def test_clean_removes_kept_work_that_no_dataset_needs(folder):
     left_over.mkdir(parents=True)
 
     memos = folder / "runs/store/.cache/memos"
-    [memo] = memos.iterdir()
-    shutil.copy(memo, memos / f"{'0' * 32}.memo")
+    [tokenizer] = (folder / "runs").glob("*/prepare/*/tokenizer/tokenizer.json")
+    memo = memos / f"{sha256_of(tokenizer)[:32]}.memo"
+    memos.mkdir()
+    for one in (memo, memos / f"{'0' * 32}.memo"):  # as larger data than this would leave them
+        one.write_bytes(b"memo")
 
     dry = bmtool(folder, "clean", "--dry-run")
     still = parts(folder)

@@ -1,8 +1,8 @@
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate, what
-from bmtool.data.documents import Documents
-from bmtool.data.phrases import listed_words
+from bmtool.data.text.documents import Documents
+from bmtool.data.text.phrases import listed_words
 from bmtool.errors import DataError, MissingInputError
 from bmtool.filters.blocklist import Blocklist
 from hypothesis import given, settings

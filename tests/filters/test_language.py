@@ -2,8 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.documents import Documents
-from bmtool.data.languages import VARIANTS, known_languages, language_shares
+from bmtool.data.text.documents import Documents
+from bmtool.data.text.languages import VARIANTS, known_languages, language_shares
 from bmtool.errors import ConfigError
 from bmtool.filters.language import LANGUAGES, Language
 
@@ -96,7 +96,7 @@ def test_the_model_is_a_file_that_decides():
 
 
 def test_a_missing_package_is_named_with_its_extra(monkeypatch):
-    monkeypatch.setattr("bmtool.data.languages.find_spec", lambda name: None)
+    monkeypatch.setattr("bmtool.data.text.languages.find_spec", lambda name: None)
 
     with pytest.raises(ConfigError) as error:
         Language(keep=("en",)).files()

@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.documents import Documents
+from bmtool.data.text.documents import Documents
 from bmtool.filters.length import Length
 
 

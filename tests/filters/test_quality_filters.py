@@ -1,7 +1,7 @@
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.documents import Documents
+from bmtool.data.text.documents import Documents
 from bmtool.filters.c4 import C4
 from bmtool.filters.fineweb import FineWeb
 from bmtool.filters.gopher_quality import GopherQuality

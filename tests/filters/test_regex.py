@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.documents import Documents
+from bmtool.data.text.documents import Documents
 from bmtool.filters.regex import Regex
 
 

@@ -3,8 +3,8 @@ import unicodedata
 import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.characters import count_characters
-from bmtool.data.documents import Documents
+from bmtool.data.text.characters import count_characters
+from bmtool.data.text.documents import Documents
 from bmtool.filters.symbols import Symbols
 
 CLEAN = [

@@ -4,7 +4,7 @@ import pyarrow as pa
 import pytest
 from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Scrubber
-from bmtool.data.scrub import scrub
+from bmtool.data.text.scrub import scrub
 from bmtool.registry import SCRUBBERS
 
 

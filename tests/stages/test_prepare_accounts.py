@@ -12,9 +12,10 @@ import pyarrow.compute as pc
 import pytest
 from bmtool.config.model import validate
 from bmtool.config.shared import Runtime
-from bmtool.data import decide, lines, units
 from bmtool.data.dataset import open_dataset
-from bmtool.data.decide import Rows
+from bmtool.data.passes import decide, units
+from bmtool.data.passes.decide import Rows
+from bmtool.data.readers import lines
 from bmtool.data.rows import row_ids, schema_of
 from bmtool.data.storage import read_stream
 from bmtool.errors import DataError, MissingInputError
@@ -406,7 +407,7 @@ def test_a_label_that_is_missing_in_a_split_is_an_error_where_that_was_asked(tmp
 def test_values_of_rows_come_in_the_order_that_was_asked_for(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "PIECE_BYTES", 400)
     monkeypatch.setattr(units, "UNIT_BYTES", 400)
-    from bmtool.data.collect import collect
+    from bmtool.data.passes.collect import collect
 
     config = validate(prepare.Config, plan(write(tmp_path / "x.jsonl", copies(*(text_of(n) for n in range(40))))))
     rows = Rows(collect(prepare.row_rules(config, {}), job_for(tmp_path / "out")).units)

@@ -18,9 +18,9 @@ from bmtool.artifacts.faults import VARIABLE
 from bmtool.artifacts.files import sha256_of
 from bmtool.config.model import validate
 from bmtool.config.shared import Runtime
-from bmtool.data import decide, lines, units
 from bmtool.data.dataset import open_dataset
-from bmtool.data.readers import buffer
+from bmtool.data.passes import decide, units
+from bmtool.data.readers import buffer, lines
 from bmtool.errors import TryAgainError
 from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
@@ -377,7 +377,8 @@ from bmtool.config.model import validate
 from bmtool.config.shared import Runtime
 from bmtool.console import Console
 from bmtool.contracts import Job
-from bmtool.data import lines, units
+from bmtool.data.passes import units
+from bmtool.data.readers import lines
 from bmtool.errors import BmtoolError
 from bmtool.runner.crash import as_error
 from bmtool.stages import prepare

@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.data.quality.native import inlined
-from bmtool.data.words import ALONE as UNSPACED_WORD
-from bmtool.data.words import word_classes
+from bmtool.data.text.words import ALONE as UNSPACED_WORD
+from bmtool.data.text.words import word_classes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +117,7 @@ PUNCTUATION = 1 << 14  # Unicode category P
 SYMBOL = 1 << 15  # Gopher's "symbols": what alone makes no word, datatrove's PUNCTUATION_SET
 TERMINAL = 1 << 16  # ends a sentence, or a line well
 SPACE = 1 << 17  # `str.isspace`
-UNSPACED = 1 << 18  # a word by itself: scripts without spaces (bmtool.data.words)
+UNSPACED = 1 << 18  # a word by itself: scripts without spaces (bmtool.data.text.words)
 CLOSER = 1 << 19  # may stand between a full stop and the end of the line
 
 #: Code points from here on are treated alike: Han, each a word by itself; and those behind it: tags and private use.

@@ -24,8 +24,8 @@ from bmtool.data.quality.statistics import Statistics, statistics_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bmtool.data.documents import Documents
     from bmtool.data.quality.memo import Memo
+    from bmtool.data.text.documents import Documents
 
 #: Documents are measured in groups of about so many bytes: their segments then fit into the processor's cache.
 _GROUP_BYTES = 1 << 19
@@ -110,7 +110,7 @@ def _measure_group(data: NDArray[np.uint8], offsets: NDArray[np.int64], known: M
 
 
 def measure_texts(data: NDArray[np.uint8], offsets: NDArray[np.int64], known: Memo) -> Statistics:
-    """The numbers of N texts, given as `bmtool.data.documents.text_buffers` gives them, with the help of a memo."""
+    """The numbers of N texts, as `bmtool.data.text.documents.text_buffers` gives them, by a memo."""
     numbers = np.zeros((len(offsets) - 1, NUM_COLUMNS))
     first = 0
     while first < len(numbers):

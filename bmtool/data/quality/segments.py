@@ -11,7 +11,7 @@ from bmtool.data.quality import english
 from bmtool.data.quality.english import HAN, SPACE, UNSPACED, place_of
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished, mixed
 from bmtool.data.quality.native import compiled
-from bmtool.data.words import code_point
+from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

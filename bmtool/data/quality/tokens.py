@@ -20,7 +20,7 @@ from bmtool.data.quality.affixes import infix, prefix, suffix
 from bmtool.data.quality.english import place_of
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished, hash_of
 from bmtool.data.quality.native import compiled, inlined
-from bmtool.data.words import code_point
+from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

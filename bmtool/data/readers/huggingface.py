@@ -13,12 +13,12 @@ import pyarrow as pa
 
 from bmtool.config.variables import expand
 from bmtool.contracts import Piece
-from bmtool.data.files import files_in
 from bmtool.data.readers.buffer import wanted
+from bmtool.data.readers.files import files_in
 from bmtool.data.readers.parquet import PIECE_BYTES
 from bmtool.data.readers.typed import named, naming, to_our_columns
+from bmtool.data.readers.unpack import inner_suffix
 from bmtool.data.rows import missing_columns
-from bmtool.data.unpack import inner_suffix
 from bmtool.errors import DataError, MissingInputError, RefusedError
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ import numpy as np
 import orjson
 
 from bmtool.contracts import Rejected
-from bmtool.data.json_line import object_on
 from bmtool.data.readers.buffer import line_groups, to_batch, wanted
+from bmtool.data.readers.json_line import object_on
 from bmtool.data.rows import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.data.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, names_of, sift
+from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import LISTS, BadRowError, kind_of, scalar_text
 from bmtool.errors import DataError, MissingInputError
 

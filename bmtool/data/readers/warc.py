@@ -12,11 +12,11 @@ import zlib
 from http.client import HTTPException, parse_headers
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bmtool.data.html import decoded, main_text
 from bmtool.data.readers.buffer import RowBuffer
+from bmtool.data.readers.main_text import decoded, main_text
+from bmtool.data.readers.unpack import open_bytes
 from bmtool.data.readers.whole import MAX_HTML_BYTES, check_columns, parse_text
 from bmtool.data.rows import BadRowError
-from bmtool.data.unpack import open_bytes
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.contracts import Rejected
 from bmtool.data.readers.buffer import NOT_UTF8, to_batch, wanted
+from bmtool.data.readers.unpack import open_bytes
 from bmtool.data.rows import BadRowError
-from bmtool.data.unpack import open_bytes
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def parse_markdown(data: bytes) -> dict[str, Any]:
 
 def parse_html(data: bytes) -> dict[str, Any]:
     """The main text and the title."""
-    from bmtool.data.html import decoded, main_text
+    from bmtool.data.readers.main_text import decoded, main_text
 
     text, title = main_text(decoded(data, None))
     return {"text": text, "title": title}

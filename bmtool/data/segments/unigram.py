@@ -18,7 +18,7 @@ import numpy as np
 from bmtool.data.segments.forms import Forms, joins
 from bmtool.data.segments.splitting import SPACE, UNKNOWN, WORD, split_metaspace
 from bmtool.data.segments.trie import build_trie
-from bmtool.data.words import code_point
+from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

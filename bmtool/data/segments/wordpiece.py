@@ -15,7 +15,7 @@ import numpy as np
 from bmtool.data.segments.forms import Forms
 from bmtool.data.segments.splitting import ALONE, SPACE, UNKNOWN, WORD, split_bert
 from bmtool.data.segments.trie import build_trie, longest
-from bmtool.data.words import code_point
+from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

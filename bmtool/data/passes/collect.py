@@ -1,0 +1,276 @@
+"""First pass of prepare over all sources: cut them into units, have each read once, and add up what was found."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.faults import fault
+from bmtool.artifacts.files import fsync_file
+from bmtool.artifacts.manifest import RESUME
+from bmtool.contracts import Ledger
+from bmtool.data.passes.cuts import Cuts
+from bmtool.data.passes.kept import Shelf, read_array
+from bmtool.data.passes.unit_pass import (
+    DROPPED,
+    EMPTY,
+    HASHES,
+    NOT_SAMPLED,
+    REJECTED,
+    ROWS,
+    SKETCHES,
+    UNLISTED,
+    UnitTask,
+    pass_over_unit,
+)
+from bmtool.data.passes.units import RowRules, Unit, units_of
+from bmtool.data.passes.workers import num_workers, run_tasks
+from bmtool.data.rows import missing_columns
+from bmtool.data.storage import read_stream
+from bmtool.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Job
+
+
+@dataclass(frozen=True)
+class KeptUnit:
+    """What the first pass kept of a unit. N rows."""
+
+    key: str
+    source: int
+    """Which of the dataset's sources it is from"""
+    folder: Path
+    facts: dict[str, Any]
+    start: int
+    """The number of its first row, over all units"""
+
+    @property
+    def num_rows(self) -> int:
+        """N."""
+        return int(self.facts["totals"].get("rows", 0))
+
+    @property
+    def rows(self) -> slice:
+        """Its rows' numbers, over all units."""
+        return slice(self.start, self.start + self.num_rows)
+
+    def batches(self) -> Iterator[pa.RecordBatch]:
+        """Its rows, memory-mapped."""
+        return read_stream(self.folder / ROWS)
+
+    def dropped(self) -> Iterator[pa.RecordBatch]:
+        """The rows that went, as `bmtool.data.passes.drops` has them."""
+        return read_stream(self.folder / DROPPED)
+
+    def hashes(self) -> NDArray[np.uint64]:
+        """(N, 2) hash of each row's text."""
+        return read_array(self.folder / HASHES)
+
+    def sketches(self) -> NDArray[np.uint16]:
+        """(N, 112) MinHash of each row's text."""
+        return read_array(self.folder / SKETCHES)
+
+
+@dataclass
+class Collected:
+    """The rows that the first pass kept, and what became of all others."""
+
+    units: list[KeptUnit] = field(default_factory=list)
+    ledger: Ledger = field(default_factory=Ledger)
+    losses: dict[str, list[int]] = field(default_factory=dict)
+    """reason -> rows, bytes and words that left for it"""
+    by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
+    """filter -> rule -> rows that left for it"""
+    rejected_by_reason: dict[str, int] = field(default_factory=dict)
+    """which of the dropped rows couldn't be read"""
+    rejected_by_file: dict[str, int] = field(default_factory=dict)
+    scrubbed: dict[str, int] = field(default_factory=dict)
+    """scrubber -> values taken out"""
+    totals: Counter[str] = field(default_factory=Counter)
+    by_source: dict[int, Counter[str]] = field(default_factory=dict)
+    """source -> rows_in, rows, bytes, words"""
+    seconds: Counter[str] = field(default_factory=Counter)
+    """CPU seconds by step, of what wasn't there already"""
+    worked_bytes: Counter[str] = field(default_factory=Counter)
+    """bytes of rows by step, likewise"""
+
+    @property
+    def num_rows(self) -> int:
+        """How many rows were kept."""
+        return self.units[-1].rows.stop if self.units else 0
+
+    def lose(self, reason: str, counts: list[int]) -> None:
+        """Count rows, bytes and words that left for a reason."""
+        self.ledger.drop(reason, counts[0])
+        self.losses[reason] = [a + b for a, b in zip(self.losses.get(reason, [0, 0, 0]), counts, strict=True)]
+
+
+def shelf_of(job: Job) -> Path:
+    """Where work on units is kept: beside the store, or with the run where there is none."""
+    return job.cache if job.cache is not None else job.folder / RESUME / "cache"
+
+
+def collect(rules: RowRules, job: Job) -> Collected:
+    """Have every unit read, or take up what is kept of it.
+
+    Raises:
+        DataError: no row is left, or a file can't be read at all.
+        TryAgainError, StoppedError: the run was asked to stop.
+    """
+    collected = Collected()
+    for reason in _reasons(rules):
+        collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
+    for index in range(len(rules.sources)):
+        collected.by_source[index] = Counter(dict.fromkeys(("rows_in", "rows", "bytes", "words"), 0))
+    reading = _Reading(rules, job)
+    with job.console.progress("reading rows") as progress:
+        for unit, facts in reading.results(progress.advance):
+            kept = KeptUnit(unit.key, unit.source, reading.shelf.path(unit.key), facts, collected.num_rows)
+            collected.units.append(kept)
+            _add(collected, kept)
+    if reading.found:
+        rows = sum(int(unit.facts["totals"].get("rows_in", 0)) for unit in collected.units if unit.key in reading.found)
+        job.console.say(
+            f"resumed: {rows:,} rows were read already ({len(reading.found)} of {len(collected.units)} parts)"
+        )
+    _check_columns(rules, collected, dict(reading.paths))
+    _write_rejections(collected, job.folder / "rejected.jsonl")
+    collected.ledger.check()
+    fault("prepare:rows")
+    return collected
+
+
+def _reasons(rules: RowRules) -> list[str]:
+    reasons = [NOT_SAMPLED] if any(source.weight < 1 for source in rules.sources) else []
+    reasons += [EMPTY, *([UNLISTED] if rules.labels else [])]
+    return [*reasons, *(one.name() for one in rules.filters)]
+
+
+class _Reading:
+    """One reading of all sources."""
+
+    def __init__(self, rules: RowRules, job: Job) -> None:
+        self.rules, self.job = rules, job
+        self.root = shelf_of(job)
+        self.shelf = Shelf(self.root / "rows")
+        self.paths: dict[tuple[int, str], Path] = {}
+        self.found: set[str] = set()
+        self.order: list[tuple[Unit, dict[str, Any] | None]] = []
+
+    def results(self, advance: Any) -> Iterator[tuple[Unit, dict[str, Any]]]:
+        """(unit without its data, facts) of every unit, in order."""
+        files = [source.files() for source in self.rules.sources]
+        size = sum(path.stat().st_size for some in files for _, path in some)
+        workers, reason = num_workers(self.job.runtime.workers, size)
+        self.job.console.detail(f"{workers} worker{'s' if workers > 1 else ''}: {reason}")
+        given = 0
+        worked = run_tasks(pass_over_unit, self.tasks(files), workers=workers, stop=self.job.stop, advance=advance)
+        for facts in worked:
+            while self.order[given][1] is not None:
+                yield self.order[given]  # type: ignore[misc]  # just seen not to be None
+                given += 1
+            yield self.order[given][0], facts
+            given += 1
+        yield from self.order[given:]  # type: ignore[misc]  # only tasks are without facts, and all are done
+
+    def tasks(self, files: list[list[tuple[str, Path]]]) -> Iterator[UnitTask]:
+        """A task for each unit of which nothing is kept."""
+        several = len(self.rules.sources) > 1
+        for index, source in enumerate(self.rules.sources):
+            cuts = Cuts(source, self.root / "cuts", is_fresh=self.job.is_fresh)
+            self.paths |= {(index, name): path for name, path in files[index]}
+
+            def sha256(name: str, prefix: str = f"{index}/" if several else "") -> str:
+                return self.job.raw.get(f"{prefix}{name}", "")
+
+            def pieces(name: str, path: Path, cuts: Cuts = cuts, sha256: Any = sha256) -> Iterator[Any]:
+                return cuts.pieces(name, path, sha256(name) or _sha256_of(path))
+
+            for unit in units_of(self.rules, index, files[index], pieces):
+                kept = None if self.job.is_fresh else self.shelf.find(unit.key)
+                self.order.append((replace(unit, pieces=()), kept))
+                if kept is not None:
+                    self.found.add(unit.key)
+                    continue
+                whole = [cuts.filled(one, sha256(one.file) or _sha256_of(one.path)) for one in unit.pieces]
+                yield UnitTask(self.rules, replace(unit, pieces=tuple(whole)), self.shelf.folder)
+
+
+def _sha256_of(path: Path) -> str:
+    from bmtool.artifacts.files import sha256_of
+
+    return sha256_of(path)
+
+
+def _add(collected: Collected, unit: KeptUnit) -> None:
+    facts, ledger = unit.facts, collected.ledger
+    totals = Counter(facts["totals"])
+    collected.totals += totals
+    collected.by_source[unit.source].update(totals)
+    collected.seconds.update(facts.get("seconds", {}))
+    collected.worked_bytes.update(facts.get("worked_bytes", {}))
+    ledger.rows_in += totals["rows_in"]
+    ledger.rows_out += totals["rows"]
+    for reason, counts in facts["losses"].items():
+        collected.lose(reason, counts)
+    for reason, count in facts["rejected_by_reason"].items():
+        ledger.drop(reason, count)
+    for into, counts in (
+        (collected.rejected_by_reason, facts["rejected_by_reason"]),
+        (collected.rejected_by_file, facts["rejected_by_file"]),
+        (collected.scrubbed, facts["scrubbed"]),
+    ):
+        for name, count in counts.items():
+            into[name] = into.get(name, 0) + count
+    for name, rules in facts["by_rule"].items():
+        own = collected.by_rule.setdefault(name, {})
+        for rule, count in rules.items():
+            own[rule] = own.get(rule, 0) + count
+
+
+def _check_columns(rules: RowRules, collected: Collected, paths: dict[tuple[int, str], Path]) -> None:
+    """Refuse a file none of whose rows has a column that is asked for: that is no gap, but another name."""
+    unseen: dict[tuple[int, str], set[str]] = {}
+    known: dict[tuple[int, str], list[str]] = {}
+    for unit in collected.units:
+        for one in unit.facts["columns"]:
+            if one["known"]:  # else no row could be read, and each is rejected for a reason of its own
+                place = (unit.source, one["file"])
+                unseen[place] = unseen.get(place, set(one["unseen"])) & set(one["unseen"])
+                known[place] = known.get(place, []) + one["known"]
+    for place, columns in unseen.items():
+        if columns:
+            mapping = rules.columns_of(place[0])
+            raise missing_columns(paths[place], sorted(columns), list(dict.fromkeys(known[place])), mapping)
+
+
+def _write_rejections(collected: Collected, path: Path) -> None:
+    with path.open("wb") as handle:
+        for unit in collected.units:
+            handle.write((unit.folder / REJECTED).read_bytes())
+    fsync_file(path)
+
+
+def check_rows(collected: Collected) -> None:
+    """Refuse a dataset without rows.
+
+    Raises:
+        DataError: it says where all of them went.
+    """
+    ledger = collected.ledger
+    if ledger.rows_out == 0:
+        reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger.dropped.items() if count)
+        text = f"{ledger.rows_in:,} came in; dropped: {reasons}" if ledger.rows_in else "the sources hold none"
+        raise DataError(f"no row is left: {text}")
+
+
+__all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

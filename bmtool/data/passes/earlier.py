@@ -1,0 +1,160 @@
+"""Sketches that go with a dataset, so that later ones can be compared with it without reading its texts again."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+
+from bmtool.data.dataset import open_dataset
+from bmtool.data.passes.split import SPLITS
+from bmtool.data.passes.unit_pass import joined_texts
+from bmtool.data.rows import MAX_BATCH_ROWS
+from bmtool.data.similarity.fingerprints import VALUES
+from bmtool.data.storage import StreamFile, read_stream
+from bmtool.errors import MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bmtool.data.dataset import Dataset
+    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.decide import Decisions
+
+FILE = "sketches.arrow"
+
+SCHEMA = pa.schema(
+    [
+        pa.field("id", pa.string()),
+        pa.field("split", pa.uint8()),
+        pa.field("sketch", pa.list_(pa.uint16(), VALUES)),
+    ]
+)
+
+
+def write_sketches(folder: Path, units: Sequence[KeptUnit], decisions: Decisions) -> None:
+    """Write `sketches.arrow`: id, split and MinHash of every row that stays, in reading order."""
+    file = StreamFile(folder / FILE, SCHEMA)
+    waiting: list[pa.Table] = []
+    for unit in units:
+        keep = decisions.keep[unit.rows]
+        ids = pa.chunked_array([batch.column("id") for batch in unit.batches()], pa.string()).filter(pa.array(keep))
+        sketches = unit.sketches()[keep]
+        lists = pa.FixedSizeListArray.from_arrays(pa.array(sketches.reshape(-1)), VALUES)
+        columns = [ids, pa.array(decisions.split[unit.rows][keep]), lists]
+        waiting.append(pa.table(columns, schema=SCHEMA))
+        table = pa.concat_tables(waiting)
+        whole = table.num_rows - table.num_rows % MAX_BATCH_ROWS
+        _write(file, table.slice(0, whole))
+        waiting = [table.slice(whole)]
+    _write(file, pa.concat_tables(waiting) if waiting else SCHEMA.empty_table())
+    file.close()
+
+
+def _write(file: StreamFile, table: pa.Table) -> None:
+    for start in range(0, table.num_rows, MAX_BATCH_ROWS):
+        rows = pa.array(range(start, min(start + MAX_BATCH_ROWS, table.num_rows)), pa.int64())
+        file.write(table.take(rows).combine_chunks().to_batches()[0])  # copied: equal rows are equal bytes
+
+
+@dataclass(frozen=True)
+class SketchesOf:
+    """The sketches of a unit, for `bmtool.data.similarity.bands`."""
+
+    unit: KeptUnit
+
+    def __len__(self) -> int:
+        return self.unit.num_rows
+
+    def load(self) -> NDArray[np.uint16]:
+        """(N, 112), mapped anew."""
+        values: NDArray[np.uint16] = np.load(self.unit.folder / "sketches.npy", mmap_mode="r", allow_pickle=False)
+        return values
+
+
+@dataclass(frozen=True)
+class _Part:
+    """The sketches of a record batch of an earlier dataset."""
+
+    batch: pa.RecordBatch
+
+    def __len__(self) -> int:
+        return int(self.batch.num_rows)
+
+    def load(self) -> NDArray[np.uint16]:
+        """(N, 112), mapped."""
+        values: NDArray[np.uint16] = self.batch.column("sketch").flatten().to_numpy().reshape(-1, VALUES)
+        return values
+
+
+class Earlier:
+    """An earlier dataset, seen through its sketches. N rows.
+
+    Raises:
+        MissingInputError: it has none.
+    """
+
+    def __init__(self, folder: Path, texts: list[str]) -> None:
+        if not (folder / FILE).exists():
+            raise MissingInputError(
+                f"{folder}: it holds no sketches of its rows. Prepare it with deduplicate: [near], then it does"
+            )
+        self.folder = folder
+        self.names = texts
+        self.parts = [_Part(batch) for batch in read_stream(folder / FILE)]
+
+    def __len__(self) -> int:
+        return sum(len(part) for part in self.parts)
+
+    @cached_property
+    def _places(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+        """(split, row in it) of each row."""
+        split = np.concatenate([np.zeros(0, np.uint8), *(part.batch.column("split").to_numpy() for part in self.parts)])
+        row = np.zeros(len(split), np.int64)
+        for index in range(len(SPLITS)):
+            mine = split == index
+            row[mine] = np.arange(mine.sum())
+        return split, row
+
+    @cached_property
+    def _dataset(self) -> Dataset:
+        return open_dataset(self.folder)
+
+    def ids(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of rows, in any order."""
+        distinct, back = np.unique(rows, return_inverse=True)
+        ids = _values([part.batch for part in self.parts], distinct, lambda batch: batch.column("id"))
+        return [ids[place] for place in back.tolist()]
+
+    def texts(self, rows: NDArray[np.int64]) -> pa.Array:
+        """The texts of ascending rows."""
+        split, row = self._places
+        texts = np.empty(len(rows), object)
+        for index, name in enumerate(SPLITS):
+            mine = split[rows] == index
+            if mine.any():
+                batches = self._dataset[name].batches()
+                texts[mine] = _values(batches, row[rows][mine], lambda batch: joined_texts(batch, self.names))
+        return pa.array(texts.tolist(), pa.string())
+
+
+def _values(
+    batches: Iterable[pa.RecordBatch], rows: NDArray[np.int64], read: Callable[[pa.RecordBatch], pa.Array]
+) -> list[str]:
+    """What `read` makes of ascending rows, batch by batch: `take` on a whole column would copy it."""
+    values: list[str] = []
+    start = taken = 0
+    for batch in batches:
+        end = start + batch.num_rows
+        upto = int(np.searchsorted(rows, end))
+        if upto > taken:
+            values += read(batch.take(pa.array(rows[taken:upto] - start))).to_pylist()
+            taken = upto
+        start = end
+    return values

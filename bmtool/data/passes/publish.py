@@ -1,0 +1,216 @@
+"""Last pass of prepare: give labels their ids, and write the dataset and what was dropped as they stay."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bmtool.artifacts.faults import fault
+from bmtool.contracts import LINE
+from bmtool.data.passes.collect import shelf_of
+from bmtool.data.passes.decide import NOT_DRAWN, Loss, Rows, check_stratified
+from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order
+from bmtool.data.passes.kept import Shelf
+from bmtool.data.passes.shards import Finished
+from bmtool.data.passes.split import Draw, share_of_ids, sorted_labels
+from bmtool.data.passes.unit_pass import PIECE, joined_texts
+from bmtool.data.passes.writing import Writing, Written
+from bmtool.data.rows import text_bytes
+from bmtool.data.text.documents import text_buffers
+from bmtool.data.text.words import count_words
+from bmtool.errors import DataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+
+    from numpy.typing import NDArray
+    from tokenizers import Tokenizer
+
+    from bmtool.contracts import Job
+    from bmtool.data.passes.collect import Collected, KeptUnit, RowRules
+    from bmtool.data.passes.decide import Decisions
+    from bmtool.data.passes.encode_pass import UnitTokens
+
+#: More distinct labels than this are no labels.
+MAX_LABELS = 10_000
+
+
+def kept_rows(units: Sequence[KeptUnit], mask: NDArray[np.bool_]) -> Iterator[pa.RecordBatch]:
+    """The rows of all units for which `mask` is True."""
+    for unit in units:
+        start = unit.start
+        if not mask[unit.rows].any():
+            continue
+        for batch in unit.batches():
+            yield batch.filter(pa.array(mask[start : start + batch.num_rows]))
+            start += batch.num_rows
+
+
+class SampledTexts:
+    """The train texts a tokenizer learns from; may be iterated more than once."""
+
+    def __init__(self, units: Sequence[KeptUnit], mask: NDArray[np.bool_], column: str, max_bytes: int) -> None:
+        self.units, self.mask, self.column = units, mask, column
+        total = sum(int(text_bytes(batch, [column]).sum()) for batch in kept_rows(units, mask))
+        self.share = min(1.0, max_bytes / max(total, 1))
+
+    def __iter__(self) -> Iterator[str]:
+        for batch in kept_rows(self.units, self.mask):
+            texts = batch.column(self.column)
+            if self.share < 1:
+                texts = texts.filter(share_of_ids(batch.column("id"), self.share))
+            yield from texts.to_pylist()
+
+
+def draw(
+    rules: RowRules,
+    collected: Collected,
+    decisions: Decisions,
+    per_label: Mapping[str, int | None],
+    *,
+    seed: int | None,
+) -> None:
+    """Keep a few rows of each label of the splits that are drawn from; the others are lost as not drawn."""
+    column = rules.of_kind("label")[0]
+    gone = []
+    for split, wanted in per_label.items():
+        if wanted is None:
+            continue
+        # Another seed draws other rows to learn from; what is tested on stays.
+        lottery = Draw(wanted, seed if split == "train" else None)
+        mask = decisions.of_split(split)
+        for batch in kept_rows(collected.units, mask):
+            lottery.add(batch.column("id"), batch.column(column))
+        gone.append(np.flatnonzero(mask)[~lottery.drawn()])
+    decisions.lose(Loss(NOT_DRAWN, np.sort(np.concatenate(gone))))
+
+
+@dataclass(frozen=True)
+class Published:
+    """What was written, for the report."""
+
+    splits: dict[str, Written]
+    labels: tuple[str, ...]
+    label_counts: dict[str, Counter[str]]
+    tokenizer: Tokenizer | None
+
+
+def publish(
+    rules: RowRules,
+    collected: Collected,
+    decisions: Decisions,
+    splits: Sequence[str],
+    job: Job,
+    *,
+    tokenizer: Tokenizer | None,
+    tokens: Sequence[UnitTokens],
+    stratify: str | None = None,
+) -> Published:
+    """Write every split: rows that are kept, labels as ids, token ids if there is a tokenizer; and what was dropped.
+
+    Raises:
+        DataError: the labels are none, or one that is to be in every split isn't.
+        TryAgainError, StoppedError: the run was asked to stop.
+    """
+    columns = rules.of_kind("label", "tags")
+    counts = {
+        split: count_labels(kept_rows(collected.units, decisions.of_split(split)), columns, most=MAX_LABELS)
+        for split in splits
+    }
+    labels = find_labels(rules, counts)
+    if stratify is not None:
+        check_stratified(counts, stratify)
+    write_drops(rules, collected, decisions, job)
+    finished = Finished(Shelf(shelf_of(job) / "shards"))
+    writing = Writing(rules, collected.units, decisions, splits, job, labels, tokenizer, tokens, finished)
+    return Published(writing.write(), labels, counts, tokenizer)
+
+
+def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
+    """How often each label occurs in the named columns, list columns member by member.
+
+    Counting stops where there are more than `most` different ones: these are no labels.
+    """
+    counts: Counter[str] = Counter()
+    for batch in batches if columns else ():
+        if len(counts) > most:
+            break
+        for name in columns:
+            column = batch.column(name)
+            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            counts.update({str(one["values"]): int(one["counts"]) for one in pc.value_counts(flat).to_pylist()})
+    return counts
+
+
+def find_labels(rules: RowRules, counts: Mapping[str, Counter[str]]) -> tuple[str, ...]:
+    """The labels by id: the task's own order, else the sorted distinct values of all splits; () for a corpus.
+
+    Raises:
+        DataError: there are too many, or fewer than two.
+    """
+    if not rules.of_kind("label", "tags"):
+        return ()
+    labels = rules.labels or sorted_labels({label for one in counts.values() for label in one})
+    column = rules.of_kind("label", "tags")[0]
+    if len(labels) > MAX_LABELS:
+        raise DataError(
+            f"column '{column}' has {len(labels):,} different values (such as '{labels[0]}' and '{labels[-1]}'): "
+            f"more than {MAX_LABELS:,}, so these are no labels. Map the right one, as in columns: {{{column}: NAME}}"
+        )
+    if len(labels) < 2:
+        raise DataError(f"column '{column}' has one value only, '{labels[0]}': there is nothing to tell apart")
+    return labels
+
+
+def write_drops(rules: RowRules, collected: Collected, decisions: Decisions, job: Job) -> None:
+    """Write `dropped.arrow`, and count what the decisions cost in the ledger."""
+    names = rules.of_kind("text", "words")
+    writer = DropWriter(job.folder)
+    for unit in collected.units:
+        for batch in in_reading_order(unit.dropped(), unit.facts["pieces"]).to_batches():
+            writer.write(batch)
+    for loss in decisions.losses:
+        counts = [len(loss.rows), 0, 0]
+        kept_ids = loss.kept_ids if loss.kept is None else Rows(collected.units).ids(loss.kept)
+        for unit in collected.units:
+            first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
+            if first < end:
+                batch = _lost_rows(unit, loss.rows[first:end] - unit.start)
+                counts[1] += int(text_bytes(batch, names).sum())
+                counts[2] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
+                writer.write(_loss_batch(unit, loss, slice(first, end), batch, kept_ids))
+        collected.lose(loss.reason, counts)
+        collected.ledger.rows_out -= counts[0]
+    writer.close()
+    fault("prepare:drops")
+
+
+def _lost_rows(unit: KeptUnit, inside: NDArray[np.int64]) -> pa.RecordBatch:
+    mask = np.zeros(unit.num_rows, bool)
+    mask[inside] = True
+    parts, start = [], 0
+    for batch in unit.batches():
+        parts.append(batch.filter(pa.array(mask[start : start + batch.num_rows])))
+        start += batch.num_rows
+    return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
+
+
+def _loss_batch(
+    unit: KeptUnit, loss: Loss, places: slice, batch: pa.RecordBatch, kept_ids: Sequence[str | None] | None
+) -> pa.RecordBatch:
+    files = pa.array(unit.facts["pieces"], pa.string()).take(batch.column(PIECE))
+    columns: dict[str, pa.Array] = {"file": files, "line": batch.column(LINE)}
+    if kept_ids is not None:
+        columns["kept"] = pa.array(kept_ids[places], pa.string())
+    if loss.similarity is not None:
+        columns["similarity"] = pa.array(loss.similarity[places], from_pandas=True)
+    if loss.rule is not None:
+        columns["rule"] = pa.array(loss.rule[places], pa.string())
+    if loss.threshold is not None:
+        columns["threshold"] = pa.array([loss.threshold] * batch.num_rows, pa.float64())
+    return drop_batch(batch.column("id"), loss.reason, **columns)

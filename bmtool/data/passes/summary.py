@@ -1,0 +1,172 @@
+"""What `prepare` says about a dataset: the summary for the manifest, and `report.json` beside the rows."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bmtool.artifacts.files import write_json
+from bmtool.data.passes.decide import DUPLICATE, NEAR
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from bmtool.console import Console
+    from bmtool.contracts import Job, Task
+    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.decide import Decisions
+    from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.publish import Published
+    from bmtool.data.passes.units import RowRules
+
+#: A filter that drops more than this share of what it sees is probably set wrong.
+NEARLY_ALL = 0.9
+
+
+def write_report(
+    task: Task | None,
+    rules: RowRules,
+    collected: Collected,
+    decisions: Decisions,
+    published: Published,
+    tokens: Sequence[UnitTokens],
+    job: Job,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Check that the ledger balances, write `report.json`, warn of what looks wrong.
+
+    Returns:
+        The summary for the manifest, and all that `report.json` says.
+    """
+    ledger, splits, tokenizer = collected.ledger, published.splits, published.tokenizer
+    ledger.check()
+    if ledger.rows_out != sum(one.rows for one in splits.values()):
+        raise AssertionError(f"the ledger says that {ledger.rows_out} rows came out; the splits hold another number")
+    summary: dict[str, Any] = {
+        "task": task.model_dump(mode="json") if task is not None else None,
+        "splits": {name: one.rows for name, one in splits.items()},
+        "ledger": asdict(ledger),
+        "rejected": sum(collected.rejected_by_reason.values()),
+        "by_rule": collected.by_rule,
+        "scrubbed": dict(collected.scrubbed),
+        "labels": list(published.labels),
+        "tokens": {name: one.tokens for name, one in splits.items()} if tokenizer is not None else {},
+        "text_bytes": {name: one.text_bytes for name, one in splits.items()},
+        "vocab_size": tokenizer.get_vocab_size() if tokenizer is not None else None,
+        "overlap": decisions.facts.get("overlap"),
+    }
+    label_counts = {
+        name: {label: counts[label] for label in published.labels}
+        for name, counts in published.label_counts.items()
+        if published.labels
+    }
+    details = {
+        "label_counts": label_counts,
+        "lengths": {name: one.length_summary() for name, one in splits.items()},
+        "length_histogram": {name: one.length_histogram() for name, one in splits.items()},
+        "rejected_by_reason": collected.rejected_by_reason,
+        "rejected_by_file": collected.rejected_by_file,
+        "length_unit": "tokens" if tokenizer is not None else "bytes",
+        "funnel": funnel(collected),
+        "sources": {
+            str(index): {"name": _source_name(index, rules, collected), **counts}
+            for index, counts in sorted(collected.by_source.items())
+        },
+        **{name: value for name, value in decisions.facts.items() if name != "overlap"},
+    }
+    report = summary | details
+    write_json(job.folder / "report.json", report)
+    _warn(summary, label_counts, collected, job.console)
+    kept = {
+        "rows": [unit.key for unit in collected.units],
+        "tokens": [one.folder.name for one in tokens],
+        "shards": [shard.key for one in splits.values() for shard in one.shards],
+    }
+    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
+
+
+def _source_name(index: int, rules: RowRules, collected: Collected) -> str:
+    """`jsonl: reviews.jsonl`, or `jsonl: a.jsonl and 7 more`; the files are named as rejections name them."""
+    files = list(
+        dict.fromkeys(name for unit in collected.units if unit.source == index for name in unit.facts["pieces"])
+    )
+    shown = files[0] if files else "no rows"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{rules.sources[index].name()}: {shown}{more}"
+
+
+def funnel(collected: Collected) -> list[dict[str, Any]]:
+    """Rows, bytes and words left after each step, in order; bytes and words as they are after cleaning."""
+    ledger = collected.ledger
+    left = [ledger.rows_in, collected.totals["bytes"], collected.totals["words"]]
+    steps: list[dict[str, Any]] = [{"step": "read", "rows": left[0]}]
+    left[0] -= sum(collected.rejected_by_reason.values())
+    steps.append({"step": "readable", **_counts(left)})
+    for reason, lost in collected.losses.items():
+        # Rows that were sampled away or empty were gone before bytes and words were counted.
+        before_counting = reason in BEFORE_COUNTING
+        left = [left[0] - lost[0], *(a if before_counting else a - b for a, b in zip(left[1:], lost[1:], strict=True))]
+        steps.append({"step": reason, **_counts(left)})
+    return steps
+
+
+BEFORE_COUNTING = ("not sampled", "empty text")
+
+
+def _counts(left: Sequence[int]) -> dict[str, int]:
+    return dict(zip(("rows", "bytes", "words"), left, strict=True))
+
+
+def throughput(collected: Collected) -> dict[str, dict[str, float]]:
+    """CPU seconds of each step and millions of bytes of rows a second, of what was worked on in this run.
+
+    These are facts about the run, not about the dataset: they go to the manifest's environment.
+    """
+    return {
+        step: {
+            "cpu_seconds": round(seconds, 3),
+            "mb_per_second": round(collected.worked_bytes[step] / 1e6 / max(seconds, 1e-6), 1),
+        }
+        for step, seconds in collected.seconds.items()
+    }
+
+
+def say_rejected(collected: Collected, console: Console) -> None:
+    """One line about rows that couldn't be read, if there are any."""
+    rejected = sum(collected.rejected_by_reason.values())
+    if rejected:
+        files = list(collected.rejected_by_file)
+        shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
+        rows_in = collected.ledger.rows_in
+        console.say(f"{rejected:,} of {rows_in:,} rows could not be read (in {shown}); rejected.jsonl says why")
+
+
+def _warn(
+    summary: Mapping[str, Any],
+    label_counts: Mapping[str, Mapping[str, int]],
+    collected: Collected,
+    console: Console,
+) -> None:
+    for split, rows in summary["splits"].items():
+        if not rows:
+            console.warn(f"the {split} split is empty: {summary['ledger']['rows_out']:,} rows are too few for it")
+    missing = [label for label, count in label_counts.get("train", {}).items() if not count]
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        console.warn(f"no train row has the label {shown}: a model can't learn it")
+    for split in ("validation", "test"):
+        unseen = [label for label, count in label_counts.get(split, {}).items() if not count]
+        if unseen and summary["splits"][split]:
+            shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
+            console.warn(f"no {split} row has the label {shown}: its numbers say nothing about it")
+    _warn_of_rules(summary, collected, console)
+
+
+def _warn_of_rules(summary: Mapping[str, Any], collected: Collected, console: Console) -> None:
+    """Say which rules drop nearly everything, and which nothing."""
+    left = summary["ledger"]["rows_in"] - summary["rejected"]
+    for reason, (rows, _, _) in collected.losses.items():
+        if left and rows >= NEARLY_ALL * left and reason in collected.by_rule:
+            console.warn(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
+        elif not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
+            console.say(f"{reason} drops nothing")
+        left -= rows

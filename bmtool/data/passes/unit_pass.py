@@ -1,0 +1,335 @@
+"""First pass of prepare, over one unit: read, clean, filter, scrub and fingerprint rows, and keep what is left.
+
+Everything is decided row by row; what needs to see all rows (copies, splits) comes later, from what is kept here.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from contextlib import ExitStack, contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bmtool.artifacts.faults import fault
+from bmtool.contracts import LINE, Reading
+from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
+from bmtool.data.passes.kept import Shelf, write_array
+from bmtool.data.passes.split import share_of_ids
+from bmtool.data.rows import row_ids, schema_of, text_bytes
+from bmtool.data.similarity.fingerprints import sketch, text_hashes
+from bmtool.data.storage import StreamFile
+from bmtool.data.text.documents import Documents, text_buffers
+from bmtool.data.text.scrub import scrub
+from bmtool.data.text.words import count_words
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Piece, Rejected, Verdict
+    from bmtool.data.passes.units import RowRules, Unit
+    from bmtool.data.passes.workers import Tick
+
+EMPTY = "empty text"
+UNLISTED = "label not listed"
+NOT_SAMPLED = "not sampled"
+
+ROWS, DROPPED, REJECTED = "rows.arrow", "dropped.arrow", "rejected.jsonl"
+HASHES, SKETCHES = "hashes.npy", "sketches.npy"
+
+#: A column of rows that are kept: which of the unit's pieces a row came from.
+PIECE = "#piece"
+
+
+@dataclass(frozen=True)
+class UnitTask:
+    """What a worker needs to know."""
+
+    rules: RowRules
+    unit: Unit
+    shelf: Path
+
+
+def kept_schema(rules: RowRules) -> pa.Schema:
+    """The columns of rows that are kept between the passes."""
+    own = [pa.field(one.name, one.type) for one in schema_of(rules.kinds)]
+    return pa.schema([pa.field("id", pa.string()), *own, pa.field(LINE, pa.int64()), pa.field(PIECE, pa.int32())])
+
+
+def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
+    """Read a unit and keep what is left of it under its key; the facts noted with it, and the seconds it took."""
+    with Shelf(task.shelf).filling(task.unit.key) as (folder, facts):
+        work = UnitPass(task, folder, tick)
+        facts.update(work.run())
+    return {**facts, "seconds": dict(work.clock.seconds), "worked_bytes": dict(work.clock.bytes)}
+
+
+class Clock:
+    """CPU seconds of this thread and bytes of rows, by step."""
+
+    def __init__(self) -> None:
+        self.seconds: dict[str, float] = {}
+        self.bytes: Counter[str] = Counter()
+
+    @contextmanager
+    def step(self, name: str, num_bytes: int = 0) -> Iterator[None]:
+        """Count what happens inside under `name`, done to so many bytes."""
+        started = time.thread_time()
+        self.bytes[name] += num_bytes
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - started
+
+
+class UnitPass:
+    """One reading of one unit. A preview takes its steps one by one (`bmtool.data.passes.preview`)."""
+
+    def __init__(self, task: UnitTask, folder: Path, tick: Tick) -> None:
+        self.rules, self.unit, self.folder, self.tick = task.rules, task.unit, folder, tick
+        self.schema = kept_schema(task.rules)
+        self.clock = Clock()
+        self.losses: dict[str, list[int]] = {}
+        self.by_rule: dict[str, Counter[str]] = {}
+        self.rejected_by_reason: Counter[str] = Counter()
+        self.rejected_by_file: Counter[str] = Counter()
+        self.scrubbed: Counter[str] = Counter()
+        self.totals = Counter[str]()
+        self.hashes: list[NDArray[Any]] = []
+        self.sketches: list[NDArray[np.uint16]] = []
+        self.piece = 0
+
+    def run(self) -> dict[str, Any]:
+        """Read all pieces and write what is left; the facts to be noted with it."""
+        with ExitStack() as stack:
+            self.rejections = stack.enter_context((self.folder / REJECTED).open("w", encoding="utf-8"))
+            self.kept = StreamFile(self.folder / ROWS, self.schema)
+            self.drops = StreamFile(self.folder / DROPPED, DROP_SCHEMA)
+            stack.callback(self.kept.abandon)
+            stack.callback(self.drops.abandon)
+            files = [self.read(index, piece) for index, piece in enumerate(self.unit.pieces)]
+            self.kept.close(sync=False)
+            self.drops.close(sync=False)
+        if self.rules.is_hashed:
+            write_array(self.folder / HASHES, _joined(self.hashes, (0, 2), np.uint64))
+        if self.rules.is_sketched:
+            write_array(self.folder / SKETCHES, _joined(self.sketches, (0, 112), np.uint16))
+        return {
+            "pieces": [piece.file for piece in self.unit.pieces],
+            "totals": dict(self.totals),
+            "losses": self.losses,
+            "by_rule": {name: dict(counts) for name, counts in self.by_rule.items()},
+            "rejected_by_reason": dict(self.rejected_by_reason),
+            "rejected_by_file": dict(self.rejected_by_file),
+            "scrubbed": dict(self.scrubbed),
+            "columns": files,
+        }
+
+    def read(self, index: int, piece: Piece) -> dict[str, Any]:
+        """Take every row of a piece; what is known of its columns."""
+        self.piece = index
+        rules = self.rules
+        reading = Reading(rules.columns_of(self.unit.source), schema_of(rules.kinds), self.reject)
+        batches = rules.sources[self.unit.source].read(piece, reading)
+        while True:
+            with self.clock.step("read"):
+                batch = next(batches, None)
+            if batch is None:
+                break
+            self.clock.bytes["read"] += batch.nbytes
+            self.take(batch)
+        return {"file": piece.file, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
+
+    def reject(self, rejected: Rejected) -> None:
+        """Count a row that can't be read, and write down where it is; never its text."""
+        self.tick(1)
+        self.totals["rows_in"] += 1
+        self.rejected_by_reason[rejected.reason.partition(": ")[0]] += 1
+        self.rejected_by_file[rejected.file] += 1
+        self.rejections.write(json.dumps(asdict(rejected), ensure_ascii=False) + "\n")
+
+    def take(self, batch: pa.RecordBatch) -> None:
+        """Do everything to one batch of rows."""
+        self.tick(batch.num_rows)
+        fault("prepare:batch")
+        rules = self.rules
+        self.totals["rows_in"] += batch.num_rows
+        with self.clock.step("ids", batch.nbytes):
+            batch = self.with_ids(batch)
+        weight = rules.sources[self.unit.source].weight
+        if weight < 1:
+            batch = self.keep(batch, share_of_ids(batch.column("id"), weight), NOT_SAMPLED)
+        with self.clock.step("clean", batch.nbytes):
+            batch = self.clean(batch)
+        batch = self.keep(batch, self.not_empty(batch), EMPTY)
+        with self.clock.step("count", batch.nbytes):
+            self.count(batch)
+        if rules.labels is not None:
+            batch = self.keep(batch, self.listed(batch), UNLISTED)
+        with self.clock.step("filter", batch.nbytes):
+            batch = self.filter(batch)
+        with self.clock.step("scrub", batch.nbytes):
+            batch = self.scrub(batch)
+        if not batch.num_rows:
+            return
+        with self.clock.step("fingerprint", batch.nbytes):
+            self.fingerprint(batch)
+        with self.clock.step("keep", batch.nbytes):
+            self.totals["rows"] += batch.num_rows
+            self.kept.write(batch)
+
+    def with_ids(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rows as a source gives them, with their ids and where they are from."""
+        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
+        lines = columns.pop(LINE)
+        ids = row_ids(pa.record_batch(list(columns.values()), names=list(columns)))
+        pieces = pa.array(np.full(batch.num_rows, self.piece, np.int32))
+        return pa.record_batch([ids, *columns.values(), lines, pieces], schema=self.schema)
+
+    def replaced(self, batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
+        """The batch with other values in one column."""
+        return batch.set_column(batch.schema.get_field_index(name), self.schema.field(name), values)
+
+    def count(self, batch: pa.RecordBatch) -> None:
+        """Add up bytes and words."""
+        names = self.rules.of_kind("text", "words")
+        self.totals["bytes"] += int(text_bytes(batch, names).sum())
+        self.totals["words"] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
+
+    def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Rewrite the texts with all cleaners."""
+        for name in self.rules.of_kind("text"):
+            texts = batch.column(name)
+            for cleaner in self.rules.cleaners:
+                texts = cleaner.clean(texts)
+            batch = self.replaced(batch, name, texts)
+        return batch
+
+    def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Drop what a filter drops. All filters see all rows at once; a row goes for the first that it fails."""
+        for name in self.rules.of_kind("text"):
+            if not self.rules.filters or not batch.num_rows:
+                continue
+            documents = Documents(batch.column(name))
+            reason = np.full(len(documents), -1, np.int16)
+            verdicts = []
+            for index, one in enumerate(self.rules.filters):
+                verdict = one.judge(documents)
+                verdicts.append(verdict)
+                reason[(verdict.rule >= 0) & (reason < 0)] = index
+            for index, (one, verdict) in enumerate(zip(self.rules.filters, verdicts, strict=True)):
+                self.note_rules(one.name(), one.rules(), verdict, reason == index)
+                self.drop(batch, reason == index, one.name(), verdict=verdict, rules=one.rules())
+            batch = batch.filter(pa.array(reason < 0))
+        return batch
+
+    def note_rules(self, name: str, rules: tuple[str, ...], verdict: Verdict, mine: NDArray[np.bool_]) -> None:
+        """Count by rule the rows that go for a filter."""
+        counts = self.by_rule.setdefault(name, Counter())
+        for index, rule in enumerate(rules):
+            counts[rule] += int((verdict.rule[mine] == index).sum())
+
+    def scrub(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take private data out of texts and words."""
+        if not self.rules.scrubbers:
+            return batch
+        for name in self.rules.of_kind("text", "words"):
+            column = batch.column(name)
+            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
+            texts, counts, _ = scrub(flat, self.rules.scrubbers, self.rules.scrub_key)
+            self.scrubbed.update(counts)
+            if pa.types.is_list(column.type):
+                lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+                texts = pa.ListArray.from_arrays(pa.array(offsets), texts)
+            batch = self.replaced(batch, name, texts)
+        return batch
+
+    def fingerprint(self, batch: pa.RecordBatch) -> None:
+        """Note hashes and sketches of the texts, as far as they are needed."""
+        rules = self.rules
+        if not rules.is_hashed and not rules.is_sketched:
+            return
+        texts = joined_texts(batch, rules.of_kind("text", "words"))
+        if rules.is_hashed:
+            self.hashes.append(text_hashes(texts).view(np.uint64).reshape(-1, 2))
+        if rules.is_sketched:
+            self.sketches.append(sketch(*text_buffers(texts))[0])
+
+    def keep(self, batch: pa.RecordBatch, mask: pa.Array, reason: str) -> pa.RecordBatch:
+        """The rows where `mask` is True; the others are dropped for a reason."""
+        gone = ~np.asarray(mask.to_numpy(zero_copy_only=False), dtype=bool)
+        self.drop(batch, gone, reason)
+        return batch.filter(mask) if gone.any() else batch
+
+    def drop(
+        self,
+        batch: pa.RecordBatch,
+        gone: NDArray[np.bool_],
+        reason: str,
+        *,
+        verdict: Verdict | None = None,
+        rules: tuple[str, ...] = (),
+    ) -> None:
+        """Count the rows that go, and write down which and why."""
+        counts = self.losses.setdefault(reason, [0, 0, 0])
+        places = np.flatnonzero(gone)
+        if not len(places):
+            return
+        rows = batch.take(pa.array(places))
+        names = self.rules.of_kind("text", "words")
+        counts[0] += len(places)
+        counts[1] += int(text_bytes(rows, names).sum())
+        counts[2] += int(count_words(*text_buffers(joined_texts(rows, names))).sum()) if names else 0
+        files = pa.array([self.unit.pieces[self.piece].file] * len(places), pa.string())
+        measured: dict[str, Any] = {}
+        if verdict is not None:
+            failed = verdict.rule[places]
+            measured = {
+                "rule": pa.array([rules[index] for index in failed], pa.string()),
+                "value": pa.array(verdict.value[places], from_pandas=True),
+                "threshold": pa.array(verdict.threshold[places], from_pandas=True),
+            }
+        self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
+
+    def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
+        """True for rows that have something to read in every text column."""
+        mask = pa.array(np.ones(batch.num_rows, dtype=bool))
+        for name in self.rules.of_kind("text"):
+            mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), r"[^\s\v\x{85}\pZ]"))
+        for name in self.rules.of_kind("words"):
+            mask = pc.and_(mask, pc.greater(pc.list_value_length(batch.column(name)), 0))
+        return mask
+
+    def listed(self, batch: pa.RecordBatch) -> pa.Array:
+        """True for rows all of whose labels are allowed."""
+        allowed = pa.array(self.rules.labels, pa.string())
+        mask = np.ones(batch.num_rows, dtype=bool)
+        for name in self.rules.of_kind("label"):
+            mask &= pc.is_in(batch.column(name), allowed).to_numpy(zero_copy_only=False)
+        for name in self.rules.of_kind("tags"):
+            column = batch.column(name)
+            strange = pc.invert(pc.is_in(pc.list_flatten(column), allowed))
+            mask[pc.list_parent_indices(column).filter(strange).to_numpy()] = False
+        return pa.array(mask)
+
+
+def joined_texts(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
+    """The named columns (text, or lists of words joined by a space) of each row as one text."""
+    columns = []
+    for name in names:
+        column = batch.column(name)
+        columns.append(pc.binary_join(column, " ") if pa.types.is_list(column.type) else column)
+    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\x1f")
+
+
+def _joined(parts: list[NDArray[Any]], empty: tuple[int, ...], dtype: Any) -> NDArray[Any]:
+    return np.concatenate(parts) if parts else np.zeros(empty, dtype)

@@ -1,0 +1,1 @@
+"""Texts that are alike: sketches, candidates, exact comparison, copies of test rows."""

@@ -1,0 +1,1 @@
+"""What is done to texts and measured on them: words, cleaning, scrubbing, languages."""

@@ -1,0 +1,96 @@
+"""The first pass over all sources: what it adds up, what it refuses, where it keeps its work."""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+from bmtool.config.model import validate
+from bmtool.data.passes import units
+from bmtool.data.passes.collect import check_rows, collect, shelf_of
+from bmtool.data.readers import lines
+from bmtool.errors import DataError
+from bmtool.stages import prepare
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from conftest import job_for
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch):
+    """Three lines a piece, two pieces a unit."""
+    monkeypatch.setattr(lines, "PIECE_BYTES", 100)
+    monkeypatch.setattr(units, "UNIT_BYTES", 150)
+
+
+def write(path, rows):
+    path.write_text("".join((row if isinstance(row, str) else json.dumps(row)) + "\n" for row in rows))
+    return str(path)
+
+
+def collected(folder, sources, **more):
+    plan = {"sources": sources, "columns": {"text": "body", "author": "author"}, **more}
+    return collect(prepare.row_rules(validate(prepare.Config, plan), {}), job_for(folder / "out"))
+
+
+def rows(count, **more):
+    return [{"body": f"text number {n}", "author": f"a{n}", **more} for n in range(count)]
+
+
+def test_units_follow_each_other_without_a_gap(tmp_path):
+    found = collected(tmp_path, [write(tmp_path / "a.jsonl", rows(20)), write(tmp_path / "b.jsonl", rows(5))])
+
+    assert len(found.units) > 4
+    assert [unit.start for unit in found.units[1:]] == [unit.rows.stop for unit in found.units[:-1]]
+    assert (found.num_rows, found.ledger.rows_in, found.ledger.rows_out) == (25, 25, 25)
+    texts = [text for unit in found.units for batch in unit.batches() for text in batch.column("text").to_pylist()]
+    assert texts == [f"text number {n}" for n in [*range(20), *range(5)]]
+    assert {index: one["rows"] for index, one in found.by_source.items()} == {0: 20, 1: 5}
+
+
+def test_a_source_without_rows_is_counted_with_nothing(tmp_path):
+    found = collected(tmp_path, [write(tmp_path / "a.jsonl", []), write(tmp_path / "b.jsonl", rows(2))])
+
+    assert found.by_source[0] == {"rows_in": 0, "rows": 0, "bytes": 0, "words": 0}
+
+
+def test_a_column_that_a_whole_file_lacks_is_refused_with_the_files_name(tmp_path):
+    good = write(tmp_path / "a.jsonl", rows(20))
+    other = write(tmp_path / "b.jsonl", [{"title": f"text {n}", "author": "x"} for n in range(20)])
+
+    with pytest.raises(DataError) as error:
+        collected(tmp_path, [good, other])
+
+    assert str(error.value) == (
+        f"{other}: there is no column 'body'. Its columns are: title, author. "
+        "Say which one is 'text' under 'columns', as in columns: {text: NAME}"
+    )
+
+
+def test_a_column_that_some_pieces_of_a_file_lack_only_costs_those_rows(tmp_path):
+    mixed = [*rows(10), *({"author": "x", "title": f"{n}"} for n in range(10))]
+
+    found = collected(tmp_path, write(tmp_path / "a.jsonl", mixed))
+
+    assert found.ledger.dropped["no value in column 'body'"] == 10
+
+
+def test_a_file_in_which_no_line_can_be_read_is_quarantined_line_by_line(tmp_path):
+    found = collected(tmp_path, [write(tmp_path / "a.jsonl", ["{"] * 9), write(tmp_path / "b.jsonl", rows(2))])
+
+    assert found.rejected_by_file == {"a.jsonl": 9}
+    noted = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert [(one["file"], one["line"]) for one in noted] == [("a.jsonl", n) for n in range(1, 10)]
+
+
+def test_no_rows_at_all_are_refused(tmp_path):
+    with pytest.raises(DataError, match=r"^no row is left: the sources hold none$"):
+        check_rows(collected(tmp_path, write(tmp_path / "a.jsonl", [])))
+
+
+def test_without_a_store_work_is_kept_with_the_run(tmp_path):
+    collected(tmp_path, write(tmp_path / "a.jsonl", rows(3)))
+
+    kept = shelf_of(job_for(tmp_path / "out"))
+    assert kept == tmp_path / "out" / "checkpoints" / "cache"
+    assert list(kept.glob("rows/*/*/facts.json"))

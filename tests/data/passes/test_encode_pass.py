@@ -1,0 +1,85 @@
+import json
+from dataclasses import replace
+
+import pyarrow as pa
+import pytest
+from bmtool.artifacts.files import sha256_of
+from bmtool.config.model import validate
+from bmtool.data.dataset import open_dataset
+from bmtool.data.encode import Encoder, load_tokenizer
+from bmtool.data.passes import encode_pass
+from bmtool.data.segments import storage
+from bmtool.stages import prepare
+
+VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "plain", "words", "zebra", "##s"]
+
+
+@pytest.fixture
+def tokenizer(tmp_path):
+    """A folder with a WordPiece tokenizer of nine tokens."""
+    from bmtool.data.tokenizers import _bert_tokenizer
+
+    made = _bert_tokenizer({token: index for index, token in enumerate(VOCABULARY)}, True)
+    (tmp_path / "tokenizer").mkdir()
+    made.save(str(tmp_path / "tokenizer" / "tokenizer.json"))
+    return tmp_path / "tokenizer"
+
+
+def settings(path, tokenizer):
+    return {"sources": str(path), "tokenizer": {"from": f"{tokenizer}/"}}
+
+
+def write_rows(path, rows):
+    path.write_text("".join(json.dumps({"text": row}) + "\n" for row in rows))
+    return path
+
+
+def wrong_memo(path, tokenizer):
+    """A memo that is whole, and says that `zebra` is `plain`; too many other segments hide it from a sample."""
+    encoder = Encoder(load_tokenizer(tokenizer))
+    encoder.encode(pa.array(["words zebra plain " + " ".join(f"unknown{n}" for n in range(storage.NUM_SAMPLED * 4))]))
+    encoder.save(path)
+    with pa.ipc.open_file(path) as reader:
+        batch = reader.get_batch(0)
+    zebra, plain = VOCABULARY.index("zebra"), VOCABULARY.index("plain")
+    lists = [[plain if one == zebra else one for one in ids] for ids in batch.column("ids").to_pylist()]
+    changed = pa.record_batch([batch.column("segment"), pa.array(lists, batch.column("ids").type)], batch.schema.names)
+    metadata = {**batch.schema.metadata, b"checksum": storage._checksum(changed)}
+    with pa.ipc.new_file(path, changed.schema.with_metadata(metadata)) as writer:
+        writer.write_batch(changed.replace_schema_metadata(metadata))
+
+
+def ids_of(folder):
+    return [row for batch in open_dataset(folder)["train"].batches() for row in batch.column("input_ids").to_pylist()]
+
+
+def test_a_memo_that_gives_wrong_ids_late_is_used_for_nothing(tmp_path, make_job, tokenizer, monkeypatch):
+    monkeypatch.setattr(encode_pass, "MEMO_FROM_BYTES", 0)
+    rows = ["plain words"] * 9_000 + ["zebra plain"] * 3_000
+    path = write_rows(tmp_path / "x.jsonl", rows)
+    job = make_job()
+    memos = job.folder / "checkpoints" / "cache" / "memos"
+    memos.mkdir(parents=True)
+    wrong_memo(memos / f"{sha256_of(tokenizer / 'tokenizer.json')[:32]}.memo", tokenizer)
+
+    prepare.run(validate(prepare.Config, settings(path, tokenizer)), job)
+
+    assert ids_of(job.folder) == [[5, 6]] * 9_000 + [[7, 5]] * 3_000
+    assert any("gave wrong ids; everything is encoded again without" in line for line in job.console.lines)
+
+
+def test_ids_are_taken_up_again_until_the_rows_that_stay_change(tmp_path, make_job, tokenizer, monkeypatch):
+    path = write_rows(tmp_path / "x.jsonl", [f"plain words {'zebra ' * (n % 7)}" for n in range(50)])
+    encoded = []
+    original = Encoder.encode
+    monkeypatch.setattr(Encoder, "encode", lambda self, texts: encoded.append(len(texts)) or original(self, texts))
+    jobs = (make_job(tmp_path / name) for name in ("one", "two", "three"))
+    job, again, other = (replace(job, cache=tmp_path / "cache") for job in jobs)
+    prepare.run(validate(prepare.Config, settings(path, tokenizer)), job)
+
+    prepare.run(validate(prepare.Config, settings(path, tokenizer)), again)
+    prepare.run(validate(prepare.Config, {**settings(path, tokenizer), "deduplicate": ["exact"]}), other)
+
+    assert encoded == [50, 7]
+    assert ids_of(job.folder) == ids_of(again.folder)
+    assert ids_of(other.folder) == ids_of(job.folder)[:7]

@@ -1,0 +1,95 @@
+"""What is said of a dataset: warnings of what looks wrong, facts of the run apart from facts of the data."""
+
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bmtool.config.model import validate
+from bmtool.contracts import Ledger
+from bmtool.data.passes.collect import Collected
+from bmtool.data.passes.decide import Decisions
+from bmtool.data.passes.publish import Published
+from bmtool.data.passes.summary import say_rejected, throughput, write_report
+from bmtool.data.passes.units import RowRules
+from bmtool.data.passes.writing import Written
+from bmtool.stages import prepare
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from conftest import job_for
+
+
+def prepared(folder, texts, **more):
+    path = folder / "x.jsonl"
+    path.write_text("".join(json.dumps({"text": text, "label": "ab"[n % 2]}) + "\n" for n, text in enumerate(texts)))
+    plan = {"task": "text_classification", "sources": str(path), **more}
+    job = job_for(folder / "out")
+    return prepare.run(validate(prepare.Config, plan), job), job
+
+
+def test_a_rule_that_drops_nearly_everything_is_said(tmp_path):
+    texts = [
+        *(f"short {n}" for n in range(19)),
+        "a long text that is long enough",
+        "and another long text of that kind",
+    ]
+
+    _, job = prepared(tmp_path, texts, filters=[{"type": "length", "min_chars": 20}])
+
+    assert "warning: length drops 19 of 21 rows (90%): is it set right?" in job.console.lines
+
+
+def test_a_rule_that_drops_nothing_is_said(tmp_path):
+    _, job = prepared(
+        tmp_path, ["one", "two"], filters=[{"type": "length", "min_chars": 1}], deduplicate=["exact", "near"]
+    )
+
+    said = [line for line in job.console.lines if line.endswith("drops nothing")]
+    assert said == ["length drops nothing", "duplicate drops nothing", "near duplicate drops nothing"]
+
+
+def test_facts_of_the_run_are_no_part_of_the_report(tmp_path):
+    summary, job = prepared(tmp_path, ["one", "two"], deduplicate=["exact"])
+
+    environment = summary["environment"]
+    report = (job.folder / "report.json").read_text()
+    assert {"read", "ids", "fingerprint"} <= set(environment["throughput"])
+    assert len(environment["kept"]["rows"]) == 1
+    assert "seconds" not in report
+    assert environment["kept"]["rows"][0] not in report
+
+
+def test_throughput_is_bytes_by_seconds_of_each_step():
+    collected = Collected(seconds=Counter(read=2.0, clean=0.0), worked_bytes=Counter(read=50_000_000))
+
+    assert throughput(collected) == {
+        "read": {"cpu_seconds": 2.0, "mb_per_second": 25.0},
+        "clean": {"cpu_seconds": 0.0, "mb_per_second": 0.0},
+    }
+
+
+def test_rejected_rows_are_said_with_their_files(tmp_path):
+    job = job_for(tmp_path)
+    files = {f"{name}.csv": 2 for name in "abcdefg"}
+    collected = Collected(ledger=Ledger(rows_in=1500), rejected_by_reason={"broken JSON": 14}, rejected_by_file=files)
+
+    say_rejected(collected, job.console)
+    say_rejected(Collected(), job.console)
+
+    assert job.console.lines == [
+        "14 of 1,500 rows could not be read (in a.csv, b.csv, c.csv, d.csv, e.csv, ...); rejected.jsonl says why"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows_out", "message"), [(5, "the ledger says that 5 rows came out"), (4, "ledger doesn't balance")]
+)
+def test_a_ledger_that_does_not_balance_is_a_bug(tmp_path, rows_out, message):
+    rules = RowRules(sources=[], columns={}, kinds={"text": "text"})
+    published = Published({"train": Written(rows=4)}, (), {}, None)
+    collected = Collected(ledger=Ledger(rows_in=5, rows_out=rows_out))
+
+    with pytest.raises(AssertionError, match=message):
+        write_report(None, rules, collected, Decisions(np.ones(5, bool)), published, [], job_for(tmp_path))

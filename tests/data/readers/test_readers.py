@@ -1,0 +1,295 @@
+import csv
+import gzip
+import json
+import sys
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from bmtool.data.readers import csv as csv_reader
+from bmtool.data.readers import json_line, lines, parquet_limits
+from bmtool.errors import DataError
+from bmtool.sources.csv import Csv
+from bmtool.sources.jsonl import Jsonl
+from bmtool.sources.parquet import Parquet
+
+sys.path.insert(0, str(Path(__file__).parents[2]))
+from reading import read_file, read_pieces
+
+TEXT_LABEL = {"text": "text", "label": "label"}
+
+
+def read(source, path, kinds=TEXT_LABEL, mapping=None, **options):
+    """(rows, {line: reason})."""
+    rows, rejected = read_file(source(path=str(path), **options), kinds, mapping)
+    return list(rows.values()), rejected
+
+
+# ---------------------------------------------------------------- jsonl
+
+
+def test_jsonl_rejects_each_bad_line_by_name(tmp_path):
+    path = tmp_path / "x.jsonl"
+    lines = [
+        b'{"text": "good", "label": "a", "more": [1]}',
+        b"",
+        b'{"text": "cut off',
+        b"\xff\xfe broken",
+        b"[" * 50_000,
+        b'["no", "object"]',
+        b'{"text": NaN, "label": "a"}',
+        b'{"label": "a"}',
+        b'{"text": "caf\\u00e9 \\ud83d\\ude00", "label": 2}',
+        b'{"text": "' + b"9" * 10 + b'", "label": ' + b"9" * 5000 + b"}",
+    ]
+    path.write_bytes(b"\n".join(lines))
+
+    rows, rejected = read(Jsonl, path)
+
+    assert rows == [{"text": "good", "label": "a"}, {"text": "café 😀", "label": "2"}]
+    assert rejected == {
+        3: "broken JSON",
+        4: "invalid UTF-8",
+        5: "JSON nested too deeply",
+        6: "not a JSON object",
+        7: "broken JSON",
+        8: "no value in column 'text'",
+        10: "broken JSON",
+    }
+
+
+def test_jsonl_reads_deeply_nested_values_that_nobody_asked_for_or_rejects_them(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "t", "label": "a", "deep": ' + '{"a":' * 20_000 + "1" + "}" * 20_000 + "}\n")
+
+    rows, rejected = read(Jsonl, path)
+
+    assert len(rows) + len(rejected) == 1
+
+
+def test_jsonl_says_which_columns_there_are_when_one_is_missing(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"body": "t", "stars": 1}\n{"body": "u", "stars": 2}\n')
+
+    with pytest.raises(DataError) as error:
+        read(Jsonl, path, mapping={"label": "stars"})
+
+    assert str(error.value) == (
+        f"{path}: there is no column 'text'. Its columns are: body, stars. "
+        "Say which one is 'text' under 'columns', as in columns: {text: NAME}"
+    )
+
+
+def test_a_file_without_rows_is_no_error_of_its_own(tmp_path):
+    for name, reader in {"x.jsonl": Jsonl, "x.csv": Csv}.items():
+        (tmp_path / name).touch()
+
+        assert read(reader, tmp_path / name) == ([], {})
+
+
+def test_batches_stay_small(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text("".join(json.dumps({"text": "t" * 1000, "label": "a"}) + "\n" for _ in range(9000)))
+
+    source = Jsonl(path=str(path))
+    batches, _ = read_pieces(source, list(source.pieces("x", path, "")), TEXT_LABEL)
+
+    assert sum(batch.num_rows for batch in batches) == 9000
+    assert max(batch.nbytes for batch in batches) < 4.2 * 1024 * 1024
+
+
+def test_a_line_without_end_is_rejected(tmp_path, monkeypatch):
+    for module in (lines, json_line, csv_reader):
+        monkeypatch.setattr(module, "MAX_LINE_BYTES", 100)
+    for module in (lines, csv_reader):
+        monkeypatch.setattr(module, "PIECE_BYTES", 50)
+    (tmp_path / "x.jsonl").write_text('{"text": "' + "x" * 500 + '", "label": "a"}\n{"text": "t", "label": "a"}\n')
+    (tmp_path / "x.csv").write_text("text,label\n" + "x" * 500 + ",a\nt,a\n")
+
+    assert read(Jsonl, tmp_path / "x.jsonl") == (
+        [{"text": "t", "label": "a"}],
+        {1: "a line of more than 64 MiB"},
+    )
+    assert read(Csv, tmp_path / "x.csv") == (
+        [{"text": "t", "label": "a"}],
+        {2: "broken CSV: a line of more than 64 MiB (lines 2 to 2)"},
+    )
+
+
+# ---------------------------------------------------------------- csv
+
+
+def test_csv_reads_quotes_line_breaks_and_a_byte_order_mark(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('\ufefflabel,text\n5,"two\nlines, ""quoted"""\n05,plain\n', encoding="utf-8")
+
+    assert read(Csv, path) == (
+        [{"text": 'two\nlines, "quoted"', "label": "5"}, {"text": "plain", "label": "05"}],
+        {},
+    )
+
+
+def test_csv_rejects_each_bad_row_by_name(tmp_path):
+    path = tmp_path / "x.csv"
+    rows = [
+        b"text,label",
+        b"good,a",
+        b"too,many,fields",
+        b"few",
+        b"bad \xff bytes,a",
+        b"no label,",
+        b'"closed" and on,a',
+        b"nul \0,a",
+        b"fine,b",
+        b'"never closed,a',
+        b"swallowed,a",
+    ]
+    path.write_bytes(b"\n".join(rows))
+
+    kept, rejected = read(Csv, path)
+
+    assert kept == [{"text": "good", "label": "a"}, {"text": "fine", "label": "b"}]
+    assert rejected == {
+        3: "wrong number of fields: 3, the header has 2",
+        4: "wrong number of fields: 1, the header has 2",
+        5: "invalid UTF-8",
+        6: "no value in column 'label'",
+        7: "broken CSV: ',' expected after '\"' (lines 7 to 7)",
+        8: "NUL character in column 'text'",
+        10: "broken CSV: a quote that isn't closed (lines 10 to 11)",
+        11: "broken CSV: a quote that isn't closed (lines 10 to 11)",
+    }
+
+
+def test_csv_fields_may_be_large(tmp_path):
+    path = tmp_path / "x.csv"
+    with path.open("w") as handle:
+        csv.writer(handle).writerows([["text", "label"], ["x" * 500_000, "a"]])
+
+    rows, _ = read(Csv, path)
+
+    assert len(rows[0]["text"]) == 500_000
+
+
+def test_tsv_is_split_at_tabs_and_a_delimiter_can_be_given(tmp_path):
+    (tmp_path / "x.tsv.gz").write_bytes(gzip.compress(b"text\tlabel\na, b\tc\n"))
+    (tmp_path / "x.csv").write_bytes(b"text;label\na, b;c\n")
+
+    assert read(Csv, tmp_path / "x.tsv.gz")[0] == [{"text": "a, b", "label": "c"}]
+    assert read(Csv, tmp_path / "x.csv", delimiter=";")[0] == [{"text": "a, b", "label": "c"}]
+
+
+def test_a_header_that_is_not_text_is_said_without_showing_its_bytes(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"re\xffview,\x9f\n1,2\n")
+
+    with pytest.raises(DataError) as error:
+        read(Csv, path)
+
+    assert str(error.value) == f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?"
+
+
+def test_csv_errors_of_the_whole_file_are_named(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("review,stars,stars\na,1,1\n")
+
+    with pytest.raises(DataError) as missing:
+        read(Csv, path)
+    with pytest.raises(DataError) as twice:
+        read(Csv, path, mapping={"text": "review", "label": "stars"})
+    with pytest.raises(DataError) as lists:
+        read(Csv, path, kinds={"words": "words"})
+
+    assert str(missing.value) == (
+        f"{path}: there is no column 'label' and no column 'text'. Its columns are: review, stars, stars. "
+        "Say which one is 'label' and which one is 'text' under 'columns', as in columns: {label: NAME, text: NAME}"
+    )
+    assert str(twice.value) == f"{path}:1: the header names 'stars' more than once"
+    assert str(lists.value) == "column 'words' holds lists, which CSV can't. Use jsonl or parquet"
+
+
+# ---------------------------------------------------------------- parquet
+
+
+def write_parquet(path, **columns):
+    pq.write_table(pa.table(columns), path)
+    return path
+
+
+def test_parquet_labels_become_text(tmp_path):
+    texts = ["a", "b", "c"]
+    for number, (values, expected) in enumerate(
+        [
+            ([1, 2, 3], ["1", "2", "3"]),
+            ([1.0, 2.5, 3.0], ["1", "2.5", "3"]),
+            ([True, False, True], ["true", "false", "true"]),
+            (pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
+            (pa.array(["x", "y", "z"], pa.large_string()), ["x", "y", "z"]),
+        ]
+    ):
+        path = write_parquet(tmp_path / f"{number}.parquet", body=texts, label=values)
+
+        rows, rejected = read(Parquet, path, mapping={"text": "body"})
+
+        assert [row["label"] for row in rows] == expected
+        assert rejected == {}
+
+
+def test_parquet_rejects_rows_by_number(tmp_path):
+    bad = pa.Array.from_buffers(
+        pa.string(), 4, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5\0\0\0"), pa.py_buffer(b"ok\xffxy")]
+    )
+    path = write_parquet(tmp_path / "x.parquet", text=bad, label=pa.array([1.0, 2.0, float("nan"), 4.0]))
+
+    rows, rejected = read(Parquet, path)
+
+    assert rows == [{"text": "ok", "label": "1"}, {"text": "y", "label": "4"}]
+    assert rejected == {2: "invalid UTF-8", 3: "no value in column 'label'"}
+
+
+def test_parquet_reads_lists(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", words=[["a", "b"], None, ["c"]], tags=[[0, 1], [1], [0]])
+
+    rows, rejected = read(Parquet, path, kinds={"words": "words", "tags": "tags"})
+
+    assert rows == [{"words": ["a", "b"], "tags": ["0", "1"]}, {"words": ["c"], "tags": ["0"]}]
+    assert rejected == {2: "no value in column 'words'"}
+
+
+def test_parquet_errors_of_the_whole_file_are_named(tmp_path):
+    path = write_parquet(tmp_path / "x.parquet", text=[1, 2], label=["a", "b"])
+    broken = tmp_path / "broken.parquet"
+    broken.write_bytes(path.read_bytes()[:-30])
+
+    with pytest.raises(DataError) as wrong_type:
+        read(Parquet, path)
+    with pytest.raises(DataError, match=f"^{path}: there is no column 'who'"):
+        read(Parquet, path, kinds={"who": "extra"})
+    with pytest.raises(DataError, match=f"^{broken}: this Parquet file can't be read"):
+        read(Parquet, broken)
+
+    assert str(wrong_type.value) == f"{path}: column 'text' is int64: expected text"
+
+
+def test_a_parquet_bomb_is_refused_before_it_is_unpacked(tmp_path, monkeypatch):
+    path = write_parquet(tmp_path / "x.parquet", text=["a" * 100_000] * 50, label=["a"] * 50)
+    monkeypatch.setattr(parquet_limits, "BOMB_BYTES", 10_000)
+    monkeypatch.setattr(parquet_limits, "BOMB_FACTOR", 2)
+
+    with pytest.raises(DataError, match=f"^{path}: column 'text' unpacks from [0-9,]+ to [0-9,]+ bytes"):
+        read(Parquet, path)
+
+
+def test_the_same_rows_come_from_every_format(tmp_path):
+    rows = [{"text": f"text {i}", "label": str(i % 3)} for i in range(3000)]
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    with (tmp_path / "x.csv").open("w") as handle:
+        writer = csv.DictWriter(handle, ["text", "label"])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_parquet(tmp_path / "x.parquet", text=[r["text"] for r in rows], label=[int(r["label"]) for r in rows])
+
+    assert read(Jsonl, tmp_path / "x.jsonl")[0] == rows
+    assert read(Csv, tmp_path / "x.csv")[0] == rows
+    assert read(Parquet, tmp_path / "x.parquet")[0] == rows
