@@ -68,14 +68,16 @@ class HashCache:
 
     def _load(self) -> dict[Key, str]:
         if self._known is None:
-            self._known = {}
             text = self.file.read_text(encoding="utf-8", errors="replace") if self.file.exists() else ""
+            known = dict[Key, str]()
             for line in text.splitlines():
                 try:
                     path, size, mtime, ctime, inode, sha256 = json.loads(line)
                 except ValueError:
                     continue  # a torn line: the hash is computed again
-                self._put((path, size, mtime, ctime, inode), sha256)
+                known[(path, size, mtime, ctime, inode)] = sha256
+            self._by_inode = {(size, mtime, inode): sha256 for (_, size, mtime, _, inode), sha256 in known.items()}
+            self._known = known  # at last: another thread sees all of it or nothing
         return self._known
 
     def _put(self, key: Key, sha256: str) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,9 +120,13 @@ class Store:
             for name, entry in manifest.files.items()
         )
 
+    def _synced_hash(self, path: Path) -> str:
+        fsync_file(path)
+        return self.hashes.sha256(path, ours=True)
+
     def entries(self, place: Place) -> dict[str, FileEntry]:
         """Sync and hash every file of the partial folder that will belong to the artifact."""
-        entries = {}
+        listed = []
         for path in tree_files(place.partial):
             name = path.relative_to(place.partial)
             if name.parts[0] == RESUME or str(name) == MANIFEST:
@@ -129,9 +134,13 @@ class Store:
             if name.name.startswith(".") and name.name.endswith(".new"):
                 path.unlink()
                 continue
-            fsync_file(path)
-            rows = _arrow_rows(path) if path.suffix == ".arrow" else None
-            entries[str(name)] = FileEntry(path.stat().st_size, self.hashes.sha256(path, ours=True), rows)
+            listed.append(path)
+        entries = {}
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # both wait or work outside of Python's lock
+            hashes = threads.map(self._synced_hash, listed)
+            for path, sha256 in zip(listed, hashes, strict=True):
+                rows = _arrow_rows(path) if path.suffix == ".arrow" else None
+                entries[str(path.relative_to(place.partial))] = FileEntry(path.stat().st_size, sha256, rows)
         for folder in sorted({path.parent for path in tree_files(place.partial)}):
             fsync_folder(folder)
         fault("commit:synced")

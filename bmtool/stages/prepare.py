@@ -166,6 +166,15 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
+    from bmtool.data.passes.workers import dismiss
+
+    try:
+        return _prepare(config, job)
+    finally:
+        dismiss()  # the passes share their workers
+
+
+def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.collect import check_rows, collect, shelf_of
     from bmtool.data.passes.decide import Loss
     from bmtool.data.passes.earlier import write_sketches

@@ -86,24 +86,43 @@ def run_tasks(
         yield function(task, tick)
 
 
+#: Workers that wait for more to do: to start one takes a second, in which it loads its libraries.
+_idle: list[_Worker] = []
+
+
+def dismiss() -> None:
+    """End the workers that wait for more to do."""
+    while _idle:
+        _end(_idle.pop())
+
+
 def _run_in_processes(
     function: Callable[[T, Tick], R], tasks: Iterable[T], workers: int, stop: Stop, advance: Tick
 ) -> Iterator[R]:
     crew: list[_Worker] = []
+    is_done = False
     try:
-        crew.extend(_start(function) for _ in range(workers))
-        yield from _results(crew, iter(tasks), stop, advance)
+        crew.extend(_idle.pop() if _idle else _start() for _ in range(workers))
+        yield from _results(crew, (function.__module__, function.__qualname__), iter(tasks), stop, advance)
+        is_done = True
     finally:
-        for worker in crew:
-            worker.process.kill()
-            worker.process.wait()
-            worker.connection.close()
+        if is_done:
+            _idle.extend(crew)
+        else:
+            for worker in crew:
+                _end(worker)
 
 
-def _start(function: Callable[[T, Tick], R]) -> _Worker:
+def _end(worker: _Worker) -> None:
+    worker.process.kill()
+    worker.process.wait()
+    worker.connection.close()
+
+
+def _start() -> _Worker:
     here, there = Pipe()
     # -P: without it the current folder comes first, and a file of the user's called json.py would be imported.
-    command = [sys.executable, "-P", "-m", __name__, str(there.fileno()), function.__module__, function.__qualname__]
+    command = [sys.executable, "-P", "-m", __name__, str(there.fileno())]
     # One thread each: the processes are what runs side by side.
     environment = {**os.environ, "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
     with there:
@@ -114,7 +133,10 @@ def _start(function: Callable[[T, Tick], R]) -> _Worker:
     return _Worker(process, here)
 
 
-def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tick) -> Iterator[Any]:
+def _results(
+    crew: list[_Worker], function: tuple[str, str], tasks: Iterator[Any], stop: Stop, advance: Tick
+) -> Iterator[Any]:
+    """`function` is named by its module and its name there."""
     done: dict[int, Any] = {}
     given = taken = 0
     has_more = True
@@ -125,7 +147,7 @@ def _results(crew: list[_Worker], tasks: Iterator[Any], stop: Stop, advance: Tic
                 if task is None:
                     has_more = False
                     break
-                _send(worker, task, stop)
+                _send(worker, (*function, task), stop)
                 worker.task, given = given, given + 1
         if stop.reason:
             raise stopped(stop.reason, SAVED)
@@ -171,14 +193,15 @@ def _lost(worker: _Worker, stop: Stop) -> BmtoolError:
     )
 
 
-def _serve(connection: Connection, function: Callable[[Any, Tick], Any]) -> None:
+def _serve(connection: Connection) -> None:
     """Answer tasks until the other side is gone."""
     while True:
         try:
-            task = connection.recv()
+            module, name, task = connection.recv()
         except EOFError:
             return
         try:
+            function = getattr(importlib.import_module(module), name)
             connection.send(("result", function(task, lambda amount: connection.send(("tick", amount)))))
         except (BmtoolError, OSError) as error:
             connection.send(("error", error))
@@ -207,12 +230,12 @@ def num_workers(wanted: int | None, total_bytes: int) -> tuple[int, str]:
     return free, reason
 
 
-def main(descriptor: str, module: str, name: str) -> None:
+def main(descriptor: str) -> None:
     """What a worker process runs."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     _die_with_parent()
     with Connection(int(descriptor)) as connection:
-        _serve(connection, getattr(importlib.import_module(module), name))
+        _serve(connection)
 
 
 if __name__ == "__main__":

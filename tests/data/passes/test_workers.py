@@ -83,7 +83,10 @@ def work(tmp_path, monkeypatch):
 
 def results(function, tasks, workers, stop=None, advance=lambda _: None):
     stop = stop or SimpleNamespace(reason="")
-    return list(run_tasks(function, tasks, workers=workers, stop=stop, advance=advance))
+    try:
+        return list(run_tasks(function, tasks, workers=workers, stop=stop, advance=advance))
+    finally:
+        module.dismiss()
 
 
 def children():
@@ -134,6 +137,19 @@ def test_several_processes_work_and_none_of_them_is_this_one(work):
 
     assert len(found) == 3
     assert os.getpid() not in found
+
+
+def test_the_next_function_finds_the_workers_of_the_last(work):
+    stop = SimpleNamespace(reason="")
+    first = set(run_tasks(work.pid, range(12), workers=2, stop=stop, advance=lambda _: None))
+    squares = list(run_tasks(work.square, range(12), workers=2, stop=stop, advance=lambda _: None))
+    again = set(run_tasks(work.pid, range(12), workers=2, stop=stop, advance=lambda _: None))
+
+    module.dismiss()
+
+    assert first == again
+    assert squares == [n * n for n in range(12)]
+    assert children() == []
 
 
 @pytest.mark.parametrize("tasks", [[], [7]])
