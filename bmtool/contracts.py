@@ -227,6 +227,10 @@ class Source(Component):
             MissingInputError: nothing matches.
         """
 
+    def num_bytes(self) -> int:
+        """About how many bytes there are to read: so many workers are worth their start."""
+        return sum(path.stat().st_size for _, path in self.files())
+
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """The pieces of one of `files`, in order; together they are all of it. By default the whole file is one.
 

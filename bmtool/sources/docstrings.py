@@ -30,6 +30,10 @@ class Docstrings(Source):
 
         return identities(self.packages)
 
+    def num_bytes(self) -> int:
+        """The bytes of all Python files: a RECORD only lists them."""
+        return sum(piece.size for name, path in self.files() for piece in self.pieces(name, path, ""))
+
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """Some files of a distribution each, about 4 MiB of code."""
         from bmtool.data.readers.docstrings import cut_distribution

@@ -169,7 +169,7 @@ class _Reading:
     def results(self, advance: Any) -> Iterator[tuple[Unit, dict[str, Any]]]:
         """(unit without its data, facts) of every unit, in order."""
         files = [source.files() for source in self.rules.sources]
-        size = sum(path.stat().st_size for some in files for _, path in some)
+        size = sum(source.num_bytes() for source in self.rules.sources)
         workers, reason = num_workers(self.job.runtime.workers, size)
         self.job.console.detail(f"{workers} worker{'s' if workers > 1 else ''}: {reason}")
         given = 0

@@ -133,3 +133,11 @@ def test_the_standard_library_comes_without_its_tests_and_without_what_is_instal
     assert "stdlib/json/decoder.py" in names
     assert names == sorted(names)
     assert not [name for name in names if "/site-packages/" in name or "/test/" in name]
+
+
+def test_the_bytes_to_read_are_those_of_the_python_files():
+    source = Docstrings(packages=("xxhash", "stdlib"))
+
+    records = sum(path.stat().st_size for _, path in source.files())
+
+    assert source.num_bytes() > 10 * records
