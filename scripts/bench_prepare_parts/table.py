@@ -1,4 +1,4 @@
-"""Prints what was measured beside what the issue asks for; what wasn't measured has no row."""
+"""Prints what was measured beside what was asked for; what was not measured has no row."""
 
 from __future__ import annotations
 
