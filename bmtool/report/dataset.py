@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bmtool.data.passes.split import SPLITS
+from bmtool.data.passes.summary import NEARLY_ALL
 from bmtool.report.blocks import Block, Cell, Note, Number, Numbers, Section, Table
 from bmtool.report.page import write_report
 from bmtool.report.tables import cut, percent, printable, shortened
@@ -15,9 +16,6 @@ from bmtool.report.tables import cut, percent, printable, shortened
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
-
-#: A rule that drops more than this share of the rows it sees is probably set wrong.
-NEARLY_ALL = 0.9
 
 #: Labels beyond the most frequent ones are in report.json.
 MAX_LABELS = 200

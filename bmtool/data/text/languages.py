@@ -84,15 +84,6 @@ def _model() -> _Model:
     )
 
 
-def known_languages() -> tuple[str, ...]:
-    """The codes that the model knows, sorted.
-
-    Raises:
-        ConfigError: py3langid isn't installed.
-    """
-    return _model().names
-
-
 @nb.njit(nogil=True, cache=True)
 def _probabilities(data, offsets, max_bytes, next_states, rows, features, weights, priors):  # type: ignore[no-untyped-def]
     """(N, C) from the classes' scores: log1p of a feature's count times its weight, by the root of the length."""

@@ -22,6 +22,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import re2
 
+from bmtool.data.settings import MIN_KEY_BYTES
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
@@ -29,9 +31,6 @@ if TYPE_CHECKING:
 
 #: How many characters on either side of a value its check may look at.
 CONTEXT_CHARS = 32
-
-#: RFC 2104 advises a key no shorter than the hash: 32 bytes for SHA-256.
-MIN_KEY_BYTES = 32
 
 #: A refused match that is longer is passed over by its scrubber as a whole; behind a shorter one it goes on at the next
 #: byte, which takes up to so many searches.
