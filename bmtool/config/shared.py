@@ -107,19 +107,8 @@ class Training(Settings):
 
     @model_validator(mode="after")
     def _fits_together(self) -> Training:
-        given = [name for name in self.exclusive[0] if getattr(self, name) is not None]
-        if len(given) != 1:
-            raise explained(
-                f"set exactly one of {', '.join(self.exclusive[0])}"
-                + (f"; got {' and '.join(given)}" if given else ""),
-                at=given[1] if given else None,
-            )
-        if self.per_device_batch_tokens < self.max_seq_length:
-            raise explained(
-                f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got "
-                f"{self.per_device_batch_tokens}",
-                at="per_device_batch_tokens",
-            )
+        self.check_budget()
+        self.check_room()
         if "decay_ratio" in self.model_fields_set and self.lr_scheduler_type != "wsd":
             raise explained(
                 f"has an effect only with lr_scheduler_type wsd, not with {self.lr_scheduler_type}. "
@@ -127,3 +116,22 @@ class Training(Settings):
                 at="decay_ratio",
             )
         return self
+
+    def check_budget(self) -> None:
+        """How long to train is said, and once."""
+        given = [name for name in Training.exclusive[0] if getattr(self, name) is not None]
+        if len(given) != 1:
+            raise explained(
+                f"set exactly one of {', '.join(Training.exclusive[0])}"
+                + (f"; got {' and '.join(given)}" if given else ""),
+                at=given[1] if given else None,
+            )
+
+    def check_room(self) -> None:
+        """A batch holds at least one text."""
+        if self.per_device_batch_tokens < self.max_seq_length:
+            raise explained(
+                f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got "
+                f"{self.per_device_batch_tokens}",
+                at="per_device_batch_tokens",
+            )

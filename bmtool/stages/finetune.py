@@ -109,6 +109,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.models.checkpoint import head_parameters, save_checkpoint
     from bmtool.report.card import write_checkpoint_card
     from bmtool.train.loop import fit
+    from bmtool.train.phases import Phase
 
     dataset = open_dataset(job.inputs["data"].folder)
     task = task_of(dataset)
@@ -116,14 +117,17 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     folder = _tokenizer_folder(job)
     parts = _examples(config, job, task, dataset, load_tokenizer(folder))
     model = _model(config, job, task, labels, folder)
-    fitted = fit(
-        model,
+    phase = Phase(
         task,
         parts["train"],
         parts.get("validation"),
         training=config,
-        job=job,
         score=lambda outputs: evaluate_metrics(task.metrics, outputs, labels),
+    )
+    fitted = fit(
+        model,
+        [phase],
+        job=job,
         selection=_selection(config, task) if "validation" in parts else None,
         head=head_parameters(model),
         head_learning_rate=config.head_learning_rate,

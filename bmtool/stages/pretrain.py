@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
-from pydantic import Field, PositiveFloat, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
-from bmtool.config.model import HOW, explained
+from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.config.shared import Training
-from bmtool.config.units import Ratio
+from bmtool.config.units import Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
+from bmtool.data.settings import as_list
 from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokenizers import Tokenizer
     from transformers import PreTrainedModel
 
-    from bmtool.contracts import Examples, Job, Objective
-    from bmtool.data.dataset import Dataset
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.corpora import Corpora
     from bmtool.train.loop import Fitted
+    from bmtool.train.phases import Phase as TrainingPhase
 
 VERSION = 1
 VERSION_COUNTS = False
 KIND = "checkpoint"
+
+
+class Corpus(Settings):
+    """Another corpus that goes along, so that what was learned from it isn't forgotten."""
+
+    data: Annotated[Ref, HOW]
+    """The corpus: a name under `prepare:`, or a path with a slash. Its tokenizer must be that of `data`."""
+    weight: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.05
+    """Its share of the tokens. With 0 the loss on it is measured, before and after, and nothing else."""
+
+
+class Phase(Settings):
+    """A stretch of pre-training. What it doesn't set is as in the section, but for its budget, which it must."""
+
+    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = Training.exclusive
+
+    objective: OneObjective | None = None
+    max_seq_length: Annotated[int, Field(ge=8, le=8192)] | None = None
+    per_device_batch_tokens: Count | None = None
+    gradient_accumulation_steps: PositiveInt | None = None
+    max_tokens: Count | None = None
+    max_steps: PositiveInt | None = None
+    num_train_epochs: PositiveFloat | None = None
+    learning_rate: PositiveFloat | None = None
+    lr_scheduler_type: Literal["wsd", "cosine", "linear", "constant"] | None = None
+    """`constant` in all phases but the last: what was decayed would have to be warmed up again."""
+    warmup_ratio: Ratio | None = None
+    """0 in all phases but the first."""
+    decay_ratio: Ratio | None = None
 
 
 class Config(Training):
@@ -36,6 +67,8 @@ class Config(Training):
 
     data: Annotated[Ref, HOW]
     """The corpus: a name under `prepare:`, or a path with a slash."""
+    mix: Annotated[tuple[Corpus, ...], BeforeValidator(as_list)] = ()
+    """Other corpora with their shares of the tokens, such as `[{data: general, weight: 5%}]`."""
     model: OneArchitecture | None = None
     """What to build, such as {architecture: bert, size: tiny}."""
     from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
@@ -47,27 +80,66 @@ class Config(Training):
     dropout: Ratio = 0.0
     """While pre-training; text is seen once or a few times, so that there is little to overfit. Fine-tuning takes the
     value in the checkpoint's config.json, which this one doesn't touch."""
+    phases: tuple[Phase, ...] = ()
+    """Stretches run in order, such as short texts and then long ones: each has a budget, and what differs."""
 
     @model_validator(mode="after")
     def _one_start(self) -> Config:
         if (self.model is None) == (self.from_ is None):
             raise explained("set one of model and from: build a model, or go on from a checkpoint")
-        if self.model is not None:
-            known = self.model.objectives
-            if self.objective.name() not in known:
+        if sum(corpus.weight for corpus in self.mix) >= 1:
+            raise explained("the weights leave no tokens for 'data': their sum must be below 1", at="mix")
+        names = [str(self.data), *(str(corpus.data) for corpus in self.mix)]
+        if len(set(names)) < len(names):
+            raise explained("names the same corpus twice", at="mix")
+        known = self.model.objectives if self.model is not None else None
+        for stretch in self.stretches():
+            if self.model is not None and known is not None and stretch.objective.name() not in known:
                 raise explained(
-                    f"architecture '{self.model.name()}' can't learn '{self.objective.name()}'; "
+                    f"architecture '{self.model.name()}' can't learn '{stretch.objective.name()}'; "
                     f"it learns {' or '.join(known)}",
-                    at="objective",
+                    at="phases" if self.phases else "objective",
                 )
         return self
 
+    def check_budget(self) -> None:
+        """As everywhere; with phases, each of them has one, and room for a text."""
+        if not self.phases:
+            super().check_budget()
+            return
+        for name in self.exclusive[0]:
+            if getattr(self, name) is not None:
+                raise explained("with phases, each phase has a budget of its own. Remove this line", at=name)
+        for stretch in self.stretches():
+            stretch.check_budget()
+            stretch.check_room()
+
+    @property
+    def longest(self) -> int:
+        """The largest `max_seq_length` of all phases: what the model must be able to read."""
+        return max(stretch.max_seq_length for stretch in self.stretches())
+
+    def stretches(self) -> tuple[Config, ...]:
+        """The settings of each phase, whole; without `phases` there is one, this one."""
+        if not self.phases:
+            return (self,)
+        whole = []
+        for number, phase in enumerate(self.phases):
+            changes: dict[str, Any] = {"phases": (), **({"warmup_ratio": 0.0} if number else {})}
+            if number < len(self.phases) - 1:
+                changes["lr_scheduler_type"] = "constant"
+            own = {name: value for name in Phase.model_fields if (value := getattr(phase, name)) is not None}
+            whole.append(self.model_copy(update=changes | own))
+        return tuple(whole)
+
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The corpus, and the checkpoint to go on from."""
+    """The corpus, the corpora that go along, and the checkpoint to go on from."""
     del pipeline
-    corpus = {"data": Need("dataset", config.data)}
-    return corpus if config.from_ is None else {**corpus, "from": Need("checkpoint", config.from_)}
+    corpora = {"data": Need("dataset", config.data)}
+    # By number: what a role is called is part of the fingerprint, and a path must not be.
+    corpora |= {f"mix:{number}": Need("dataset", corpus.data) for number, corpus in enumerate(config.mix)}
+    return corpora if config.from_ is None else {**corpora, "from": Need("checkpoint", config.from_)}
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:
@@ -77,31 +149,24 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 
 def run(config: Config, job: Job) -> dict[str, Any]:
-    """Cut the corpus into pieces, build or open the model, train it, save it."""
-    from bmtool.data.dataset import open_dataset
-    from bmtool.data.encode import load_tokenizer
-    from bmtool.data.scores import evaluate_metrics
+    """Cut the corpora into pieces, build or open the model, train it phase after phase, save it."""
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
+    from bmtool.train.corpora import learned_from, open_corpora
     from bmtool.train.loop import fit
 
-    dataset = open_dataset(job.inputs["data"].folder)
-    folder = _tokenizer_folder(dataset)
-    tokenizer = load_tokenizer(folder)
-    objective = config.objective
-    parts = _examples(config, job, objective, dataset, tokenizer)
-    model = _model(config, job, objective, tokenizer, folder)
-    fitted = fit(
-        model,
-        objective,
-        parts["train"],
-        parts.get("validation"),
-        training=config,
-        job=job,
-        score=lambda outputs: evaluate_metrics(objective.metrics, outputs, ()),
-    )
-    save_checkpoint(job.folder, model, folder, _info(config, job, objective))
-    summary = _summary(objective, model, parts, fitted)
+    stretches = config.stretches()
+    last = stretches[-1]
+    corpora = open_corpora(_corpora(config, job), [corpus.weight for corpus in config.mix], job.console)
+    phases = [corpora.phase(stretch.objective, stretch) for stretch in stretches]
+    model = _model(config, job, corpora)
+    domains = {}
+    if config.mix or "from" in job.inputs:
+        earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
+        domains = corpora.watched(last.objective, last.max_seq_length, earlier)
+    fitted = fit(model, phases, job=job, domains=domains)
+    save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
+    summary = _summary(config, model, phases, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
 
@@ -119,48 +184,43 @@ def describe(summary: dict[str, Any]) -> list[str]:
         f"({summary['epochs']:.3g} epochs), {summary['tokens_per_second']:,} tokens/s"
     )
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
-    return [line, f"on validation: {scores}"] if scores else [line]
+    return [line, *([f"on validation: {scores}"] if scores else []), *map(_domain_line, summary["domains"].items())]
 
 
-def _tokenizer_folder(dataset: Dataset) -> Path:
-    if dataset.tokenizer_folder is None:
-        raise MissingInputError(
-            f"{dataset.folder}: no tokenizer is here, so this is no corpus. pretrain.data must name one"
-        )
-    return dataset.tokenizer_folder
+def _domain_line(domain: tuple[str, dict[str, dict[str, float | None]]]) -> str:
+    """`general: loss 2.310 before, 2.349 after (+1.7 %)`."""
+    name, measured = domain
+    before, after = measured["before"].get("loss"), measured["after"].get("loss")
+    if not before or after is None:
+        return f"{name}: loss not measured"
+    return f"{name}: loss {before:.3f} before, {after:.3f} after ({after / before - 1:+.1%})"
 
 
-def _examples(
-    config: Config, job: Job, objective: Objective, dataset: Dataset, tokenizer: Tokenizer
-) -> dict[str, Examples]:
-    """Train and validation documents in pieces; documents without tokens are said. The test split isn't touched."""
-    parts: dict[str, Examples] = {}
-    for name in [name for name in ("train", "validation") if name in dataset.splits]:
-        parts[name] = objective.examples(dataset[name], tokenizer, config.max_seq_length)
-        empty = parts[name].cut.get("texts_without_tokens", 0)
-        if empty:
-            job.console.say(f"{name}: {empty:,} documents without any token")
-    return parts
+def _corpora(config: Config, job: Job) -> dict[str, Artifact]:
+    """The corpora by the names that the file gives them, the one to train for first."""
+    named = {str(config.data): job.inputs["data"]}
+    for number, corpus in enumerate(config.mix):
+        named[str(corpus.data)] = job.inputs[f"mix:{number}"]
+    return named
 
 
-def _model(
-    config: Config, job: Job, objective: Objective, tokenizer: Tokenizer, tokenizer_folder: Path
-) -> PreTrainedModel:
+def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
     """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
     from bmtool.models.build import new_model, special_ids
     from bmtool.models.checkpoint import open_model
     from bmtool.models.packed import set_dropout
 
+    auto_class = config.stretches()[-1].objective.auto_class
     if config.model is None:
-        _check_tokenizer(config, job, tokenizer_folder)
-        model = open_model(job.inputs["from"].folder, objective.auto_class)
+        _check_tokenizer(config, job, corpora.tokenizer_folder)
+        model = open_model(job.inputs["from"].folder, auto_class)
     else:
         settings = config.model.config(
-            vocab_size=tokenizer.get_vocab_size(),
-            max_seq_length=config.max_seq_length,
-            special_ids=special_ids(tokenizer, tokenizer_folder),
+            vocab_size=corpora.tokenizer.get_vocab_size(),
+            max_seq_length=config.longest,
+            special_ids=special_ids(corpora.tokenizer, corpora.tokenizer_folder),
         )
-        model = new_model(settings, objective.auto_class, seed=job.seed)
+        model = new_model(settings, auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
     return model
 
@@ -182,24 +242,24 @@ def _check_tokenizer(config: Config, job: Job, tokenizer_folder: Path) -> None:
     )
 
 
-def _info(config: Config, job: Job, objective: Objective) -> dict[str, Any]:
+def _info(config: Config, job: Job) -> dict[str, Any]:
     """What `bmtool.json` says: all that is needed to use and to evaluate the model."""
     return {
         "goal_kind": "objective",
-        "goal": objective.model_dump(mode="json"),
+        "goal": config.stretches()[-1].objective.model_dump(mode="json"),
         "labels": [],
-        "max_seq_length": config.max_seq_length,
+        "max_seq_length": config.longest,
         "data_fingerprint": job.inputs["data"].fingerprint,
         "metric": None,
         "best": None,
     }
 
 
-def _summary(
-    objective: Objective, model: PreTrainedModel, parts: dict[str, Examples], fitted: Fitted
-) -> dict[str, Any]:
+def _summary(config: Config, model: PreTrainedModel, phases: list[TrainingPhase], fitted: Fitted) -> dict[str, Any]:
+    last = phases[-1]
+    parts = {"train": last.train, **({"validation": last.validation} if last.validation is not None else {})}
     return {
-        "objective": objective.name(),
+        "objective": config.stretches()[-1].objective.name(),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "pieces": {name: len(examples) for name, examples in parts.items()},
         "cut": {name: dict(examples.cut) for name, examples in parts.items()},
@@ -208,6 +268,7 @@ def _summary(
         "tokens": fitted.tokens,
         "skipped_steps": fitted.skipped_steps,
         "validation": fitted.metrics,
+        "domains": fitted.domains,
         "tokens_per_second": round(fitted.tokens_per_second),
         "seconds": round(fitted.seconds, 1),
         "environment": {"choices": fitted.choices},

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bmtool.console import Console
+    from bmtool.train.world import World
 
 KEPT = 2
 MODEL, OPTIMIZER, BEST = "model.safetensors", "optimizer.safetensors", "best.safetensors"
@@ -98,8 +99,17 @@ class Checkpoints:
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
     writing: Future[None] | None = None
 
-    def newest(self) -> Saved | None:
-        """The newest state that verifies; damaged ones are put aside under another name, and said."""
+    def newest(self, world: World) -> Saved | None:
+        """The newest state that verifies, the same on all processes; the first one looks."""
+        found = self._newest() if world.is_first else None
+        step = world.told(None if found is None else found.step)
+        if found is None and step is not None:
+            folder = self.folder / _name(step)
+            found = Saved(step, folder, json.loads((folder / "state.json").read_text(encoding="utf-8")))
+        return found
+
+    def _newest(self) -> Saved | None:
+        """The same; damaged states are put aside under another name, and said."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for unfinished in self.folder.glob(".step-*"):
             shutil.rmtree(unfinished)
@@ -151,7 +161,7 @@ class Checkpoints:
             self._write_whole(state, files)
 
     def _write_whole(self, state: dict[str, Any], files: dict[str, dict[str, Tensor]]) -> None:
-        final = self.folder / f"step-{state['step']:08d}"
+        final = self.folder / _name(state["step"])
         partial = self.folder / f".{final.name}"
         shutil.rmtree(partial, ignore_errors=True)
         partial.mkdir(parents=True)
@@ -175,6 +185,10 @@ class Checkpoints:
         for folder in [folder for folder in older if folder != final][: 1 - KEPT]:
             hidden = folder.rename(folder.with_name(f".{folder.name}"))  # half a state must not look like one
             shutil.rmtree(hidden)
+
+
+def _name(step: int) -> str:
+    return f"step-{step:08d}"
 
 
 def _entry(path: Path) -> dict[str, Any]:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.config.shared import Training
+    from bmtool.train.mixture import Mixture
 
 
 @dataclass
@@ -27,6 +28,10 @@ class Course:
     """(N,) tokens of each document, special tokens included."""
     training: Training
     seed: int
+    phase: int = 0
+    """Which phase of the run this is, from 0: each draws its own random numbers."""
+    mixture: Mixture | None = None
+    """Which of the documents an epoch has; None: each once."""
     _epoch: int = -1
     _order: NDArray[np.int64] | None = None
     _borders: NDArray[np.int64] | None = None
@@ -40,9 +45,15 @@ class Course:
         """The plan of one epoch; the last one asked for is remembered."""
         if self._order is None or self._borders is None or epoch != self._epoch:
             batch_tokens = self.training.per_device_batch_tokens
-            self._order, self._borders = plan(self.lengths, self.seed, epoch, batch_tokens)
-            self._epoch = epoch
+            rows = self._rows(epoch)
+            order, borders = plan(self.lengths[rows], self.seed, epoch, batch_tokens, phase=self.phase)
+            self._order, self._borders, self._epoch = rows[order], borders, epoch
         return self._order, self._borders
+
+    def _rows(self, epoch: int) -> NDArray[np.int64]:
+        if self.mixture is None:
+            return np.arange(len(self.lengths))
+        return self.mixture.rows(self.lengths, self.seed, epoch, phase=self.phase)
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""

@@ -12,7 +12,6 @@ from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
 from bmtool.models.packed import drop_attention_dropout, require_packed
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
-from bmtool.train.course import Course
 from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
 from bmtool.train.optim import adamw
@@ -22,66 +21,64 @@ from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Fitted, Trainer
 from bmtool.train.weights import Weights
+from bmtool.train.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection
+    from collections.abc import Collection, Mapping, Sequence
 
     from bmtool.config.shared import Training
-    from bmtool.contracts import Columns, Examples, Goal, Job
+    from bmtool.contracts import Examples, Job
+    from bmtool.train.phases import Phase
 
 
 def fit(
     model: Any,
-    goal: Goal,
-    train: Examples,
-    validation: Examples | None,
+    phases: Sequence[Phase],
     *,
-    training: Training,
     job: Job,
-    score: Callable[[Columns], dict[str, float]],
     selection: Selection | None = None,
     head: Collection[str] = (),
     head_learning_rate: float | None = None,
+    domains: Mapping[str, Examples] | None = None,
 ) -> Fitted:
-    """Train `model` in place and return what was done; the log is `job.folder/metrics.jsonl`.
+    """Train `model` in place, phase after phase, and return what was done; the log is `job.folder/metrics.jsonl`.
 
     Saved states in `job.folder/checkpoints` are gone on from; on a CPU with as many threads the result is the same, bit
     for bit, as without the interruption. A step sums gradients over a window of micro-batches and divides by the number
-    of targets in the window, so that k micro-batches equal one batch. Validation runs every `training.eval_every`;
-    without it after each epoch; and at the end.
+    of targets in the window, so that k micro-batches equal one batch, whichever of the run's processes did them.
+    Validation runs every `training.eval_every`; without it after each epoch; and at the end of each phase.
 
     Args:
         model: a float32 transformers model with packed attention.
-        goal: what is trained.
-        train: what is trained on.
-        validation: what is measured on; None: never.
-        training: budget, optimizer, schedule, precision, when to save.
+        phases: what is trained, on what, how long. Optimizer, precision and saving are those of the first one.
         job: folder, seed, machine, console, and who asks to stop.
-        score: turns the goal's outputs on `validation` into metric values; NaN where undefined.
         selection: keep the best weights by a metric; None: the last.
         head: names of parameters that get `head_learning_rate`.
         head_learning_rate: None: the same as all others.
+        domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
 
     Raises:
-        TryAgainError, StoppedError: asked to stop; the state is saved.
+        TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
         DivergedError: three windows in a short time gave no usable gradient.
         StorageError: the disk is full or broken.
-        ConfigError: the model can't be packed, or is too short for `max_seq_length`.
+        ConfigError: the model can't be packed, or is too short for `max_seq_length`; or a step's batches can't be
+            shared out among the processes.
     """
     require_packed(model)
-    _check_length(model, training.max_seq_length)
+    _check_length(model, max(phase.training.max_seq_length for phase in phases))
     checkpoints = Checkpoints(job.folder / RESUME, job.console)
     with storage_errors(str(job.folder)), closing(checkpoints):
-        trainer = _prepare(
-            model, goal, train, validation, training, job, score, selection, head, head_learning_rate, checkpoints
-        )
-        with job.console.progress("training", total=trainer.course.num_steps) as progress:
+        trainer = _prepare(model, phases, job, selection, (head, head_learning_rate), checkpoints)
+        trainer.domains = domains or {}
+        trainer.begin()
+        with job.console.progress("training", total=trainer.num_steps) as progress:
             progress.advance(trainer.state.step)
             while True:
                 trainer.validate_if_due()
                 if trainer.is_finished:
                     return trainer.finish()
                 trainer.stop_if_asked()
+                trainer.enter_phase()
                 step = trainer.stepper.step()
                 trainer.log(step)
                 trainer.save_if_due()
@@ -90,26 +87,23 @@ def fit(
 
 def _prepare(
     model: Any,
-    goal: Goal,
-    train: Examples,
-    validation: Examples | None,
-    training: Training,
+    phases: Sequence[Phase],
     job: Job,
-    score: Callable[[Columns], dict[str, float]],
     selection: Selection | None,
-    head: Collection[str],
-    head_learning_rate: float | None,
+    head: tuple[Collection[str], float | None],
     checkpoints: Checkpoints,
 ) -> Trainer:
     """Choose device, threads and precision, say why, put the parts together, and take over a saved state."""
-    saved = checkpoints.newest()
+    world, training = World.current(), phases[0].training
+    _check_shares(phases, world)
+    saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
-    course = Course(train.packed_lengths, training, job.seed)
+    courses = [phase.course(job.seed, number) for number, phase in enumerate(phases)]
     device, dtype, choices = _choose(training, job, state)
     note = drop_attention_dropout(model)
     if note:
         job.console.say(note)
-    job.console.say(course.description)
+    job.console.say(courses[state.phase].description)
     model.to(device)
     model.train()
     weights = Weights.of(model, dtype)
@@ -117,19 +111,29 @@ def _prepare(
         weights.masters,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
-        head=head,
-        head_learning_rate=head_learning_rate,
+        head=head[0],
+        head_learning_rate=head[1],
     )
-    monitor = Monitor(job.folder / METRICS_LOG)
+    monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first)
     monitor.rewind(state.step)
-    stepper = Stepper(model, goal, train, course, training, weights, optimizer, state, job.seed, device, job.console)
-    has_rows = validation is not None and len(validation) > 0
-    trainer = Trainer(stepper, validation if has_rows else None, score, selection, job, choices, checkpoints, monitor)
-    if saved is None:
-        check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
-    else:
+    stepper = Stepper(model, phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
+    trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)
+    if saved is not None:
         trainer.resume(saved)
+    elif world.is_first:
+        check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
     return trainer
+
+
+def _check_shares(phases: Sequence[Phase], world: World) -> None:
+    """Every process has as many of a step's batches as the others."""
+    for phase in phases:
+        window = phase.training.gradient_accumulation_steps
+        if window % world.size:
+            raise ConfigError(
+                f"runtime.processes: {world.size} processes share the batches of a step, and "
+                f"gradient_accumulation_steps is {window}. Make it a multiple of {world.size}"
+            )
 
 
 def _choose(training: Training, job: Job, state: State) -> tuple[torch.device, torch.dtype, dict[str, str]]:

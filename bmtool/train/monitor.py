@@ -20,10 +20,12 @@ class Monitor:
     """Appends to a log. A line has `kind` (`train` or `validation`), `step`, `epoch`, `tokens` and numbers."""
 
     path: Path
+    is_silent: bool = False
+    """For the processes of a run that don't write its log"""
 
     def rewind(self, step: int) -> None:
         """Forget lines behind `step`, and a half-written last one: a resumed run writes them again."""
-        if not self.path.exists():
+        if self.is_silent or not self.path.exists():
             return
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
         kept = [line for line in lines if _step_of(line) <= step]
@@ -33,6 +35,8 @@ class Monitor:
 
     def write(self, kind: str, values: Mapping[str, Any]) -> None:
         """Append one line; a number that isn't finite becomes null, as JSON has none."""
+        if self.is_silent:
+            return
         line = json.dumps({"kind": kind, **{key: _plain(value) for key, value in values.items()}}, allow_nan=False)
         with self.path.open("a", encoding="utf-8") as log:
             log.write(line + "\n")

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 LOOK_AHEAD = 256
 
 #: What a random stream is for: two purposes never share numbers.
-DATA, DROPOUT = 0, 1
+DATA, DROPOUT, REPLAY = 0, 1, 2
 
 
 def plan(
-    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int
+    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int, *, phase: int = 0
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A new order of all documents for this epoch, and where batches begin in it.
 
@@ -36,6 +36,7 @@ def plan(
         seed: of the run.
         epoch: from 0.
         batch_tokens: how many tokens a batch holds at most.
+        phase: of the run, from 0.
 
     Returns:
         order (N,) and borders (B + 1,): batch b is `order[borders[b]:borders[b + 1]]`.
@@ -45,7 +46,7 @@ def plan(
     """
     if len(lengths) and int(lengths.max()) > batch_tokens:
         raise ValueError(f"a document of {int(lengths.max())} tokens doesn't fit into a batch of {batch_tokens}")
-    shuffled = generator(seed, epoch, 0).permutation(len(lengths))
+    shuffled = generator(seed, epoch, 0, phase=phase).permutation(len(lengths))
     return in_order(lengths, shuffled, batch_tokens)
 
 
@@ -60,13 +61,13 @@ def in_order(
     return order[places], borders
 
 
-def generator(seed: int, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
-    """Random numbers that belong to one batch: Philox at a place of its own, whatever was drawn before.
+def generator(seed: int, epoch: int, batch: int, purpose: int = DATA, *, phase: int = 0) -> np.random.Generator:
+    """Random numbers that belong to one batch of a phase: Philox at a place of its own, whatever was drawn before.
 
     Philox is a counter-based generator (Salmon et al. 2011, "Parallel random numbers: as easy as 1, 2, 3").
     """
     key = np.array([seed, epoch], dtype=np.uint64)
-    counter = np.array([0, 0, purpose, batch], dtype=np.uint64)
+    counter = np.array([0, phase, purpose, batch], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=counter))
 
 

@@ -41,10 +41,13 @@ class Selection:
 
 
 def validation_is_due(state: State, training: Training, num_steps: int) -> bool:
-    """Every `eval_every` steps, or without it after each epoch; and at the end. Once after a step."""
+    """Every `eval_every` steps, or without it after each epoch; and at the end of a phase of `num_steps`.
+
+    Once after a step.
+    """
     if not state.step or state.evaluated_step == state.step:
         return False
-    if state.step >= num_steps:
+    if state.phase_step >= num_steps:
         return True
     every = training.eval_every
     if every is None or every.steps is None:

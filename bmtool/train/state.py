@@ -12,9 +12,12 @@ class State:
 
     step: int = 0
     """Steps done."""
+    phase: int = 0
+    phase_step: int = 0
+    """Steps done of `phase`."""
     epoch: int = 0
     batch: int = 0
-    """The next micro-batch is `batch` of `epoch`."""
+    """The next micro-batch is `batch` of `epoch` of the phase."""
     tokens: int = 0
     """Tokens trained on, special tokens included."""
     ended_epoch: bool = False
@@ -34,6 +37,8 @@ class State:
     losses: dict[str, float] = field(default_factory=dict)
     """Sum of each loss term over the steps since the last line of the log."""
     losses_steps: int = 0
+    domains: dict[str, dict[str, float | None]] = field(default_factory=dict)
+    """Metrics of the starting weights on each corpus that is watched."""
     precision: str = ""
     seconds: float = 0.0
     """Seconds spent in training steps; no part of any result."""

@@ -13,16 +13,21 @@ from bmtool.artifacts.faults import fault
 from bmtool.errors import DivergedError
 from bmtool.models.batches import to_device
 from bmtool.train.optim import set_rate
-from bmtool.train.plan import DROPOUT, generator
+from bmtool.train.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 
 if TYPE_CHECKING:
-    from bmtool.config.shared import Training
+    from collections.abc import Sequence
+
+    import numpy as np
+
     from bmtool.console import Console
-    from bmtool.contracts import Batch, Examples, Goal
+    from bmtool.contracts import Batch
     from bmtool.train.course import Course
+    from bmtool.train.phases import Phase
     from bmtool.train.state import State
     from bmtool.train.weights import Weights
+    from bmtool.train.world import World
 
 #: Useless windows among the last `BAD_AMONG` steps that end a run.
 MAX_BAD, BAD_AMONG = 3, 100
@@ -52,61 +57,83 @@ class Stepper:
     """Trains a model step by step; where it is stands in `state`."""
 
     model: Any
-    goal: Goal
-    examples: Examples
-    course: Course
-    training: Training
+    phases: Sequence[Phase]
+    courses: Sequence[Course]
+    """Of each phase."""
     weights: Weights
     optimizer: torch.optim.Optimizer
     state: State
     seed: int
     device: torch.device
     console: Console
+    world: World
+
+    @property
+    def phase(self) -> Phase:
+        """What is being learned."""
+        return self.phases[self.state.phase]
+
+    @property
+    def course(self) -> Course:
+        """The batches and steps of this phase."""
+        return self.courses[self.state.phase]
 
     def step(self) -> Step:
-        """Train on the next window."""
+        """Train on the next window; of its batches this process takes its share."""
         started = time.perf_counter()
         places = self.course.window(self.state.epoch, self.state.batch)
-        batches = [self._collate(epoch, batch) for epoch, batch in places]
-        losses = self._backward(places, batches)
+        own = places[self.world.rank :: self.world.size]
+        batches = [self._collate(epoch, batch) for epoch, batch in own]
+        num_tokens, counts = self._count(batches)
+        losses = self._backward(own, batches, counts)
         grad_norm = self._update(sum(losses.values()))
-        self._advance(places, sum(batch.num_tokens for batch in batches))
+        self._advance(places, num_tokens)
         self.state.seconds += time.perf_counter() - started
         return Step(losses, grad_norm, self.optimizer.param_groups[0]["lr"])
 
-    def _collate(self, epoch: int, batch: int) -> Batch:
-        rng = generator(self.seed, epoch, batch)
-        return self.goal.collate(self.examples, self.course.rows(epoch, batch), rng)
+    def _generator(self, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
+        return generator(self.seed, epoch, batch, purpose, phase=self.state.phase)
 
-    def _backward(self, places: list[tuple[int, int]], batches: list[Batch]) -> dict[str, float]:
+    def _collate(self, epoch: int, batch: int) -> Batch:
+        rows = self.course.rows(epoch, batch)
+        return self.phase.goal.collate(self.phase.train, rows, self._generator(epoch, batch))
+
+    def _count(self, batches: Sequence[Batch]) -> tuple[int, dict[str, int]]:
+        """Tokens of the whole window, and how many targets each loss term has in it, over all processes."""
+        terms = sorted({term for batch in batches for term in batch.counts})
+        own = [sum(batch.counts.get(term, 0) for batch in batches) for term in terms]
+        num_tokens, *counts = self.world.total([sum(batch.num_tokens for batch in batches), *own])
+        return int(num_tokens), {term: int(count) for term, count in zip(terms, counts, strict=True)}
+
+    def _backward(
+        self, places: list[tuple[int, int]], batches: list[Batch], counts: dict[str, int]
+    ) -> dict[str, float]:
         """Add up gradients over the window; return the mean of each loss term over the window's targets.
 
         Every batch's loss is divided by the number of targets in the whole window, which is known before: then it makes
         no difference how the window is divided into batches.
         """
-        counts: dict[str, int] = {}
-        for batch in batches:
-            for term, count in batch.counts.items():
-                counts[term] = counts.get(term, 0) + count
         means = {term: torch.zeros((), device=self.device) for term in counts}
         is_broken = fault("step", self.state.step + 1)
         for (epoch, index), batch in zip(places, batches, strict=True):
-            torch.manual_seed(int(generator(self.seed, epoch, index, DROPOUT).integers(2**63)))
-            sums = self.goal.losses(self.model, to_device(batch, self.device))
+            torch.manual_seed(int(self._generator(epoch, index, DROPOUT).integers(2**63)))
+            sums = self.phase.goal.losses(self.model, to_device(batch, self.device))
             parts = {term: value / max(1, counts[term]) for term, value in sums.items()}
             loss = torch.stack(list(parts.values())).sum()
             torch.autograd.backward(loss * math.nan if is_broken else loss)
             self.weights.add_gradients()
             for term, value in parts.items():
                 means[term] += value.detach()
-        return {term: math.nan if is_broken else float(value) for term, value in means.items()}
+        self.world.add_up(self.weights.gradients())
+        totals = self.world.total([float(value) for value in means.values()])
+        return {term: math.nan if is_broken else value for term, value in zip(means, totals, strict=True)}
 
     def _update(self, loss: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
         gradients = self.weights.gradients()
         grad_norm = float(torch.nn.utils.get_total_norm(gradients))
         if self._is_usable(loss, grad_norm):
-            scale = self.training.max_grad_norm / (grad_norm + 1e-6)
+            scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:
                 torch._foreach_mul_(gradients, scale)
             set_rate(self.optimizer, self._factor())
@@ -126,7 +153,7 @@ class Stepper:
 
     def _skip(self, loss: float, grad_norm: float) -> None:
         """Leave the weights as they are; give up after `MAX_BAD` such windows."""
-        state, training = self.state, self.training
+        state, training = self.state, self.phase.training
         step = state.step + 1
         state.bad_steps = [bad for bad in state.bad_steps if bad > step - BAD_AMONG] + [step]
         state.skipped_steps += 1
@@ -140,17 +167,21 @@ class Stepper:
             )
 
     def _factor(self) -> float:
-        return factor(
-            self.training.lr_scheduler_type,
-            self.state.step,
+        """Of the first phase's learning rate, for which the optimizer was made."""
+        training = self.phase.training
+        height = training.learning_rate / self.phases[0].training.learning_rate
+        return height * factor(
+            training.lr_scheduler_type,
+            self.state.phase_step,
             self.course.num_steps,
-            warmup_ratio=self.training.warmup_ratio,
-            decay_ratio=self.training.decay_ratio,
+            warmup_ratio=training.warmup_ratio,
+            decay_ratio=training.decay_ratio,
         )
 
     def _advance(self, places: list[tuple[int, int]], num_tokens: int) -> None:
         state = self.state
         state.step += 1
+        state.phase_step += 1
         state.tokens += num_tokens
         state.epoch, state.batch = self.course.following(*places[-1])
         state.ended_epoch = state.epoch != places[0][0]

@@ -14,14 +14,15 @@ from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Mapping
 
     from torch import Tensor
 
     from bmtool.config.shared import Training
-    from bmtool.contracts import Columns, Examples, Job
+    from bmtool.contracts import Examples, Job
     from bmtool.train.course import Course
     from bmtool.train.monitor import Monitor
+    from bmtool.train.phases import Phase
     from bmtool.train.state import State
     from bmtool.train.steps import Step, Stepper
 
@@ -47,6 +48,8 @@ class Fitted:
     skipped_steps: int
     choices: dict[str, str]
     """Precision, device and threads, each with its reason."""
+    domains: dict[str, dict[str, dict[str, float | None]]]
+    """By name of a corpus that was watched: metrics `before` and `after`."""
     tokens_per_second: float
     seconds: float
 
@@ -56,13 +59,13 @@ class Trainer:
     """A run while it goes on: log, validation, saving, the end."""
 
     stepper: Stepper
-    validation: Examples | None
-    score: Callable[[Columns], dict[str, float]]
     selection: Selection | None
     job: Job
     choices: dict[str, str]
     checkpoints: Checkpoints
     monitor: Monitor
+    domains: Mapping[str, Examples] = field(default_factory=dict)
+    """Corpora whose metrics, by the last phase's goal, are wanted before and after."""
     best_weights: dict[str, Tensor] | None = None
     best_on_disk: int | None = None
     saved_at: float = field(default_factory=time.monotonic)
@@ -74,18 +77,23 @@ class Trainer:
 
     @property
     def training(self) -> Training:
-        """Its settings."""
-        return self.stepper.training
+        """The settings of the phase."""
+        return self.stepper.phase.training
 
     @property
     def course(self) -> Course:
-        """Its batches and steps."""
+        """The batches and steps of the phase."""
         return self.stepper.course
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of all phases."""
+        return sum(course.num_steps for course in self.stepper.courses)
 
     @property
     def is_finished(self) -> bool:
         """Whether no step is left, or validation says that it is enough."""
-        return self.state.stopped_early or self.state.step >= self.course.num_steps
+        return self.state.stopped_early or self.state.step >= self.num_steps
 
     @property
     def tokens_per_second(self) -> float:
@@ -99,7 +107,23 @@ class Trainer:
         if self.state.best is not None:
             self.best_weights = saved.tensors(BEST)
             self.best_on_disk = self.state.best["step"]
-        self.job.console.say(f"resumed from step {self.state.step:,} of {self.course.num_steps:,}")
+        self.job.console.say(f"resumed from step {self.state.step:,} of {self.num_steps:,}")
+
+    def begin(self) -> None:
+        """Before the first step: measure what is watched."""
+        if self.state.step or self.state.domains:
+            return
+        self.state.domains = self._watch()
+
+    def enter_phase(self) -> None:
+        """When a phase is done, go on to the next one, with a plan of its own and a loss of another kind."""
+        state = self.state
+        if state.phase_step < self.course.num_steps:
+            return
+        state.phase, state.phase_step = state.phase + 1, 0
+        state.epoch = state.batch = 0
+        state.ended_epoch, state.first_loss = False, None
+        self.job.console.say(f"phase {state.phase + 1} of {len(self.stepper.phases)}: {self.course.description}")
 
     def log(self, step: Step) -> None:
         """Add the losses up, and write a line about every so many steps."""
@@ -108,7 +132,7 @@ class Trainer:
             for term, value in step.losses.items():
                 state.losses[term] = state.losses.get(term, 0.0) + value
             state.losses_steps += 1
-        if state.step % max(1, self.course.num_steps // LOG_LINES) and state.step != self.course.num_steps:
+        if state.step % max(1, self.num_steps // LOG_LINES) and state.phase_step != self.course.num_steps:
             return
         means = {term: total / state.losses_steps for term, total in state.losses.items()}
         values = {
@@ -123,14 +147,10 @@ class Trainer:
 
     def validate_if_due(self) -> None:
         """Validate where it is time to; keep the best weights; decide whether to stop early."""
-        state = self.state
-        if self.validation is None or not validation_is_due(state, self.training, self.course.num_steps):
+        state, phase = self.state, self.stepper.phase
+        if not phase.is_measured or not validation_is_due(state, self.training, self.course.num_steps):
             return
-        try:
-            metrics = self._validate(self.validation)
-        except StoppedHalfwayError:
-            self.stop_if_asked()  # the saved state says that this validation is still due
-            raise
+        metrics = self._measure(phase, phase.validation)
         state.evaluated_step, state.metrics = state.step, metrics
         self.monitor.write("validation", {**self._place(), "metrics": metrics})
         shown = ", ".join(f"{name} {'-' if value is None else f'{value:.4g}'}" for name, value in metrics.items())
@@ -141,26 +161,49 @@ class Trainer:
             waited = f"{self.selection.patience} validations"
             self.job.console.say(f"step {state.step:,}: stopped, {self.selection.metric} isn't better after {waited}")
 
-    def _validate(self, validation: Examples) -> dict[str, float | None]:
-        batch_tokens = self.training.per_device_batch_tokens
-        outputs = run_goal(self.stepper.model, self.stepper.goal, validation, batch_tokens, stop=self.job.stop)
-        return {name: value if math.isfinite(value) else None for name, value in self.score(outputs).items()}
+    def _measure(self, phase: Phase, examples: Examples | None) -> dict[str, float | None]:
+        """Metrics of the weights as they are; the first process measures for all."""
+        metrics: dict[str, float | None] = {}
+        if self.stepper.world.is_first and examples is not None:
+            try:
+                outputs = run_goal(
+                    self.stepper.model,
+                    phase.goal,
+                    examples,
+                    phase.training.per_device_batch_tokens,
+                    stop=self.job.stop if self.stepper.world.size == 1 else None,
+                )
+            except StoppedHalfwayError:
+                self.stop_if_asked()  # the saved state says that this is still due
+                raise
+            scores = phase.score(outputs)
+            metrics = {name: value if math.isfinite(value) else None for name, value in scores.items()}
+        told: dict[str, float | None] = self.stepper.world.told(metrics)
+        return told
+
+    def _watch(self) -> dict[str, dict[str, float | None]]:
+        """Metrics of each corpus that is watched."""
+        return {name: self._measure(self.stepper.phases[-1], examples) for name, examples in self.domains.items()}
 
     def _place(self) -> dict[str, Any]:
         state = self.state
         epoch = state.epoch + state.batch / self.course.num_batches(state.epoch)
-        return {"step": state.step, "epoch": round(epoch, 4), "tokens": state.tokens}
+        place = {"step": state.step, "epoch": round(epoch, 4), "tokens": state.tokens}
+        return place | ({"phase": state.phase + 1} if len(self.stepper.phases) > 1 else {})
 
     def save_if_due(self) -> None:
         """Save where `save_every` says so; report a save that failed."""
         self.checkpoints.check()
-        every = self.training.save_every
+        every = self.stepper.phases[0].training.save_every
         by_steps = every.steps is not None and self.state.step % every.steps == 0
         if by_steps or (every.seconds is not None and time.monotonic() - self.saved_at >= every.seconds):
             self.save()
 
     def save(self) -> None:
-        """Copy the state; it is written while training goes on."""
+        """Copy the state; it is written while training goes on. Only the first process does."""
+        self.saved_at = time.monotonic()
+        if not self.stepper.world.is_first:
+            return
         self.monitor.sync()
         weights = self.stepper.weights
         files = {MODEL: weights.snapshot(), OPTIMIZER: state_tensors(self.stepper.optimizer, weights.masters)}
@@ -169,17 +212,17 @@ class Trainer:
             files[BEST] = self.best_weights
             self.best_on_disk = best["step"]
         self.checkpoints.save(self.state.to_json(), files)
-        self.saved_at = time.monotonic()
 
     def stop_if_asked(self) -> None:
-        """After a signal or when time is over: save, and end with the error that says so."""
+        """After a signal to any process, or when time is over: save, and end with the error that says so."""
         reason = self.job.stop.reason
-        if not reason:
+        if not self.stepper.world.total([bool(reason)])[0]:
             return
+        reason = reason or "another process was asked to stop"
         if self.checkpoints.last_step != self.state.step:
             self.save()
         self.checkpoints.finish()
-        raise stopped(reason, f"step {self.state.step:,} of {self.course.num_steps:,} is saved")
+        raise stopped(reason, f"step {self.state.step:,} of {self.num_steps:,} is saved")
 
     def finish(self) -> Fitted:
         """Put the chosen weights into the model."""
@@ -189,6 +232,7 @@ class Trainer:
         state, weights, best = self.state, self.stepper.weights, self.state.best
         if self.best_weights is not None:
             weights.load(self.best_weights)
+        after = self._watch()
         weights.give_back(self.stepper.model)
         self.stepper.model.train(mode=False)
         return Fitted(
@@ -200,6 +244,7 @@ class Trainer:
             stopped_early=state.stopped_early,
             skipped_steps=state.skipped_steps,
             choices=self.choices,
+            domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,
             seconds=state.seconds,
         )

@@ -184,3 +184,93 @@ def test_a_size_is_a_shorthand_for_dimensions(architecture, size, dimensions):
 
     assert (config.hidden_size, config.num_hidden_layers, config.num_attention_heads) == dimensions
     assert model.model_copy(update={"hidden_size": 96}).dimensions[0] == 96
+
+
+# ---------------------------------------------------------------- phases, several corpora
+
+
+def test_a_phase_has_the_settings_of_the_section_but_for_its_own():
+    config = settings(
+        max_steps=None,
+        learning_rate=2e-3,
+        warmup_ratio=0.2,
+        phases=[
+            {"max_steps": 3, "max_seq_length": 16},
+            {"max_tokens": "1k", "objective": {"type": "mlm", "mlm_probability": 0.3}, "learning_rate": 1e-3},
+        ],
+    )
+
+    first, second = config.stretches()
+
+    assert (first.max_steps, first.max_tokens, second.max_steps, second.max_tokens) == (3, None, None, 1000)
+    assert (first.max_seq_length, second.max_seq_length, config.longest) == (16, 32, 32)
+    assert (first.learning_rate, second.learning_rate) == (2e-3, 1e-3)
+    assert (first.lr_scheduler_type, second.lr_scheduler_type) == ("constant", "wsd")
+    assert (first.warmup_ratio, second.warmup_ratio) == (0.2, 0)
+    assert second.objective.mlm_probability == 0.3
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"phases": [{"max_steps": 3}]}, "with phases, each phase has a budget of its own. Remove this line"),
+        ({"max_steps": None, "phases": [{"max_seq_length": 16}]}, "set exactly one of max_tokens, max_steps"),
+        ({"max_steps": None, "phases": [{"max_steps": 3, "max_seq_length": 512}]}, "must hold at least one text"),
+        ({"max_steps": None, "phases": [{"max_steps": 3, "objective": "clm"}]}, "can't learn 'clm'"),
+        ({"mix": [{"data": "a", "weight": 0.6}, {"data": "b", "weight": "50%"}]}, "leave no tokens for 'data'"),
+        ({"mix": [{"data": "corpus"}]}, "names the same corpus twice"),
+    ],
+)
+def test_phases_and_mixtures_that_cannot_be_are_explained(changes, said):
+    assert any(said in problem for problem in problems(**changes))
+
+
+def test_phases_make_one_checkpoint(make_job, corpus):
+    job = make_job(inputs={"data": corpus})
+    phases = [{"max_steps": 3, "max_seq_length": 16}, {"max_steps": 2}]
+
+    summary = run(settings(max_steps=None, phases=phases), job)
+
+    assert summary["steps"] == 5
+    assert read_info(job.folder)["max_seq_length"] == 32
+    assert summary["domains"] == {}
+
+
+def test_continued_pretraining_tells_the_loss_on_new_and_old_texts(make_job, corpus, reviews, pretrained):
+    job = make_job(inputs={"data": corpus, "mix:0": corpus, "from": pretrained})
+    mix = [{"data": "general", "weight": "20%"}]
+
+    summary = run(settings(model=None, mix=mix, **{"from": str(pretrained.folder)}), job)
+
+    assert set(summary["domains"]) == {"corpus", "general"}
+    measured = summary["domains"]["general"]
+    assert measured["before"]["loss"] > 0
+    assert measured["after"]["loss"] > 0
+    assert any(line.startswith("general: loss ") and line.endswith("%)") for line in describe(summary))
+
+
+def test_the_corpora_that_go_along_are_inputs_by_number():
+    config = settings(mix=[{"data": "general"}, {"data": "runs/x/prepare/other/", "weight": 0}])
+
+    found = needs(config, None)
+
+    assert {role: str(need.reference) for role, need in found.items()} == {
+        "data": "corpus",
+        "mix:0": "general",
+        "mix:1": "runs/x/prepare/other/",
+    }
+
+
+def test_a_corpus_with_another_tokenizer_does_not_go_along(make_job, corpus, tmp_path, job_at):
+    from bmtool.config.model import validate as make
+    from bmtool.stages.prepare import Config as Prepare
+    from bmtool.stages.prepare import run as prepare
+
+    source = tmp_path / "other.jsonl"
+    source.write_text("".join(json.dumps({"text": f"other words entirely {n}"}) + "\n" for n in range(50)))
+    other = job_at(tmp_path / "other", {})
+    prepare(make(Prepare, {"sources": str(source), "tokenizer": {"type": "wordpiece", "vocab_size": 60}}), other.job)
+    job = make_job(inputs={"data": corpus, "mix:0": other.as_artifact("dataset", {})})
+
+    with pytest.raises(MissingInputError, match="'general' was encoded with another tokenizer than 'corpus'"):
+        run(settings(mix=[{"data": "general"}]), job)

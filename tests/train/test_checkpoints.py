@@ -12,6 +12,7 @@ from bmtool.console import Console
 from bmtool.errors import StorageError
 from bmtool.train import checkpoints
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, check_space, storage_errors
+from bmtool.train.world import World
 
 
 class Log(Console):
@@ -43,14 +44,14 @@ def names(store):
 
 
 def test_nothing_is_found_where_nothing_was_saved(store):
-    assert store.newest() is None
+    assert store.newest(World()) is None
 
 
 def test_the_newest_state_comes_back_and_two_are_kept(store):
     for step in (5, 10, 15):
         save(store, step)
 
-    saved = Checkpoints(store.folder, Log()).newest()
+    saved = Checkpoints(store.folder, Log()).newest(World())
 
     assert (saved.step, saved.state) == (15, {"step": 15, "best": None})
     assert saved.tensors(MODEL)["w"].tolist() == [15.0] * 8
@@ -67,7 +68,7 @@ def test_a_flipped_bit_puts_a_state_aside_and_the_one_before_is_used(store, name
     path.write_bytes(content)
     reader = Checkpoints(store.folder, Log())
 
-    saved = reader.newest()
+    saved = reader.newest(World())
 
     assert saved.step == 5
     assert names(store) == ["quarantine-step-00000010", "step-00000005"]
@@ -83,7 +84,7 @@ def test_a_lost_file_and_a_lost_manifest_are_seen(store):
     (store.folder / "step-00000005" / "manifest.json").unlink()
     reader = Checkpoints(store.folder, Log())
 
-    assert reader.newest() is None
+    assert reader.newest(World()) is None
     assert len(reader.console.lines) == 2
 
 
@@ -93,7 +94,7 @@ def test_an_unchanged_best_model_is_linked_and_not_written_again(store):
     save(store, 10, best)
     save(store, 15, best)
 
-    saved = store.newest()
+    saved = store.newest(World())
 
     assert saved.tensors(BEST)["w"].tolist() == [5.0] * 8
     assert saved.tensors(MODEL)["w"].tolist() == [15.0] * 8
@@ -104,7 +105,7 @@ def test_what_a_killed_save_left_is_removed(store):
     save(store, 5)
     (store.folder / ".step-00000010").mkdir()
 
-    assert store.newest().step == 5
+    assert store.newest(World()).step == 5
     assert names(store) == ["step-00000005"]
 
 
@@ -125,7 +126,7 @@ def test_a_kill_in_a_save_leaves_a_whole_state(tmp_path, fault, found):
     process = subprocess.run([sys.executable, "-c", textwrap.dedent(code), tmp_path / "c"], check=False)
 
     assert process.returncode == -9
-    assert Checkpoints(tmp_path / "c", Log()).newest().step == found
+    assert Checkpoints(tmp_path / "c", Log()).newest(World()).step == found
 
 
 def test_a_full_disk_is_said_and_the_last_state_is_kept(store, monkeypatch):
@@ -137,7 +138,7 @@ def test_a_full_disk_is_said_and_the_last_state_is_kept(store, monkeypatch):
         store.finish()
 
     monkeypatch.delenv("BMTOOL_FAULT")
-    assert store.newest().step == 5
+    assert store.newest(World()).step == 5
 
 
 def test_a_failed_save_is_seen_without_waiting(store, monkeypatch):

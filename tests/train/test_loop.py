@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -23,9 +22,12 @@ from bmtool.objectives.mlm import Mlm
 from bmtool.train.device import pick_device, pick_threads
 from bmtool.train.loop import Selection, fit
 from bmtool.train.monitor import Monitor, read_log
+from bmtool.train.phases import Phase
 from bmtool.train.precision import pick_precision
+from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.weights import Weights
+from bmtool.train.world import World
 from safetensors.torch import load_file
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}
@@ -85,17 +87,13 @@ def train(job, pieces, goal=None, *, selection=None, stop=None, model=None, **ch
     examples, validation = pieces(goal)
     model = model or make_model(goal)
     job = job if stop is None else dataclasses.replace(job, stop=stop)
-    fitted = fit(
-        model,
-        goal,
-        examples,
-        validation,
-        training=settings(**changes),
-        job=job,
-        score=lambda outputs: evaluate_metrics(goal.metrics, outputs, ()),
-        selection=selection,
-    )
+    fitted = fit(model, [phase(goal, examples, validation, **changes)], job=job, selection=selection)
     return model, fitted
+
+
+def phase(goal, examples, validation, *, score=None, mixture=None, **changes):
+    score = score or (lambda outputs: evaluate_metrics(goal.metrics, outputs, ()))
+    return Phase(goal, examples, validation, settings(**changes), score, mixture)
 
 
 def weights_of(model):
@@ -148,18 +146,18 @@ def gradients(goal, batches, model, dtype):
     weights = Weights.of(model, dtype)
     stepper = Stepper(
         model=model,
-        goal=goal,
-        examples=None,
-        course=None,
-        training=None,
+        phases=[phase(goal, None, None)],
+        courses=[],
         weights=weights,
         optimizer=None,
-        state=SimpleNamespace(step=0),
+        state=State(),
         seed=0,
         device=torch.device("cpu"),
         console=None,
+        world=World(),
     )
-    losses = stepper._backward([(0, index) for index in range(len(batches))], batches)
+    _, counts = stepper._count(batches)
+    losses = stepper._backward([(0, index) for index in range(len(batches))], batches, counts)
     return losses, {name: master.grad for name, master in weights.masters.items()}
 
 
@@ -278,16 +276,15 @@ def ending(job, pieces, values, *, patience=None, higher_is_better=True, **chang
     given = iter(values)
     examples, validation = pieces(Mlm())
     model = make_model(Mlm())
-    fitted = fit(
-        model,
+    changes = {"eval_every": "2 steps", "max_steps": 12, **changes}
+    measured = phase(
         Mlm(),
         examples,
         validation,
-        training=settings(**{"eval_every": "2 steps", "max_steps": 12, **changes}),
-        job=job,
         score=lambda outputs: {"quality": next(given), "loss": float(np.mean(outputs["nll"]))},
-        selection=Selection("quality", higher_is_better, patience),
+        **changes,
     )
+    fitted = fit(model, [measured], job=job, selection=Selection("quality", higher_is_better, patience))
     return model, fitted
 
 
@@ -340,7 +337,7 @@ def test_validation_runs_after_each_epoch_and_at_the_end(make_job, pieces):
 def test_without_validation_the_last_weights_are_kept(make_job, pieces):
     examples, _ = pieces(Mlm())
 
-    fitted = fit(make_model(Mlm()), Mlm(), examples, None, training=settings(), job=make_job(), score=lambda _: {})
+    fitted = fit(make_model(Mlm()), [phase(Mlm(), examples, None)], job=make_job())
 
     assert (fitted.metrics, fitted.best, fitted.steps) == ({}, None, 24)
 
@@ -484,6 +481,6 @@ def test_examples_without_rows_are_no_validation(make_job, pieces):
     examples, validation = pieces(Mlm())
     empty = Examples(validation.tokens, validation.starts[:0], validation.lengths[:0], (2,), (3,), {})
 
-    fitted = fit(make_model(Mlm()), Mlm(), examples, empty, training=settings(), job=make_job(), score=lambda _: {})
+    fitted = fit(make_model(Mlm()), [phase(Mlm(), examples, empty)], job=make_job())
 
     assert fitted.metrics == {}
