@@ -17,6 +17,7 @@ from bmtool.errors import MissingInputError
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from torch import Tensor
     from transformers import PreTrainedModel
 
     from bmtool.artifacts.manifest import Artifact
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
 VERSION = 1
 VERSION_COUNTS = False
 KIND = "checkpoint"
+
+#: The optimizer's state beside the weights. Not *.safetensors: transformers would take it for weights.
+OPTIMIZER = "optimizer.state"
 
 
 class Corpus(Settings):
@@ -80,6 +84,10 @@ class Config(Training):
     dropout: Ratio = 0.0
     """While pre-training; text is seen once or a few times, so that there is little to overfit. Fine-tuning takes the
     value in the checkpoint's config.json, which this one doesn't touch."""
+    keep_state: bool = False
+    """Keep the optimizer's state beside the weights (twice their size), for a run that goes on with `from_state`."""
+    from_state: bool = False
+    """Take up the optimizer's state that `keep_state` left in `from`: what was stable stays so."""
     phases: tuple[Phase, ...] = ()
     """Stretches run in order, such as short texts and then long ones: each has a budget, and what differs."""
 
@@ -87,6 +95,8 @@ class Config(Training):
     def _one_start(self) -> Config:
         if (self.model is None) == (self.from_ is None):
             raise explained("set one of model and from: build a model, or go on from a checkpoint")
+        if self.from_state and self.from_ is None:
+            raise explained("has an effect only with from: a new model has no state yet", at="from_state")
         if sum(corpus.weight for corpus in self.mix) >= 1:
             raise explained("the weights leave no tokens for 'data': their sum must be below 1", at="mix")
         names = [str(self.data), *(str(corpus.data) for corpus in self.mix)]
@@ -150,6 +160,8 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Cut the corpora into pieces, build or open the model, train it phase after phase, save it."""
+    from safetensors.torch import save_file
+
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
     from bmtool.train.corpora import learned_from, open_corpora
@@ -164,8 +176,11 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     if config.mix or "from" in job.inputs:
         earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
         domains = corpora.watched(last.objective, last.max_seq_length, earlier)
-    fitted = fit(model, phases, job=job, domains=domains)
+    state = _optimizer_state(job) if config.from_state else None
+    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
+    if config.keep_state:
+        save_file(fitted.optimizer_state, job.folder / OPTIMIZER)
     summary = _summary(config, model, phases, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
@@ -223,6 +238,18 @@ def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
         model = new_model(settings, auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
     return model
+
+
+def _optimizer_state(job: Job) -> dict[str, Tensor]:
+    from safetensors.torch import load_file
+
+    path = job.inputs["from"].folder / OPTIMIZER
+    if not path.is_file():
+        raise MissingInputError(
+            f"{path.parent}: no optimizer's state is here, which pretrain.from_state asks for. Train that checkpoint "
+            f"with keep_state: true, or leave from_state out"
+        )
+    return load_file(path)
 
 
 def _check_tokenizer(config: Config, job: Job, tokenizer_folder: Path) -> None:

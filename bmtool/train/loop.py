@@ -26,6 +26,8 @@ from bmtool.train.world import World
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
+    from torch import Tensor
+
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
     from bmtool.train.phases import Phase
@@ -40,6 +42,7 @@ def fit(
     head: Collection[str] = (),
     head_learning_rate: float | None = None,
     domains: Mapping[str, Examples] | None = None,
+    optimizer_state: Mapping[str, Tensor] | None = None,
 ) -> Fitted:
     """Train `model` in place, phase after phase, and return what was done; the log is `job.folder/metrics.jsonl`.
 
@@ -56,6 +59,7 @@ def fit(
         head: names of parameters that get `head_learning_rate`.
         head_learning_rate: None: the same as all others.
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
+        optimizer_state: what an earlier run ended with (`Fitted.optimizer_state`); None: a new optimizer.
 
     Raises:
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
@@ -70,7 +74,7 @@ def fit(
     with storage_errors(str(job.folder)), closing(checkpoints):
         trainer = _prepare(model, phases, job, selection, (head, head_learning_rate), checkpoints)
         trainer.domains = domains or {}
-        trainer.begin()
+        trainer.begin(optimizer_state or {})
         with job.console.progress("training", total=trainer.num_steps) as progress:
             progress.advance(trainer.state.step)
             while True:

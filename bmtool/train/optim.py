@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bmtool.errors import DataError
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
 
@@ -52,7 +54,14 @@ def state_tensors(optimizer: torch.optim.Optimizer, masters: Mapping[str, Tensor
 
 
 def load_state(optimizer: torch.optim.Optimizer, masters: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Take over what `state_tensors` gave."""
+    """Take over what `state_tensors` gave.
+
+    Raises:
+        DataError: it is the state of other parameters.
+    """
+    strange = sorted({key.partition(".")[2] for key in saved} - set(masters))
+    if strange:
+        raise DataError(f"the optimizer's state is of another model: it has no parameter '{strange[0]}'")
     state: dict[str, dict[str, Any]] = {}
     for key, value in saved.items():
         what, _, name = key.partition(".")

@@ -52,6 +52,8 @@ class Fitted:
     """By name of a corpus that was watched: metrics `before` and `after`."""
     tokens_per_second: float
     seconds: float
+    optimizer_state: dict[str, Tensor]
+    """The optimizer's state behind the last step, by `<what>.<parameter>`; for a run that goes on from here."""
 
 
 @dataclass
@@ -109,11 +111,13 @@ class Trainer:
             self.best_on_disk = self.state.best["step"]
         self.job.console.say(f"resumed from step {self.state.step:,} of {self.num_steps:,}")
 
-    def begin(self) -> None:
-        """Before the first step: measure what is watched."""
-        if self.state.step or self.state.domains:
+    def begin(self, optimizer_state: Mapping[str, Tensor]) -> None:
+        """Before the first step: take over an earlier run's optimizer, and measure what is watched."""
+        if self.state.step:
             return
-        self.state.domains = self._watch()
+        load_state(self.stepper.optimizer, self.stepper.weights.masters, optimizer_state)
+        if not self.state.domains:
+            self.state.domains = self._watch()
 
     def enter_phase(self) -> None:
         """When a phase is done, go on to the next one, with a plan of its own and a loss of another kind."""
@@ -247,4 +251,5 @@ class Trainer:
             domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,
             seconds=state.seconds,
+            optimizer_state=state_tensors(self.stepper.optimizer, weights.masters),
         )

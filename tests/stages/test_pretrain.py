@@ -14,6 +14,7 @@ from bmtool.errors import MissingInputError, TryAgainError
 from bmtool.models.checkpoint import read_info
 from bmtool.stages.pretrain import Config, describe, needs, run
 from bmtool.train.monitor import read_log
+from safetensors.torch import load_file
 
 BERT = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
 GPT = {**BERT, "architecture": "gpt"}
@@ -274,3 +275,26 @@ def test_a_corpus_with_another_tokenizer_does_not_go_along(make_job, corpus, tmp
 
     with pytest.raises(MissingInputError, match="'general' was encoded with another tokenizer than 'corpus'"):
         run(settings(mix=[{"data": "general"}]), job)
+
+
+@pytest.mark.parametrize(("from_state", "steps"), [(True, 7), (False, 3)])
+def test_a_kept_optimizer_goes_on_counting_where_the_earlier_run_ended(make_job, corpus, tmp_path, from_state, steps):
+    first = make_job(tmp_path / "first", {"data": corpus})
+    run(settings(max_steps=4, keep_state=True), first)
+    job = make_job(tmp_path / "second", {"data": corpus, "from": (first.folder, "checkpoint")})
+
+    goes_on = {"model": None, "from": f"{first.folder}/", "from_state": from_state}
+    run(settings(max_steps=3, keep_state=True, **goes_on), job)
+
+    state = load_file(job.folder / "optimizer.state")
+    assert {int(value) for name, value in state.items() if name.startswith("step.")} == {steps}
+    assert transformers.AutoModelForMaskedLM.from_pretrained(job.folder).config.hidden_size == 32
+
+
+def test_a_state_that_was_not_kept_is_missed_by_name(make_job, corpus, pretrained):
+    job = make_job(inputs={"data": corpus, "from": pretrained})
+
+    with pytest.raises(MissingInputError, match="keep_state: true"):
+        run(settings(model=None, from_state=True, **{"from": str(pretrained.folder)}), job)
+
+    assert any("only with from" in problem for problem in problems(from_state=True))
