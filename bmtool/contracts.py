@@ -217,6 +217,18 @@ class Source(Component):
     weight: Annotated[float, Field(gt=0, le=1)] = 1.0
     """The share of its rows that is kept, drawn by their ids."""
 
+    def fetch(self, console: Console) -> None:
+        """Bring here what isn't on this disk, and say so. Nothing else of a source uses the network; most need none.
+
+        Raises:
+            MissingInputError, TryAgainError, StorageError: it can't be had.
+        """
+        del console
+
+    def revisions(self) -> dict[str, str]:
+        """What a name that may come to mean something else meant: name to commit, for the manifest."""
+        return {}
+
     @abstractmethod
     def files(self) -> list[tuple[str, Path]]:
         """(stable name, path) of every file whose bytes identify the input, sorted by name.
@@ -409,6 +421,8 @@ class Batch:
     targets: Mapping[str, Tensor]
     counts: Mapping[str, int]
     """Per loss term, how many targets its sum runs over; known before the forward pass"""
+    token_type_ids: Tensor | None = None
+    """int64 (1, T), 0 in a document's text A and 1 in its text B; None: there is no text B"""
 
     @property
     def num_tokens(self) -> int:

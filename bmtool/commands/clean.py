@@ -10,7 +10,7 @@ from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.artifacts.store import Store
-from bmtool.commands.status import size_text
+from bmtool.console import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -11,7 +11,8 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.store import open_artifact
-from bmtool.commands.status import age_text, size_text
+from bmtool.commands.status import age_text
+from bmtool.console import size_text
 from bmtool.errors import DataError
 from bmtool.report.blocks import Table
 from bmtool.report.tables import cut, plain, printable

@@ -79,7 +79,8 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
     if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
         raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
     store = Store(pipeline.output_dir)
-    nodes = _nodes(request, pipeline, Planner(pipeline, store))
+    planner = Planner(pipeline, store, None if request.options.dry_run else console)
+    nodes = _nodes(request, pipeline, planner)
     if request.options.is_locked:
         check_locked(nodes, store, pipeline.name)
     if request.options.dry_run:

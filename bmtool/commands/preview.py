@@ -113,6 +113,8 @@ def _look(pipeline: Pipeline, name: str, share: float, console: Console) -> Resu
     from bmtool.stages.prepare import row_rules
 
     rules = row_rules(pipeline.prepare[name], {})
+    for source in rules.sources:
+        source.fetch(console)
     with console.progress(f"looking at {name}") as progress:
         seen = look(rules, share, advance=progress.advance)
     size = sum(path.stat().st_size for source in rules.sources for _, path in source.files())

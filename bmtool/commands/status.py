@@ -11,6 +11,7 @@ from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held, owner
 from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import CACHE, Store
+from bmtool.console import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,15 +66,6 @@ def entries(store: Store) -> list[Entry]:
         size = sum(path.stat().st_size for path in tree_files(store.cache))
         found.append(Entry(CACHE, [], size, time.time() - store.cache.stat().st_mtime, "cache"))
     return sorted(found, key=lambda entry: (-entry.age_seconds, entry.artifact))
-
-
-def size_text(size_bytes: float) -> str:
-    """`12.3 MB`."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if size_bytes < 1000:
-            return f"{size_bytes:.0f} {unit}" if unit == "B" else f"{size_bytes:.1f} {unit}"
-        size_bytes /= 1000
-    return f"{size_bytes:.1f} TB"
 
 
 def age_text(age_seconds: float) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -18,6 +18,7 @@ from bmtool.runner.pipeline import stage_module
 
 if TYPE_CHECKING:
     from bmtool.config.model import Settings
+    from bmtool.console import Console
     from bmtool.contracts import Need, Stage
     from bmtool.runner.pipeline import Pipeline
 
@@ -63,6 +64,8 @@ class Planner:
 
     pipeline: Pipeline
     store: Store
+    console: Console | None = None
+    """Where it is said what is fetched from the network; None: nothing is."""
     _nodes: dict[tuple[str, str | None], Node] = field(default_factory=dict)
     _making: list[tuple[str, str | None]] = field(default_factory=list)
 
@@ -125,6 +128,9 @@ class Planner:
     def _make(self, stage: str, dataset: str | None, config: Settings, *, is_named: bool) -> Node:
         module = stage_module(stage)
         inputs = {role: self._resolve(role, need) for role, need in module.needs(config, self.pipeline).items()}
+        if self.console is not None:
+            for source in getattr(config, "sources", ()):  # only datasets have some
+                source.fetch(replace(self.console, prefix=f"{stage} {dataset}: "))
         settings = what(config)
         settings.pop("seed", None)
         identity = Identity(

@@ -206,7 +206,8 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     )
     summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
-    return summary
+    revisions = {name: commit for source in config.sources for name, commit in source.revisions().items()}
+    return summary | ({"revisions": revisions} if revisions else {})
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

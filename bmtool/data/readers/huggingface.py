@@ -1,10 +1,12 @@
-"""Find and read the files of a Hugging Face dataset that lies in a folder."""
+"""Find and read the files of a Hugging Face dataset: in a folder, or in the hub's cache."""
 
 from __future__ import annotations
 
+import glob
 import json
 import re
 from contextlib import contextmanager
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +24,7 @@ from bmtool.data.rows import missing_columns
 from bmtool.errors import DataError, MissingInputError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from bmtool.contracts import Reading
 
@@ -33,28 +35,36 @@ _SPLIT_WORDS = {
     "test": "test testing eval evaluation",
 }
 
+#: Files that are data wherever they lie; `.json` and `.txt` may be notes beside it, and are read where they are named.
 SUFFIXES = (".parquet", ".jsonl", ".ndjson", ".csv", ".tsv")
+NAMED_SUFFIXES = (*SUFFIXES, ".json", ".txt")
 
 
-def split_files(path: str, split: str) -> list[tuple[str, Path]]:
-    """(name below the folder, path) of the files of a split, sorted.
+def split_files(path: str, split: str, patterns: Sequence[str] = ()) -> list[tuple[str, Path]]:
+    """(name below the folder, path) of the files of a split, or of those that match `patterns`, sorted.
 
     Raises:
-        MissingInputError: there is no such folder, or no such split in it.
+        MissingInputError: there is no such folder, or no such split in it, or nothing matches.
         RefusedError: a file lies outside of the folder.
-        DataError: the folder holds files of several formats.
+        DataError: the files are of several formats, or of one that isn't read.
     """
     folder = Path(expand(path))
+    if folder.is_file() and not patterns:
+        chosen([folder.name], split, [glob.escape(folder.name)], str(folder))
+        return [(folder.name, folder)]
     if not folder.is_dir():
         raise MissingInputError(f"{folder}: there is no such folder (relative to {Path.cwd()})")
-    if (folder / "dataset_dict.json").is_file():
+    if not patterns and (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits", [])
         if split not in splits:
             raise MissingInputError(f"{folder}: there is no split '{split}'. Its splits are: {', '.join(splits)}")
         return _saved(folder, f"{split}/")
-    if (folder / "state.json").is_file():
+    if not patterns and (folder / "state.json").is_file():
         return _saved(folder, "")
-    return _in_layout(folder, split)
+    # The hub's cache keeps a folder of links for each revision, to files beside it.
+    root = folder.parent.parent if folder.resolve().parent.name == "snapshots" else folder
+    files = dict(files_in(folder, () if patterns else SUFFIXES, root=root))
+    return [(name, files[name]) for name in chosen(list(files), split, patterns, str(folder))]
 
 
 def _json(path: Path) -> Any:
@@ -73,19 +83,73 @@ def _saved(folder: Path, below: str) -> list[tuple[str, Path]]:
     return sorted((below + name, folder / below / name) for name in names)
 
 
-def _in_layout(folder: Path, split: str) -> list[tuple[str, Path]]:
-    # The hub's cache keeps a folder of links for each revision, to files beside it.
-    root = folder.parent.parent if folder.resolve().parent.name == "snapshots" else folder
-    files = files_in(folder, SUFFIXES, root=root)
-    by_split: dict[str, list[tuple[str, Path]]] = {}
-    for name, path in files:
-        by_split.setdefault(_split_of(name), []).append((name, path))
-    if split not in by_split:
-        raise MissingInputError(f"{folder}: there is no split '{split}'. Its splits are: {', '.join(sorted(by_split))}")
-    found = sorted(by_split[split])
-    endings = sorted({inner_suffix(path) for _, path in found})
+def chosen(names: Sequence[str], split: str, patterns: Sequence[str], where: str) -> list[str]:
+    """Those of a dataset's files that are read, sorted: all that match one of `patterns`, without any those of `split`.
+
+    Raises:
+        MissingInputError: there is none.
+        DataError: they are of several formats, or of one that isn't read.
+    """
+    visible = [name for name in names if not any(part.startswith(".") for part in name.split("/"))]
+    found = _matching(visible, patterns, where) if patterns else _of_split(visible, split, where)
+    endings = sorted({inner_suffix(Path(name)) for name in found})
+    unread = sorted(set(endings) - set(NAMED_SUFFIXES))
+    if unread:
+        raise DataError(f"{where}: {unread[0]} files aren't read. Name files that end with {', '.join(NAMED_SUFFIXES)}")
     if len(endings) > 1:
-        raise DataError(f"{folder}: there are files of several formats: {', '.join(endings)}. Name a folder with one")
+        raise DataError(
+            f"{where}: there are files of several formats: {', '.join(endings)}. Name one of them in 'files'"
+        )
+    return found
+
+
+def _of_split(names: Sequence[str], split: str, where: str) -> list[str]:
+    by_split: dict[str, list[str]] = {}
+    for name in names:
+        if inner_suffix(Path(name)) in SUFFIXES:
+            by_split.setdefault(_split_of(name), []).append(name)
+    if not by_split:
+        raise MissingInputError(f"{where}: there is no file that ends with {', '.join(SUFFIXES)}. Name some in 'files'")
+    if split not in by_split:
+        raise MissingInputError(f"{where}: there is no split '{split}'. Its splits are: {', '.join(sorted(by_split))}")
+    return sorted(by_split[split])
+
+
+def _matching(names: Sequence[str], patterns: Sequence[str], where: str) -> list[str]:
+    found = set[str]()
+    for pattern in patterns:
+        matches = [name for name in names if _matches(name.split("/"), pattern.split("/"))]
+        if not matches:
+            some = ", ".join(sorted(names)[:5]) + (", ..." if len(names) > 5 else "")
+            raise MissingInputError(f"{where}: no file matches '{pattern}'. Its files are: {some}")
+        found.update(matches)
+    return sorted(found)
+
+
+def _matches(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """As `glob` matches: `*` inside a part of the path, `**` over any number of them."""
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_matches(parts[skip:], pattern[1:]) for skip in range(len(parts) + 1))
+    return bool(parts) and fnmatchcase(parts[0], pattern[0]) and _matches(parts[1:], pattern[1:])
+
+
+def chosen_on_hub(names: Sequence[str], split: str, patterns: Sequence[str], where: str) -> list[str]:
+    """As `chosen`; a split without patterns is of one folder: several hold different things, or terabytes.
+
+    Raises:
+        MissingInputError, DataError: see `chosen`.
+        DataError: the split lies in several folders.
+    """
+    found = chosen(names, split, patterns, where)
+    folders = sorted({name.rpartition("/")[0] for name in found})
+    if len(folders) > 1 and not patterns:
+        some = ", ".join(folder or "(the top)" for folder in folders[:5]) + (", ..." if len(folders) > 5 else "")
+        raise DataError(
+            f"{where}: its split '{split}' lies in {len(folders)} folders: {some}. "
+            f"Say which files with 'files', such as '{folders[-1]}/*'; all of them are '**/*{Path(found[0]).suffix}'"
+        )
     return found
 
 

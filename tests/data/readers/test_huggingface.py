@@ -156,8 +156,45 @@ def test_what_datasets_did_not_write_has_plain_numbers(tmp_path):
     assert read(tmp_path / "d")[0] == [{"text": "a", "label": "1", "#line": 1}]
 
 
-def test_a_dataset_on_the_hub_is_to_be_fetched_first():
-    with pytest.raises(ValidationError) as error:
-        validate(Huggingface, {"path": "hf:org/name@main"})
+def test_files_are_named_by_patterns_whatever_their_split(tmp_path):
+    for name in ("de/train.jsonl", "de/test.jsonl", "en/train.jsonl", "en/more/train.jsonl", "train.json"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"text": name, "label": "x"}) + "\n")
+    (tmp_path / "notes.txt").write_text("a note\n")
 
-    assert "hf download --repo-type dataset org/name --local-dir FOLDER" in str(error.value)
+    def texts(files):
+        source = Huggingface.model_validate({"path": str(tmp_path), "files": files})
+        return [row["text"] for row in read_source(source, {"text": "text"}, None)[0]]
+
+    assert texts("de/*") == ["de/test.jsonl", "de/train.jsonl"]
+    assert texts(("en/*.jsonl", "de/tr*")) == ["de/train.jsonl", "en/train.jsonl"]
+    assert texts("**/train.jsonl") == ["de/train.jsonl", "en/more/train.jsonl", "en/train.jsonl"]
+    assert texts("train.json") == ["train.json"]
+    assert texts("notes.txt") == ["a note"]
+    with pytest.raises(MissingInputError) as error:
+        texts(("de/*", "fr/*"))
+    assert str(error.value) == (
+        f"{tmp_path}: no file matches 'fr/*'. Its files are: de/test.jsonl, de/train.jsonl, en/more/train.jsonl, "
+        "en/train.jsonl, notes.txt, ..."
+    )
+    with pytest.raises(ValidationError, match="'files' says which files are read, of any split"):
+        validate(Huggingface, {"path": "x/", "files": "*", "split": "test"})
+
+
+def test_files_that_are_not_read_are_named_and_notes_are_no_data(tmp_path):
+    (tmp_path / "train.jsonl").write_text(json.dumps({"text": "t", "label": 1}) + "\n")
+    (tmp_path / "LICENSE.txt").write_text("all rights\n")
+    (tmp_path / "weights.bin").write_bytes(b"")
+
+    assert len(read(tmp_path)[0]) == 1
+    with pytest.raises(DataError, match=r": .bin files aren't read. Name files that end with .parquet, .jsonl, "):
+        Huggingface.model_validate({"path": str(tmp_path), "files": "weights.*"}).files()
+
+
+def test_a_single_file_is_read(tmp_path):
+    dataset().to_parquet(tmp_path / "part-7.parquet")
+
+    assert len(read(tmp_path / "part-7.parquet")[0]) == 30
+    (tmp_path / "x.bin").write_bytes(b"")
+    with pytest.raises(DataError, match=r"x.bin: .bin files aren't read"):
+        read(tmp_path / "x.bin")
