@@ -1,29 +1,31 @@
-"""Attention for packed batches: each document sees itself alone, without a mask and without padding.
+"""Attention for packed batches: each document sees itself alone, without a T x T mask and without padding.
 
-Shape letters: A heads, D width of a head, L length of a document, N documents, T tokens of the batch.
-The attention implementation is called `bmtool_packed`. It is registered with transformers' AttentionInterface and, on
-purpose, not with AttentionMaskInterface: then transformers builds no T x T mask. Where documents start comes as
+Shape letters: A heads, D width of a head, K heads of keys and values (A, or fewer that are shared), T tokens of the
+batch. The attention implementation is called `bmtool_packed`. It is registered with transformers' AttentionInterface
+and, on purpose, not with AttentionMaskInterface: then transformers builds no T x T mask. Where documents start comes as
 `cu_seq_lens_q`, the keyword that transformers' own flash-attention implementations use.
 
-CPU: runs of equal-length documents are strided views, copied nowhere, that go to ATen's flash kernel as one batch.
-CUDA: `torch.nn.attention.varlen`, written from its documentation; not run on a GPU yet.
+CPU: blocks of equal shape (`bmtool.models.windows`) are strided views, copied nowhere, that go to ATen's flash kernel
+as one batch. CUDA: `torch.nn.attention.varlen`, written from its documentation; not run on a GPU yet.
 """
 
 from __future__ import annotations
 
-import itertools
+import inspect
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from bmtool.errors import ConfigError
+from bmtool.models.windows import Block, document_blocks, window_mask
 
 ATTENTION = "bmtool_packed"
 
-#: Shorter documents are computed in float32 when the model runs in bfloat16: there ATen's bfloat16 backward takes two
-#: to four times longer than its float32 one.
-SHORT_TOKENS = 384
+#: Blocks with fewer queries are computed in float32 when the model runs in bfloat16, by the width of a head. Measured,
+#: ms of one Zen 4 core for 6,144 tokens forward and backward, float32 with its casts against bfloat16: heads of 64, 128
+#: queries 160 and 181, 192 queries 181 and 118; heads of 32, 320 queries 67 and 81, 512 queries 95 and 103.
+SHORT_QUERIES, SHORT_QUERIES_NARROW, NARROW = 192, 384, 64
 
 #: Arguments of other attention functions that would change the result; none of them is implemented here.
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
@@ -33,59 +35,62 @@ _flash = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default  # n
 _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default  # noqa: SLF001
 
 
-def _runs(cu_seq_lens: Tensor) -> list[tuple[int, int, int]]:
-    """(start, documents, length) of each run of neighbours with equal length."""
-    runs: list[tuple[int, int, int]] = []
-    borders = cu_seq_lens.tolist()
-    for start, end in itertools.pairwise(borders):
-        length = end - start
-        if runs and runs[-1][2] == length:
-            runs[-1] = (runs[-1][0], runs[-1][1] + 1, length)
-        elif length:
-            runs.append((start, 1, length))
-    return runs
+def _is_short(block: Block, width: int) -> bool:
+    return block.queries < (SHORT_QUERIES_NARROW if width < NARROW else SHORT_QUERIES)
 
 
-def _documents(packed: Tensor, run: tuple[int, int, int]) -> Tensor:
-    """The documents of a run as a view: (1, A, T, D) to (N, A, L, D)."""
-    start, count, length = run
-    rows = packed[0, :, start : start + count * length]
-    return rows.view(rows.shape[0], count, length, rows.shape[2]).transpose(0, 1)
-
-
-def _upcast(tensors: list[Tensor], runs: list[tuple[int, int, int]]) -> list[Tensor]:
-    """The whole pack in float32, if it is in bfloat16 and holds a short document."""
-    if tensors[0].dtype == torch.bfloat16 and any(run[2] < SHORT_TOKENS for run in runs):
+def _upcast(tensors: list[Tensor], blocks: list[Block]) -> list[Tensor]:
+    """The whole pack in float32, if it is in bfloat16 and holds a short block."""
+    width = tensors[0].shape[-1]
+    if tensors[0].dtype == torch.bfloat16 and any(_is_short(block, width) for block in blocks):
         return [tensor.float() for tensor in tensors]
     return tensors
 
 
+def _how(block: Block, heads: int, causal: bool, window: int | None, scale: float) -> dict[str, Any]:
+    """The kernel's keyword arguments for a block."""
+    if not block.is_masked or window is None:
+        return {"is_causal": causal, "attn_mask": None, "scale": scale}
+    mask = window_mask(block, causal=causal, window=window)
+    # Expanded, though it is the same for all: with a mask of fewer rows torch 2.13's backward is wrong in float32.
+    mask = mask.expand(block.count, heads, block.queries, block.keys)
+    return {"is_causal": False, "attn_mask": mask, "scale": scale}
+
+
+def _rows_of(log_sum: Tensor, block: Block) -> Tensor:
+    """The block's log-sum-exp as a view: (T, A) to (N, A, Q)."""
+    return block.of_queries(log_sum.t()[None, :, :, None])[..., 0]
+
+
 @torch.library.custom_op("bmtool::packed_attention", mutates_args=())
 def packed_attention(
-    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, causal: bool, scale: float
+    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, causal: bool, window: int | None, scale: float
 ) -> tuple[Tensor, Tensor]:
-    """Attend inside documents: (1, A, T, D) to (1, T, A, D), and the log-sum-exp for the backward, (T, A)."""
+    """Attend inside documents: (1, A, T, D), keys and values (1, K, T, D), to (1, T, A, D).
+
+    Also gives the log-sum-exp that the backward needs, (T, A). `window` is how many tokens further than its neighbour
+    a token sees, to the left only where `causal`.
+    """
     _, heads, tokens, width = query.shape
     out = query.new_empty(1, tokens, heads, width)
     log_sum = query.new_empty(tokens, heads, dtype=torch.float32)
-    runs = _runs(cu_seq_lens)
+    blocks = document_blocks(cu_seq_lens, causal=causal, window=window)
     low = [query, key, value]
-    high = _upcast(low, runs)
-    for run in runs:
-        start, count, length = run
-        documents = [_documents(t, run) for t in (high if length < SHORT_TOKENS else low)]
-        result, sums = _flash(*documents, 0.0, causal, attn_mask=None, scale=scale)
-        _documents(out.transpose(1, 2), run).copy_(result)
-        rows = log_sum[start : start + count * length].view(count, length, heads)
-        rows.copy_(sums.view(count, heads, length).transpose(1, 2))
+    high = _upcast(low, blocks)
+    for block in blocks:
+        q, k, v = high if _is_short(block, width) else low
+        how = _how(block, heads, causal, window, scale)
+        result, sums = _flash(block.of_queries(q), block.of_keys(k), block.of_keys(v), 0.0, **how)
+        block.of_queries(out.transpose(1, 2)).copy_(result)
+        _rows_of(log_sum, block).copy_(sums.view(block.count, heads, block.queries))
     return out, log_sum
 
 
 @packed_attention.register_fake
 def _(
-    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, causal: bool, scale: float
+    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, causal: bool, window: int | None, scale: float
 ) -> tuple[Tensor, Tensor]:
-    del key, value, cu_seq_lens, causal, scale
+    del key, value, cu_seq_lens, causal, window, scale
     _, heads, tokens, width = query.shape
     return query.new_empty(1, tokens, heads, width), query.new_empty(tokens, heads, dtype=torch.float32)
 
@@ -100,22 +105,35 @@ def packed_attention_backward(
     log_sum: Tensor,
     cu_seq_lens: Tensor,
     causal: bool,
+    window: int | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Gradients of query, key and value, each (1, A, T, D)."""
-    _, heads, tokens, width = query.shape
-    grads = [query.new_empty(1, tokens, heads, width).transpose(1, 2) for _ in range(3)]
-    runs = _runs(cu_seq_lens)
+    """Gradients of query (1, A, T, D), key and value, both (1, K, T, D)."""
+    heads, width = query.shape[1], query.shape[3]
+    blocks = document_blocks(cu_seq_lens, causal=causal, window=window)
+    grad_query, grad_key, grad_value = _gradients(query, key, value)
+    if any(block.is_masked for block in blocks):
+        grad_key.zero_(), grad_value.zero_()
     low = [grad.transpose(1, 2), query, key, value, out.transpose(1, 2)]
-    high = _upcast(low, runs)
-    for run in runs:
-        start, count, length = run
-        documents = [_documents(t, run) for t in (high if length < SHORT_TOKENS else low)]
-        sums = log_sum[start : start + count * length].view(count, length, heads).transpose(1, 2).contiguous()
-        results = _flash_backward(*documents, sums, 0.0, causal, attn_mask=None, scale=scale)
-        for into, result in zip(grads, results, strict=True):
-            _documents(into, run).copy_(result)
-    return grads[0], grads[1], grads[2]
+    high = _upcast(low, blocks)
+    for block in blocks:
+        g, q, k, v, o = high if _is_short(block, width) else low
+        views = (block.of_queries(g), block.of_queries(q), block.of_keys(k), block.of_keys(v), block.of_queries(o))
+        how = _how(block, heads, causal, window, scale)
+        results = _flash_backward(*views, _rows_of(log_sum, block).contiguous(), 0.0, **how)
+        block.of_queries(grad_query).copy_(results[0])
+        for into, result in ((grad_key, results[1]), (grad_value, results[2])):
+            if block.is_masked:
+                block.add_keys(into, result)
+            else:
+                block.of_keys(into).copy_(result)
+    return grad_query, grad_key, grad_value
+
+
+def _gradients(*tensors: Tensor) -> list[Tensor]:
+    """Room for gradients of tensors (1, heads, T, D), laid out as the projections before them want it."""
+    shapes = [(tensor.shape[0], tensor.shape[2], tensor.shape[1], tensor.shape[3]) for tensor in tensors]
+    return [tensor.new_empty(shape).transpose(1, 2) for tensor, shape in zip(tensors, shapes, strict=True)]
 
 
 @packed_attention_backward.register_fake
@@ -128,22 +146,22 @@ def _(
     log_sum: Tensor,
     cu_seq_lens: Tensor,
     causal: bool,
+    window: int | None,
     scale: float,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    del grad, key, value, out, log_sum, cu_seq_lens, causal, scale
-    _, heads, tokens, width = query.shape
-    like = query.new_empty(1, tokens, heads, width).transpose(1, 2)
-    return like, torch.empty_like(like), torch.empty_like(like)
+    del grad, out, log_sum, cu_seq_lens, causal, window, scale
+    grad_query, grad_key, grad_value = _gradients(query, key, value)
+    return grad_query, grad_key, grad_value
 
 
 def _save(ctx: Any, inputs: tuple[Any, ...], output: tuple[Tensor, Tensor]) -> None:
-    query, key, value, cu_seq_lens, ctx.causal, ctx.scale = inputs
+    query, key, value, cu_seq_lens, ctx.causal, ctx.window, ctx.scale = inputs
     ctx.save_for_backward(query, key, value, *output, cu_seq_lens)
 
 
 def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
-    grads = packed_attention_backward(grad.contiguous(), *ctx.saved_tensors, ctx.causal, ctx.scale)
-    return (*grads, None, None, None)
+    grads = packed_attention_backward(grad.contiguous(), *ctx.saved_tensors, ctx.causal, ctx.window, ctx.scale)
+    return (*grads, None, None, None, None)
 
 
 packed_attention.register_autograd(_backward, setup_context=_save)
@@ -160,48 +178,56 @@ def attend(
     scaling: float | None = None,
     is_causal: bool | None = None,
     cu_seq_lens_q: Tensor | None = None,
-    max_length_q: int = 0,
+    max_length_q: int | None = None,
     sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in each layer: (1, A, T, D) to (1, T, A, D). Nothing that it can't honour is ignored.
 
+    `sliding_window` is transformers' own: a token sees others that are nearer than that.
+
     Raises:
-        ConfigError: a mask, attention dropout, a window shorter than a document, or another unknown feature.
+        ConfigError: a mask, a cache with tokens in it, attention dropout, or an unknown feature.
     """
     name = type(module).__name__
-    if attention_mask is not None or cu_seq_lens_q is None:
+    if attention_mask is not None or cu_seq_lens_q is None or max_length_q is None:
         raise ConfigError(f"{name}: packed attention takes document borders (cu_seq_lens_q) and no attention mask")
+    if key.shape[2] != query.shape[2]:
+        raise ConfigError(f"{name}: packed attention has no cache: {query.shape[2]} queries, {key.shape[2]} keys")
     if dropout:
         raise ConfigError(f"{name}: packed attention has no dropout of attention probabilities; set it to 0")
-    if sliding_window is not None and sliding_window < max_length_q:
-        raise ConfigError(
-            f"{name}: a document of {max_length_q} tokens is longer than the model's sliding window "
-            f"({sliding_window}); lower max_seq_length"
-        )
     for feature in _UNSUPPORTED:
         if others.get(feature) is not None:
             raise ConfigError(f"{name}: packed attention doesn't implement '{feature}'")
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if key.shape[1] != query.shape[1]:
-        repeats = query.shape[1] // key.shape[1]
-        key, value = key.repeat_interleave(repeats, 1), value.repeat_interleave(repeats, 1)
+    window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window - 1
     if query.is_cuda:
-        return _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q, causal=causal, scale=scale), None
-    out, _ = packed_attention(query, key, value, cu_seq_lens_q, causal, scale)
+        return _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q, causal, window, scale), None
+    out, _ = packed_attention(query, key, value, cu_seq_lens_q, causal, window, scale)
     return out, None
 
 
 def _attend_cuda(
-    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, max_length: int, *, causal: bool, scale: float
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    cu_seq_lens: Tensor,
+    max_length: int,
+    causal: bool,
+    window: int | None,
+    scale: float,
 ) -> Tensor:
     """The same on CUDA by torch's own variable-length kernel; not run on a GPU yet."""
     from torch.nn.attention.varlen import varlen_attn
 
     q, k, v = (tensor[0].transpose(0, 1) for tensor in (query, key, value))
-    window = (-1, 0 if causal else -1)
-    out = varlen_attn(q, k, v, cu_seq_lens, cu_seq_lens, max_length, max_length, scale=scale, window_size=window)
+    left = -1 if window is None else window
+    options: dict[str, Any] = {"scale": scale, "window_size": (left, 0 if causal else left)}
+    # torch 2.12 asks for a word before heads may be shared; 2.11 takes them as they come.
+    if q.shape[1] != k.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters:
+        options["enable_gqa"] = True
+    out = varlen_attn(q, k, v, cu_seq_lens, cu_seq_lens, max_length, max_length, **options)
     if not isinstance(out, Tensor):
         raise TypeError(f"varlen_attn returned {type(out).__name__}, not a tensor")
     return out.unsqueeze(0)

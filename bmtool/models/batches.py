@@ -77,5 +77,6 @@ def to_device(batch: Batch, device: torch.device) -> Batch:
         input_ids=batch.input_ids.to(device, non_blocking=True),
         position_ids=batch.position_ids.to(device, non_blocking=True),
         cu_seq_lens=batch.cu_seq_lens.to(device, non_blocking=True),
+        token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids.to(device, non_blocking=True),
         targets={name: value.to(device, non_blocking=True) for name, value in batch.targets.items()},
     )

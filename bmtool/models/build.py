@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmtool.models.attention import ATTENTION, register
+from bmtool.models.families import family_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,12 +46,9 @@ def quiet_transformers() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def attention_name(attention: str) -> str:
-    """`packed` to the name under which transformers knows it; any other name (`sdpa`, `eager`) stays."""
-    if attention == "packed":
-        register()
-        return ATTENTION
-    return attention
+def attention_name(attention: str, config: PretrainedConfig) -> str | None:
+    """`packed` to what the family runs batches with, `any` to None; a name of transformers (`sdpa`, `eager`) stays."""
+    return {"packed": family_for(config).attention(), "any": None}.get(attention, attention)
 
 
 def with_labels(config: PretrainedConfig, labels: Sequence[str] | None) -> PretrainedConfig:
@@ -71,12 +68,18 @@ def new_model(
     *,
     attention: str = "packed",
 ) -> PreTrainedModel:
-    """A float32 model with new weights; the same configuration and seed give the same weights."""
+    """A float32 model with new weights; the same configuration and seed give the same weights.
+
+    Raises:
+        ConfigError: documents of a batch could see each other in it.
+    """
     with quiet_transformers(), torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model: PreTrainedModel = auto_model(auto_class).from_config(
-            with_labels(config, labels), attn_implementation=attention_name(attention), dtype=torch.float32
+            with_labels(config, labels), attn_implementation=attention_name(attention, config), dtype=torch.float32
         )
+    if attention == "packed":
+        family_for(config).check(model)
     return model
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -15,6 +16,7 @@ from bmtool.artifacts.foreign import PICKLE_SUFFIXES
 from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
+from bmtool.models.families import family_for, longest_document
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -102,7 +104,8 @@ def open_model(
 
     Raises:
         MissingInputError, RefusedError: see `check_safe`.
-        ConfigError: the architecture has no such class, or the checkpoint has no such head.
+        ConfigError: the architecture has no such class, or the checkpoint has no such head; or documents of a batch
+            could see each other in the model.
         DataError: the checkpoint lacks weights of the backbone, or can't be read.
     """
     config = open_config(folder)
@@ -117,6 +120,8 @@ def open_model(
             f"{folder}: this checkpoint has no head for {auto_class} (missing: {_some(sorted(missing))}). "
             f"It is a {', '.join(config.architectures or ['model without a head'])}"
         )
+    if attention == "packed":
+        family_for(config).check(model)
     _renew(model, missing if same_labels else missing | _label_parameters(model), auto_class, seed)
     model.train(mode=False)
     return model
@@ -143,7 +148,7 @@ def _load(folder: Path, auto_class: str, config: PretrainedConfig, attention: st
             model, report = auto_model(auto_class).from_pretrained(
                 folder,
                 config=config,
-                attn_implementation=attention_name(attention),
+                attn_implementation=attention_name(attention, config),
                 dtype=torch.float32,
                 use_safetensors=True,
                 trust_remote_code=False,
@@ -223,12 +228,11 @@ def read_info(folder: Path) -> dict[str, Any]:
             kind, goal = kind_of, {"type": name}
     id2label = config.get("id2label") or {}
     labels = [id2label[key] for key in sorted(id2label, key=int)] if kind == "task" else []
-    length = config.get("max_position_embeddings") or config.get("n_positions") or 512
     return {
         "goal": goal,
         "goal_kind": kind,
         "labels": labels,
-        "max_seq_length": min(int(length) - (2 if config.get("model_type") == "roberta" else 0), 512),
+        "max_seq_length": min(longest_document(SimpleNamespace(**{"model_type": "", **config})) or 512, 512),
         "data_fingerprint": "",
         "metric": None,
         "best": None,

@@ -1,26 +1,74 @@
-"""Which model families can be packed, and where each one keeps its parts."""
+"""How each model family of transformers runs a batch, and where it keeps its parts."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from bmtool.errors import ConfigError
+import torch
+
+from bmtool.models.one_row import OneRow, first_tokens
+from bmtool.models.padded_rows import PaddedRows
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from torch import Tensor, nn
+
+    from bmtool.contracts import Batch
+    from bmtool.models.language_heads import LanguageHead
+
+
+class Family(Protocol):
+    """Runs a batch of N documents and T tokens so that documents never see each other; answers come in its order."""
+
+    pads: ClassVar[bool]
+    """Whether documents are padded to a common length."""
+
+    def attention(self) -> str | None:
+        """The name of the attention that it needs; None: what transformers chooses."""
+
+    def check(self, model: nn.Module) -> None:
+        """Make sure that documents can't see each other.
+
+        Raises:
+            ConfigError: they could.
+        """
+
+    def states(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The backbone's last hidden states, (T, D)."""
+
+    def document_logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The class's own document head: (N, C)."""
+
+    def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The class's own token head: (T, C)."""
+
+    def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:
+        """The language model's head at `positions` (P,), ascending."""
+
+    def pair_heads(self, model: nn.Module, batch: Batch, positions: Tensor) -> tuple[LanguageHead, Tensor]:
+        """The same, and for each document logits of whether its text B follows its text A, (N, 2).
+
+        Raises:
+            ConfigError: the model has no such head.
+        """
 
 
 def _bert(model: Any, rows: Tensor) -> Tensor:
     return model.cls.predictions.transform(rows)  # type: ignore[no-any-return]
 
 
+def _bert_pairs(model: Any, rows: Tensor) -> Tensor:
+    return model.cls.seq_relationship(model.bert.pooler(rows[:, None]))  # type: ignore[no-any-return]
+
+
 def _roberta(model: Any, rows: Tensor) -> Tensor:
     from torch.nn.functional import gelu
 
     return model.lm_head.layer_norm(gelu(model.lm_head.dense(rows)))  # type: ignore[no-any-return]
+
+
+def _after_padding(config: Any) -> int:
+    """RoBERTa counts positions from behind its padding id (transformers, `create_position_ids_from_input_ids`)."""
+    return int(getattr(config, "pad_token_id", 1)) + 1
 
 
 def _electra(model: Any, rows: Tensor) -> Tensor:
@@ -31,52 +79,56 @@ def _distilbert(model: Any, rows: Tensor) -> Tensor:
     return model.vocab_layer_norm(model.activation(model.vocab_transform(rows)))  # type: ignore[no-any-return]
 
 
+def _modernbert(model: Any, rows: Tensor) -> Tensor:
+    return model.head(rows)  # type: ignore[no-any-return]
+
+
+def _first_or_mean(config: Any, states: Tensor, batch: Batch) -> Tensor:
+    """ModernBERT's `classifier_pooling`: `cls`, or the mean over all tokens."""
+    if config.classifier_pooling != "mean":
+        return first_tokens(config, states, batch)
+    lengths = batch.cu_seq_lens.diff().long()
+    owners = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths)
+    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, owners, states)
+    return sums / lengths[:, None].to(states.dtype)
+
+
 def _as_they_are(model: Any, rows: Tensor) -> Tensor:
     del model
     return rows
 
 
-@dataclass(frozen=True)
-class Family:
-    """What is special about one model type of transformers."""
+_ROBERTA = OneRow(_roberta, pooled="roberta", first_position=_after_padding)
+_DECODER = OneRow(_as_they_are)
 
-    features: Callable[[Any, Tensor], Tensor]
-    """Hidden states (P, D) to what the matrix of token logits is multiplied with."""
-    pooled: str | None = None
-    """For encoders the submodule whose output the class's own pooling reads; decoders `score` the last token."""
-    first_position: Callable[[Any], int] = lambda _: 0
-    """The position id of a document's first token, from the configuration."""
-
-    @property
-    def is_decoder(self) -> bool:
-        """Whether tokens see only what is before them."""
-        return self.pooled is None
-
-
-#: Each of them is in tests/models/test_packed.py: packed equals each document alone.
+#: Each of them is in tests/models/test_packed.py: packed equals each document alone. All others run padded.
 FAMILIES = {
-    "bert": Family(_bert, pooled="bert.encoder"),
-    "roberta": Family(_roberta, pooled="roberta", first_position=lambda config: int(config.pad_token_id) + 1),
-    "electra": Family(_electra, pooled="electra"),
-    "distilbert": Family(_distilbert, pooled="distilbert"),
-    "gpt2": Family(_as_they_are),
-    "llama": Family(_as_they_are),
+    "bert": OneRow(_bert, pooled="bert.encoder", pairs=_bert_pairs),
+    "roberta": _ROBERTA,
+    "xlm-roberta": _ROBERTA,
+    "modernbert": OneRow(_modernbert, pooled="model", pool=_first_or_mean),
+    "electra": OneRow(_electra, pooled="electra"),
+    "distilbert": OneRow(_distilbert, pooled="distilbert"),
+    "gpt2": _DECODER,
+    "llama": _DECODER,
+    "qwen3": _DECODER,
 }
 
 
-def family_of(model: nn.Module) -> Family:
-    """The model's family.
+def family_for(config: Any) -> Family:
+    """The family of models with this configuration."""
+    return FAMILIES.get(config.model_type, PaddedRows())
 
-    Raises:
-        ConfigError: documents of a packed batch could see each other in it, or it isn't tested.
-    """
-    config: Any = model.config
+
+def family_of(model: nn.Module) -> Family:
+    """The model's family."""
+    return family_for(model.config)
+
+
+def longest_document(config: Any) -> int | None:
+    """How many tokens the model has positions for; None: its configuration sets no limit."""
+    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
+    if length is None:
+        return None
     family = FAMILIES.get(config.model_type)
-    if family is None:
-        raise ConfigError(
-            f"a model of type '{config.model_type}' can't be trained on packed batches. "
-            f"Use one of {', '.join(sorted(FAMILIES))}"
-        )
-    if getattr(config, "is_decoder", False) and not family.is_decoder:
-        raise ConfigError(f"a '{config.model_type}' that is used as a decoder can't be packed. Use 'gpt2' instead")
-    return family
+    return int(length) - (family.first_position(config) if family else 0)

@@ -1,101 +1,33 @@
-"""A packed batch gives what each document gives alone."""
+"""A batch gives what each of its documents gives alone, whether its family is packed or padded."""
 
 import dataclasses
+import sys
+from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import transformers
-from bmtool.contracts import Batch, Examples
-from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError
-from bmtool.models.batches import pack
+from bmtool.models.attention import attend, packed_attention
 from bmtool.models.build import new_model
-from bmtool.models.families import FAMILIES
+from bmtool.models.families import FAMILIES, family_for, longest_document
 from bmtool.models.packed import (
     document_logits,
     drop_attention_dropout,
     hidden_states,
     lm_logits_at,
+    lm_loss_at,
     lm_scores_at,
-    set_dropout,
     token_logits,
 )
 
-LENGTHS = [5, 5, 9, 13, 1, 20]
-VOCABULARY = 100
-BERT_LIKE = {
-    "vocab_size": VOCABULARY,
-    "hidden_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 4,
-    "intermediate_size": 128,
-    "hidden_dropout_prob": 0.0,
-    "attention_probs_dropout_prob": 0.0,
-}
-DISTILBERT = {"dim": 64, "n_layers": 2, "n_heads": 4, "hidden_dim": 128, "dropout": 0.0, "attention_dropout": 0.0}
-GPT2 = {
-    "n_embd": 64,
-    "n_layer": 2,
-    "n_head": 4,
-    "resid_pdrop": 0.0,
-    "embd_pdrop": 0.0,
-    "attn_pdrop": 0.0,
-    "classifier_dropout": 0.0,
-    "bos_token_id": 1,
-    "eos_token_id": 1,
-}
-LLAMA = {"hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4, "num_key_value_heads": 2}
-CONFIGS = {
-    "bert": lambda: transformers.BertConfig(**BERT_LIKE),
-    "roberta": lambda: transformers.RobertaConfig(**BERT_LIKE),
-    "electra": lambda: transformers.ElectraConfig(**BERT_LIKE, embedding_size=64),
-    "distilbert": lambda: transformers.DistilBertConfig(vocab_size=VOCABULARY, seq_classif_dropout=0.0, **DISTILBERT),
-    "gpt2": lambda: transformers.GPT2Config(vocab_size=VOCABULARY, pad_token_id=0, **GPT2),
-    "llama": lambda: transformers.LlamaConfig(
-        vocab_size=VOCABULARY, intermediate_size=128, head_dim=16, pad_token_id=0, **LLAMA
-    ),
-}
-LABELS = ("a", "b", "c")
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from packing import BERT_LIKE, CONFIGS, LABELS, LENGTHS, PACKED, assert_equal, documents, make_batch, make_pair
 
 
-def make_batch(lengths=LENGTHS, seed=0) -> Batch:
-    lengths = np.array(lengths)
-    ids = np.random.default_rng(seed).integers(5, VOCABULARY, lengths.sum())
-    examples = Examples(InMemoryTokens(ids), np.cumsum(lengths) - lengths, lengths, (2,), (3,), {})
-    return pack(examples, np.arange(len(lengths)))
-
-
-def documents(batch: Batch) -> list[torch.Tensor]:
-    return [ids[None] for ids in batch.input_ids[0].tensor_split(batch.cu_seq_lens[1:-1].long())]
-
-
-def make_pair(family: str, auto_class: str, labels=None):
-    """The same weights with packed attention and with transformers' own."""
-    packed = new_model(CONFIGS[family](), auto_class, labels, seed=1).train()
-    alone = new_model(CONFIGS[family](), auto_class, labels, seed=2, attention="sdpa").train()
-    alone.load_state_dict(packed.state_dict())
-    return packed, alone
-
-
-def assert_equal(packed, alone, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    """Forward within 1e-5; gradients of every weight within 1e-4 of the largest."""
-    direction = torch.randn(ours.shape, generator=torch.Generator().manual_seed(0))
-    ours.backward(direction)
-    theirs.backward(direction)
-
-    assert (ours - theirs).abs().max() < 1e-5
-    largest = max(p.grad.abs().max() for p in alone.parameters() if p.grad is not None)
-    compared = 0
-    for (name, ours_p), theirs_p in zip(packed.named_parameters(), alone.parameters(), strict=True):
-        if theirs_p.grad is not None:
-            assert (ours_p.grad - theirs_p.grad).abs().max() < 1e-4 * max(1.0, largest), name
-            compared += 1
-    assert compared > 5
-
-
-def test_every_family_is_tested():
-    assert set(CONFIGS) == set(FAMILIES)
+def test_every_family_that_is_packed_is_tested():
+    assert set(PACKED) == set(FAMILIES)
+    assert {name for name in CONFIGS if not family_for(CONFIGS[name]()).pads} == set(PACKED)
 
 
 @pytest.mark.parametrize("family", CONFIGS)
@@ -113,8 +45,6 @@ def test_hidden_states_are_those_of_each_document_alone(family):
 def test_document_logits_are_those_of_each_document_alone(family):
     packed, alone = make_pair(family, "AutoModelForSequenceClassification", LABELS)
     batch = make_batch()
-    set_dropout(packed, 0.0)
-    set_dropout(alone, 0.0)
 
     ours = document_logits(packed, batch)
     theirs = torch.cat([alone(ids).logits for ids in documents(batch)])
@@ -127,8 +57,6 @@ def test_document_logits_are_those_of_each_document_alone(family):
 def test_token_logits_are_those_of_each_document_alone(family):
     packed, alone = make_pair(family, "AutoModelForTokenClassification", LABELS)
     batch = make_batch()
-    set_dropout(packed, 0.0)
-    set_dropout(alone, 0.0)
 
     ours = token_logits(packed, batch)
     theirs = torch.cat([alone(ids).logits[0] for ids in documents(batch)])
@@ -138,23 +66,62 @@ def test_token_logits_are_those_of_each_document_alone(family):
 
 
 @pytest.mark.parametrize("family", CONFIGS)
-def test_language_model_logits_at_positions_are_those_of_the_whole_head(family):
-    auto_class = "AutoModelForCausalLM" if FAMILIES[family].is_decoder else "AutoModelForMaskedLM"
+def test_a_language_model_at_positions_is_that_of_each_document_alone(family):
+    auto_class = (
+        "AutoModelForCausalLM" if getattr(FAMILIES.get(family), "is_decoder", False) else "AutoModelForMaskedLM"
+    )
     packed, alone = make_pair(family, auto_class)
     batch = make_batch()
     positions = torch.tensor([0, 3, 7, 8, 30, batch.num_tokens - 1])
     theirs = torch.cat([alone(ids).logits[0] for ids in documents(batch)])[positions]
+    best = theirs.argmax(-1)
 
     ours = lm_logits_at(packed, batch, positions)
+    nll, hits = lm_scores_at(packed, batch, positions, best)
+    loss = lm_loss_at(packed, batch, positions, best)
 
-    assert (ours - theirs).abs().max() < 1e-5
-    nll, hits = lm_scores_at(packed, batch, positions, theirs.argmax(-1))
     assert hits.all()
-    assert torch.allclose(nll, -theirs.log_softmax(-1).max(-1).values, atol=1e-5)
+    wanted = -theirs.log_softmax(-1).max(-1).values
+    assert torch.allclose(nll, wanted, atol=1e-5)
+    assert loss.item() == pytest.approx(wanted.sum().item(), abs=1e-4)
+    assert_equal(packed, alone, ours, theirs)
 
 
-def test_another_document_in_the_batch_changes_nothing():
-    packed, _ = make_pair("bert", "AutoModel")
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_modernbert_pools_each_document_as_its_configuration_says(pooling):
+    packed, alone = make_pair("modernbert", "AutoModelForSequenceClassification", LABELS, classifier_pooling=pooling)
+    batch = make_batch()
+
+    ours = document_logits(packed, batch)
+    theirs = torch.cat([alone(ids).logits for ids in documents(batch)])
+
+    assert_equal(packed, alone, ours, theirs)
+
+
+def test_modernbert_sees_its_window_in_documents_that_are_cut_into_blocks():
+    packed, alone = make_pair("modernbert", "AutoModel", local_attention=128)
+    batch = make_batch([700, 700, 90, 330])
+
+    ours = hidden_states(packed, batch)
+    theirs = torch.cat([alone(ids).last_hidden_state[0] for ids in documents(batch)])
+
+    assert_equal(packed, alone, ours, theirs)
+
+
+def test_qwen3_sees_its_window_to_the_left():
+    changes = {"sliding_window": 6, "layer_types": ["full_attention", "sliding_attention"]}
+    packed, alone = make_pair("qwen3", "AutoModel", **changes)
+    batch = make_batch([5, 40, 12])
+
+    ours = hidden_states(packed, batch)
+    theirs = torch.cat([alone(ids, use_cache=False).last_hidden_state[0] for ids in documents(batch)])
+
+    assert_equal(packed, alone, ours, theirs)
+
+
+@pytest.mark.parametrize("family", ["bert", "deberta-v2"])
+def test_another_document_in_the_batch_changes_nothing(family):
+    packed, _ = make_pair(family, "AutoModel")
     batch = make_batch([7, 12])
     other = make_batch([7, 12], seed=9)
     mixed = dataclasses.replace(batch, input_ids=torch.cat([batch.input_ids[:, :9], other.input_ids[:, 9:]], dim=1))
@@ -163,8 +130,9 @@ def test_another_document_in_the_batch_changes_nothing():
     assert not torch.equal(hidden_states(packed, batch)[9:], hidden_states(packed, mixed)[9:])
 
 
-def test_a_decoder_reads_the_last_token_that_is_no_padding():
-    packed, alone = make_pair("gpt2", "AutoModelForSequenceClassification", LABELS)
+@pytest.mark.parametrize("family", ["gpt2", "llama", "qwen3"])
+def test_a_decoder_reads_the_last_token_that_is_no_padding(family):
+    packed, alone = make_pair(family, "AutoModelForSequenceClassification", LABELS)
     batch = make_batch([4, 6])
     batch.input_ids[0, 5] = 0  # the end of the first document
     batch.input_ids[0, 4] = 0
@@ -175,9 +143,10 @@ def test_a_decoder_reads_the_last_token_that_is_no_padding():
     assert (ours - theirs).abs().max() < 1e-5
 
 
+@pytest.mark.parametrize("family", ["bert", "modernbert"])
 @pytest.mark.parametrize("lengths", [[3, 400, 400, 7], [500], [1, 1, 1]])
-def test_bfloat16_stays_close_to_float32_for_short_and_long_documents(lengths):
-    model = new_model(CONFIGS["bert"](), "AutoModel", seed=1)
+def test_bfloat16_stays_close_to_float32_for_short_and_long_documents(family, lengths):
+    model = new_model(CONFIGS[family](), "AutoModel", seed=1)
     batch = make_batch(lengths)
     exact = hidden_states(model, batch)
 
@@ -189,13 +158,13 @@ def test_bfloat16_stays_close_to_float32_for_short_and_long_documents(lengths):
     assert all(torch.isfinite(p.grad).all() for p in model.parameters() if p.grad is not None)
 
 
-def test_operator_is_well_formed():
-    from bmtool.models.attention import packed_attention
-
-    query, key, value = (torch.randn(1, 2, 12, 8, requires_grad=True) for _ in range(3))
+@pytest.mark.parametrize(("heads", "causal", "window"), [(2, True, None), (1, True, 3), (2, False, 3)])
+def test_operator_is_well_formed(heads, causal, window):
+    query = torch.randn(1, 2, 12, 8, requires_grad=True)
+    key, value = (torch.randn(1, heads, 12, 8, requires_grad=True) for _ in range(2))
     borders = torch.tensor([0, 5, 12], dtype=torch.int32)
 
-    torch.library.opcheck(packed_attention, (query, key, value, borders, True, 0.3))
+    torch.library.opcheck(packed_attention, (query, key, value, borders, causal, window, 0.3))
 
 
 def test_a_model_with_another_attention_is_refused():
@@ -210,17 +179,11 @@ def test_a_model_with_another_attention_is_refused():
     )
 
 
-def test_a_family_that_is_not_known_is_refused_by_name():
-    config = transformers.AlbertConfig(**BERT_LIKE)
-    model = new_model(config, "AutoModel")
-
+def test_an_encoder_that_is_used_as_a_decoder_is_refused():
     with pytest.raises(ConfigError) as error:
-        hidden_states(model, make_batch())
+        new_model(transformers.BertConfig(**BERT_LIKE, is_decoder=True), "AutoModel")
 
-    assert str(error.value) == (
-        "a model of type 'albert' can't be trained on packed batches. "
-        "Use one of bert, distilbert, electra, gpt2, llama, roberta"
-    )
+    assert str(error.value) == "a 'bert' that is used as a decoder can't be packed. Use 'gpt2' instead"
 
 
 def test_attention_dropout_is_refused_until_it_is_switched_off():
@@ -238,11 +201,25 @@ def test_attention_dropout_is_refused_until_it_is_switched_off():
     assert torch.isfinite(hidden_states(model, make_batch())).all()
 
 
-def test_a_sliding_window_shorter_than_a_document_is_refused():
-    from bmtool.models.attention import attend
-
-    query = torch.randn(1, 2, 12, 8)
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"attention_mask": torch.ones(1, 12)}, "takes document borders"),
+        ({"cu_seq_lens_q": None}, "takes document borders"),
+        ({"max_length_q": None}, "takes document borders"),
+        ({"key": torch.randn(1, 2, 15, 8)}, "has no cache: 12 queries, 15 keys"),
+        ({"softcap": 30.0}, "doesn't implement 'softcap'"),
+    ],
+)
+def test_what_packed_attention_cannot_honour_is_refused(given, said):
+    states = torch.randn(1, 2, 12, 8)
     borders = torch.tensor([0, 12], dtype=torch.int32)
+    right = {"query": states, "key": states, "value": states, "attention_mask": None, "cu_seq_lens_q": borders}
 
-    with pytest.raises(ConfigError, match="longer than the model's sliding window"):
-        attend(torch.nn.Identity(), query, query, query, None, cu_seq_lens_q=borders, max_length_q=12, sliding_window=8)
+    with pytest.raises(ConfigError, match=said):
+        attend(torch.nn.Identity(), **{**right, "max_length_q": 12, **given})
+
+
+@pytest.mark.parametrize(("family", "length"), [("bert", 512), ("roberta", 510), ("gpt2", 1024), ("modernbert", 8192)])
+def test_a_model_has_as_many_positions_as_a_document_may_use(family, length):
+    assert longest_document(CONFIGS[family]()) == length

@@ -1,0 +1,152 @@
+"""A family whose documents run packed: all tokens of a batch in one row, and attention that stays inside documents.
+
+Shape letters: C labels, D hidden width, N documents, P positions, T tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import torch
+
+from bmtool.errors import ConfigError
+from bmtool.models.attention import ATTENTION, register
+from bmtool.models.language_heads import LanguageHead, LinearHead
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch
+
+
+def first_tokens(config: Any, states: Tensor, batch: Batch) -> Tensor:
+    """Hidden states (T, D) to each document's first one, (N, D)."""
+    del config
+    return states.index_select(0, batch.cu_seq_lens[:-1].long())
+
+
+@dataclass(frozen=True)
+class OneRow:
+    """What is special about one model type of transformers that can be packed."""
+
+    features: Callable[[Any, Tensor], Tensor]
+    """Hidden states (P, D) to what the matrix of token logits is multiplied with."""
+    pooled: str | None = None
+    """For encoders the submodule whose output the class's own pooling reads; decoders `score` the last token."""
+    pool: Callable[[Any, Tensor, Batch], Tensor] = first_tokens
+    """From the configuration and hidden states (T, D) to what the class makes of each document, (N, D)."""
+    pairs: Callable[[Any, Tensor], Tensor] | None = None
+    """The first tokens' states (N, D) to logits of whether text B follows text A, (N, 2)."""
+    first_position: Callable[[Any], int] = lambda _: 0
+    """The position id of a document's first token, from the configuration."""
+
+    pads: ClassVar = False
+
+    @property
+    def is_decoder(self) -> bool:
+        """Whether tokens see only what is before them."""
+        return self.pooled is None
+
+    def attention(self) -> str:
+        """Our own."""
+        register()
+        return ATTENTION
+
+    def check(self, model: nn.Module) -> None:
+        """Refuse a model in which documents would see each other."""
+        config: Any = model.config
+        attention = config._attn_implementation  # noqa: SLF001  transformers gives no public name for it
+        if attention != ATTENTION:
+            raise ConfigError(
+                f"the model runs with attention '{attention}', in which packed documents see each other; "
+                f"open it with bmtool.models.checkpoint.open_model(..., attention='packed')"
+            )
+        if getattr(config, "is_decoder", False) and not self.is_decoder:
+            raise ConfigError(f"a '{config.model_type}' that is used as a decoder can't be packed. Use 'gpt2' instead")
+
+    def states(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The backbone's last hidden states, (T, D)."""
+        self.check(model)
+        backbone: Any = model.base_model
+        states: Tensor = backbone(**self._inputs(model, batch)).last_hidden_state
+        return states[0]
+
+    def document_logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The class's own document head: (N, C).
+
+        An encoder's hidden states are pooled by document, and go through the class's pooler and classifier. A decoder's
+        score is read at each document's last token that isn't padding, as `ForSequenceClassification` classes do.
+        """
+        if self.pooled is None:
+            decoder: Any = model
+            rows = _last_tokens(batch, decoder.config.pad_token_id)
+            return decoder.score(self.states(model, batch).index_select(0, rows))  # type: ignore[no-any-return]
+        self.check(model)
+
+        def one_row_a_document(_: nn.Module, __: Any, output: Any) -> Any:
+            pooled = self.pool(model.config, output.last_hidden_state[0], batch)
+            output.last_hidden_state = pooled.unsqueeze(1)
+            return output
+
+        hook = model.get_submodule(self.pooled).register_forward_hook(one_row_a_document)
+        try:
+            logits: Tensor = model(**self._inputs(model, batch)).logits
+        finally:
+            hook.remove()
+        return logits
+
+    def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
+        """The class's own token head: (T, C)."""
+        self.check(model)
+        logits: Tensor = model(**self._inputs(model, batch)).logits
+        return logits[0]
+
+    def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:
+        """The head at `positions` (P,) alone."""
+        return self._head(model, self.states(model, batch), positions)
+
+    def pair_heads(self, model: nn.Module, batch: Batch, positions: Tensor) -> tuple[LanguageHead, Tensor]:
+        """The language head at `positions` (P,), and of each document whether its text B follows text A, (N, 2)."""
+        if self.pairs is None:
+            raise no_pairs(model)
+        states = self.states(model, batch)
+        return self._head(model, states, positions), self.pairs(model, first_tokens(model.config, states, batch))
+
+    def _head(self, model: nn.Module, states: Tensor, positions: Tensor) -> LinearHead:
+        head: Any = model.get_output_embeddings()  # type: ignore[operator]
+        return LinearHead(self.features(model, states.index_select(0, positions)), head.weight, head.bias)
+
+    def _inputs(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
+        first = self.first_position(model.config)
+        segments = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
+        return segments | {
+            "input_ids": batch.input_ids,
+            "position_ids": batch.position_ids + first if first else batch.position_ids,
+            "cu_seq_lens_q": batch.cu_seq_lens,
+            "cu_seq_lens_k": batch.cu_seq_lens,
+            "max_length_q": batch.max_length,
+            "max_length_k": batch.max_length,
+            "use_cache": False,
+        }
+
+
+def no_pairs(model: nn.Module) -> ConfigError:
+    """The error for a model that can't say whether one text follows another."""
+    config: Any = model.config
+    return ConfigError(
+        f"a '{config.model_type}' model has no head for pairs of texts, which objective mlm_nsp needs. "
+        f"Use a 'bert', or objective mlm"
+    )
+
+
+def _last_tokens(batch: Batch, pad_token_id: int | None) -> Tensor:
+    """(N,) where each document's last token is that isn't padding; its first token if all are."""
+    starts, ends = batch.cu_seq_lens[:-1].long(), batch.cu_seq_lens[1:].long()
+    if pad_token_id is None:
+        return ends - 1
+    places = torch.arange(batch.num_tokens, device=ends.device)
+    seen = torch.where(batch.input_ids[0] == pad_token_id, -1, places).cummax(0).values
+    return torch.maximum(seen[ends - 1], starts)
