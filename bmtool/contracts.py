@@ -9,9 +9,9 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, Self
 
-from pydantic import Field
+from pydantic import Field, PrivateAttr
 
 from bmtool.config.model import Component, chosen
 from bmtool.registry import (
@@ -463,6 +463,16 @@ class Goal(Component):
         """Per-example results that `metrics` read, in the order of `batch.rows`. Called without gradients."""
 
 
+@dataclass(frozen=True)
+class Weighing:
+    """How much each label counts in the training loss of a task. Validation and evaluation weigh all alike."""
+
+    label_smoothing: float = 0.0
+    """This share of a label's probability is wanted for all labels alike."""
+    class_weights: tuple[float, ...] | None = None
+    """(C,) of each label, 1 in the mean over the training rows; None: all alike."""
+
+
 class Objective(Goal):
     """A self-supervised goal: the text itself is the answer."""
 
@@ -477,6 +487,14 @@ class Task(Goal):
 
     labels: tuple[str, ...] | None = None
     """The labels in the order of their ids; else the sorted distinct values of all splits."""
+
+    _weighing: Weighing = PrivateAttr(default=Weighing())
+
+    def weighed(self, weighing: Weighing) -> Self:
+        """The same task with another weighing of labels in its losses; no setting of the dataset, but of training."""
+        task = self.model_copy()
+        task._weighing = weighing  # noqa: SLF001  its own
+        return task
 
     @abstractmethod
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
@@ -618,4 +636,5 @@ __all__ = [
     "TokenSource",
     "TokenizerTrainer",
     "Verdict",
+    "Weighing",
 ]

@@ -48,6 +48,14 @@ _KEYS = {
     "max_grad_norm": "clip_grad grad_clip gradient_clipping gradient_clip_val clip_grad_norm max_norm clip "
     "grad_norm_clip gradient_clip",
     "weight_decay": "wd decay l2 l2_regularization",
+    "layerwise_lr_decay": "llrd layer_decay layerwise_learning_rate_decay layer_wise_lr_decay lr_layer_decay "
+    "discriminative_lr",
+    "frozen_layers": "freeze freeze_layers freeze_encoder freeze_backbone num_frozen_layers unfrozen_parameters",
+    "label_smoothing": "label_smoothing_factor smoothing",
+    "class_weights": "class_weight weights_per_class label_weights loss_weights balanced",
+    "batch_warmup_steps": "batch_size_warmup batch_size_warmup_tokens batch_rampup rampup_batch_size",
+    "phases": "stages curriculum schedule_phases",
+    "mix": "mixture data_mixture replay datasets_weights mixing blend",
     "seed": "random_state random_seed data_seed rng_seed manual_seed",
     "threads": "num_threads n_threads cpu_threads omp_num_threads",
     "device": "accelerator use_cuda no_cuda use_cpu gpu gpus devices cuda",

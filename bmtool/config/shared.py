@@ -74,14 +74,16 @@ class Training(Settings):
     """Tokens of a batch on each device. Whole texts are packed into it; nothing is padded."""
     gradient_accumulation_steps: PositiveInt = 1
     """Batches that make one step; as many small batches equal one large one."""
+    batch_warmup_steps: NonNegativeInt = 0
+    """Steps over which a step grows from one batch to all of them: early gradients agree without large batches."""
     max_tokens: Count | None = None
     """How long to train, in tokens; or by `max_steps` or `num_train_epochs`."""
     max_steps: PositiveInt | None = None
     """How long to train, in steps."""
     num_train_epochs: PositiveFloat | None = None
     """How long to train, in passes over the data."""
-    optim: Literal["adamw"] = "adamw"
-    """The optimizer."""
+    optim: Literal["adamw", "muon"] = "adamw"
+    """The optimizer. `muon` (for matrices, AdamW for the rest) pays from about 32k tokens a step on."""
     learning_rate: PositiveFloat
     """The highest learning rate of the schedule."""
     weight_decay: NonNegativeFloat = 0.01

@@ -13,10 +13,12 @@ from bmtool.models.batches import pack
 from bmtool.models.packed import document_logits, token_logits
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from bmtool.contracts import Batch, Examples
+    from bmtool.contracts import Batch, Examples, Weighing
 
 
 def pack_documents(examples: Examples, rows: NDArray[np.int64]) -> Batch:
@@ -39,15 +41,36 @@ def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     return pack(examples, rows, targets=targets, counts={"cross_entropy": len(labels)})
 
 
-def document_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """The cross-entropy of `labels`, summed over documents, in float32."""
-    return F.cross_entropy(document_logits(model, batch).float(), batch.targets["labels"], reduction="sum")
+def document_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
+    """The cross-entropy of `labels`, weighed and summed over documents, in float32."""
+    return _cross_entropy(document_logits(model, batch), batch.targets["labels"], weighing)
 
 
-def word_cross_entropy(model: nn.Module, batch: Batch) -> Tensor:
-    """The cross-entropy of `labels` at `positions`, summed over words, in float32."""
-    logits = token_logits(model, batch)[batch.targets["positions"]]
-    return F.cross_entropy(logits.float(), batch.targets["labels"], reduction="sum")
+def word_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
+    """The cross-entropy of `labels` at `positions`, weighed and summed over words, in float32."""
+    return _cross_entropy(token_logits(model, batch)[batch.targets["positions"]], batch.targets["labels"], weighing)
+
+
+def _cross_entropy(logits: Tensor, labels: Tensor, weighing: Weighing) -> Tensor:
+    """Label smoothing as of Szegedy et al. 2016, "Rethinking the Inception architecture", section 7."""
+    weights = None if weighing.class_weights is None else torch.tensor(weighing.class_weights, device=logits.device)
+    smoothing = weighing.label_smoothing
+    return F.cross_entropy(logits.float(), labels, weights, reduction="sum", label_smoothing=smoothing)
+
+
+def class_weights(labels: NDArray[np.int64], wanted: Mapping[int, float] | None, count: int) -> tuple[float, ...]:
+    """Weights of `count` labels, 1 in the mean over the training labels: `wanted` by id, the others 1.
+
+    With None they are balanced: each label counts as much as the others, however rare it is. One that doesn't occur
+    gets 1.
+    """
+    occurrences = np.bincount(labels, minlength=count).astype(np.float64)
+    if wanted is None:
+        weights = np.where(occurrences > 0, len(labels) / np.maximum(occurrences, 1), 1.0)
+    else:
+        weights = np.array([wanted.get(label, 1.0) for label in range(count)])
+    mean = float(weights @ occurrences) / max(1, len(labels))
+    return tuple((weights / mean).tolist())
 
 
 def document_scores(model: nn.Module, batch: Batch) -> NDArray[np.float32]:

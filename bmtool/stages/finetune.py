@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import Field, PositiveFloat, PositiveInt, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
 
 from bmtool.config.model import HOW, explained
 from bmtool.config.references import Ref, Reference
 from bmtool.config.shared import Training
-from bmtool.config.units import Count
-from bmtool.contracts import GateResult, Need, OneArchitecture
+from bmtool.config.units import Count, ratio
+from bmtool.contracts import GateResult, Need, OneArchitecture, Weighing
 from bmtool.errors import ConfigError, DataError, MissingInputError, did_you_mean
 from bmtool.registry import METRICS
 
@@ -50,6 +58,14 @@ class Config(Training):
     """Between what suits a base-size model (5e-5) and a tiny one (5e-4)."""
     head_learning_rate: PositiveFloat | None = None
     """Another learning rate for the new head, whose weights start from nothing."""
+    layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Each layer's learning rate is that of the layer above it times this: lower layers know more that is general."""
+    frozen_layers: NonNegativeInt | None = None
+    """Embeddings and so many layers above them stay as they are; with 0 the embeddings alone."""
+    label_smoothing: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.0
+    """This share of each label is given to all labels alike while training, so that the model is less sure."""
+    class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
+    """Weights of labels in the training loss: by name (others have 1), or `balanced`, by how rare they are."""
     metric_for_best_model: str | None = None
     """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric."""
     early_stopping_patience: PositiveInt | None = None
@@ -106,8 +122,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.encode import load_tokenizer
     from bmtool.data.labelled import task_of
     from bmtool.data.scores import evaluate_metrics
-    from bmtool.models.checkpoint import head_parameters, save_checkpoint
+    from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
+    from bmtool.train.layers import freeze
     from bmtool.train.loop import fit
     from bmtool.train.phases import Phase
 
@@ -117,6 +134,10 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     folder = _tokenizer_folder(job)
     parts = _examples(config, job, task, dataset, load_tokenizer(folder))
     model = _model(config, job, task, labels, folder)
+    if config.frozen_layers is not None:
+        count = freeze(model, config.frozen_layers)
+        job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
+    task = task.weighed(_weighing(config, parts["train"], labels))
     phase = Phase(
         task,
         parts["train"],
@@ -129,8 +150,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         [phase],
         job=job,
         selection=_selection(config, task) if "validation" in parts else None,
-        head=head_parameters(model),
-        head_learning_rate=config.head_learning_rate,
+        rates=_rates(config, model),
     )
     save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
     summary = _summary(task, labels, parts, fitted)
@@ -227,6 +247,43 @@ def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokeni
         special_ids=special_ids(tokenizer, tokenizer_folder),
     )
     return new_model(settings, task.auto_class, labels, job.seed)
+
+
+def _weighing(config: Config, train: Examples, labels: tuple[str, ...]) -> Weighing:
+    """What the settings say about labels in the loss.
+
+    Raises:
+        ConfigError: a weight is for a label that isn't there.
+    """
+    from bmtool.data.labelled import joined
+    from bmtool.models.supervised import class_weights
+
+    if config.class_weights is None:
+        return Weighing(config.label_smoothing)
+    wanted = None
+    if isinstance(config.class_weights, dict):
+        for label in config.class_weights:
+            if label not in labels:
+                hint = did_you_mean(label, labels)
+                raise ConfigError(f"finetune.class_weights: there is no label '{label}'.{hint}")
+        wanted = {labels.index(label): weight for label, weight in config.class_weights.items()}
+    references = train.columns["references"]
+    flat = joined(references) if isinstance(references, list) else references
+    return Weighing(config.label_smoothing, class_weights(flat, wanted, len(labels)))
+
+
+def _rates(config: Config, model: PreTrainedModel) -> dict[str, float]:
+    """Learning rates of parameters that don't get `learning_rate`; the head's own rate comes last."""
+    from bmtool.models.checkpoint import head_parameters
+    from bmtool.train.layers import layerwise_rates
+
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    rates = {}
+    if config.layerwise_lr_decay < 1:
+        rates = layerwise_rates(names, config.learning_rate, config.layerwise_lr_decay)
+    if config.head_learning_rate is not None:
+        rates |= dict.fromkeys(head_parameters(model) & set(names), config.head_learning_rate)
+    return rates
 
 
 def _selection(config: Config, task: Task) -> Selection:

@@ -40,7 +40,7 @@ class TextClassification(Task):
         """The cross-entropy of the labels, summed over texts."""
         from bmtool.models.supervised import document_cross_entropy
 
-        return {"cross_entropy": document_cross_entropy(model, batch)}
+        return {"cross_entropy": document_cross_entropy(model, batch, self._weighing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""

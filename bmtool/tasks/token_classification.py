@@ -40,7 +40,7 @@ class TokenClassification(Task):
         """The cross-entropy of the tags, summed over words."""
         from bmtool.models.supervised import word_cross_entropy
 
-        return {"cross_entropy": word_cross_entropy(model, batch)}
+        return {"cross_entropy": word_cross_entropy(model, batch, self._weighing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with tags `references`, `nll` and `targets`."""

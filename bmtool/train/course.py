@@ -64,13 +64,18 @@ class Course:
         order, borders = self.epoch(epoch)
         return order[borders[batch] : borders[batch + 1]]
 
-    def window(self, epoch: int, batch: int) -> list[tuple[int, int]]:
-        """The micro-batches of the step that starts with this one, as (epoch, batch); steps go on across epochs."""
+    def window(self, epoch: int, batch: int, step: int) -> list[tuple[int, int]]:
+        """The micro-batches of a step that starts with this one, as (epoch, batch); steps go on across epochs."""
         places = []
-        for _ in range(self.training.gradient_accumulation_steps):
+        for _ in range(self.window_size(step)):
             places.append((epoch, batch))
             epoch, batch = self.following(epoch, batch)
         return places
+
+    def window_size(self, step: int) -> int:
+        """How many micro-batches step number `step` has: more and more while the batch is warmed up."""
+        whole, rising = self.training.gradient_accumulation_steps, self.training.batch_warmup_steps
+        return whole if step >= rising else max(1, whole * (step + 1) // (rising + 1))
 
     def following(self, epoch: int, batch: int) -> tuple[int, int]:
         """The place behind a micro-batch."""
@@ -88,7 +93,11 @@ class Course:
             whole, part = divmod(training.num_train_epochs or 0.0, 1.0)
             batches = sum(self.num_batches(epoch) for epoch in range(int(whole)))
             batches += round(part * self.num_batches(int(whole))) if part else 0
-        return max(1, -(-batches // training.gradient_accumulation_steps))
+        step = 0
+        while step < training.batch_warmup_steps and batches > 0:
+            batches -= self.window_size(step)
+            step += 1
+        return max(1, step + -(-max(0, batches) // training.gradient_accumulation_steps))
 
     @property
     def description(self) -> str:

@@ -14,7 +14,7 @@ from bmtool.models.packed import drop_attention_dropout, require_packed
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
-from bmtool.train.optim import adamw
+from bmtool.train.optim import MUON_TOKENS, new_optimizer
 from bmtool.train.precision import pick_precision, short_name
 from bmtool.train.selection import Selection
 from bmtool.train.state import State
@@ -24,7 +24,7 @@ from bmtool.train.weights import Weights
 from bmtool.train.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -39,8 +39,7 @@ def fit(
     *,
     job: Job,
     selection: Selection | None = None,
-    head: Collection[str] = (),
-    head_learning_rate: float | None = None,
+    rates: Mapping[str, float] | None = None,
     domains: Mapping[str, Examples] | None = None,
     optimizer_state: Mapping[str, Tensor] | None = None,
 ) -> Fitted:
@@ -56,8 +55,7 @@ def fit(
         phases: what is trained, on what, how long. Optimizer, precision and saving are those of the first one.
         job: folder, seed, machine, console, and who asks to stop.
         selection: keep the best weights by a metric; None: the last.
-        head: names of parameters that get `head_learning_rate`.
-        head_learning_rate: None: the same as all others.
+        rates: learning rates by the names of parameters, where they differ from the first phase's.
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
         optimizer_state: what an earlier run ended with (`Fitted.optimizer_state`); None: a new optimizer.
 
@@ -72,7 +70,7 @@ def fit(
     _check_length(model, max(phase.training.max_seq_length for phase in phases))
     checkpoints = Checkpoints(job.folder / RESUME, job.console)
     with storage_errors(str(job.folder)), closing(checkpoints):
-        trainer = _prepare(model, phases, job, selection, (head, head_learning_rate), checkpoints)
+        trainer = _prepare(model, phases, job, selection, rates, checkpoints)
         trainer.domains = domains or {}
         trainer.begin(optimizer_state or {})
         with job.console.progress("training", total=trainer.num_steps) as progress:
@@ -94,7 +92,7 @@ def _prepare(
     phases: Sequence[Phase],
     job: Job,
     selection: Selection | None,
-    head: tuple[Collection[str], float | None],
+    rates: Mapping[str, float] | None,
     checkpoints: Checkpoints,
 ) -> Trainer:
     """Choose device, threads and precision, say why, put the parts together, and take over a saved state."""
@@ -111,13 +109,14 @@ def _prepare(
     model.to(device)
     model.train()
     weights = Weights.of(model, dtype)
-    optimizer = adamw(
+    optimizer = new_optimizer(
+        training.optim,
         weights.masters,
         learning_rate=training.learning_rate,
         weight_decay=training.weight_decay,
-        head=head[0],
-        head_learning_rate=head[1],
+        rates=rates,
     )
+    _say_muon(training, job)
     monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first)
     monitor.rewind(state.step)
     stepper = Stepper(model, phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
@@ -127,6 +126,14 @@ def _prepare(
     elif world.is_first:
         check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
     return trainer
+
+
+def _say_muon(training: Training, job: Job) -> None:
+    tokens = training.per_device_batch_tokens * training.gradient_accumulation_steps
+    if training.optim == "muon" and tokens < MUON_TOKENS:
+        job.console.say(
+            f"optim: muon with {tokens:,} tokens a step: it pays from about {MUON_TOKENS:,}; AdamW is cheaper here"
+        )
 
 
 def _check_shares(phases: Sequence[Phase], world: World) -> None:

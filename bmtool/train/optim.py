@@ -1,15 +1,20 @@
-"""The optimizer: fused AdamW in groups, its state as plain named tensors."""
+"""The optimizers: fused AdamW, or Muon for the matrices inside the layers and AdamW for the rest.
+
+Their state is kept as plain named tensors.
+"""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bmtool.errors import DataError
+from bmtool.train.layers import is_hidden
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor
 
@@ -17,54 +22,97 @@ if TYPE_CHECKING:
 BETAS = (0.9, 0.98)
 EPSILON = 1e-6
 
+#: Below so many tokens a step Muon's orthogonal steps follow noise: AdamW learns as much, and is cheaper.
+MUON_TOKENS = 32_768
 
-def adamw(
+
+@dataclass(frozen=True)
+class Optimizer:
+    """One or two of torch's optimizers that share out the parameters."""
+
+    parts: Sequence[torch.optim.Optimizer]
+
+    @property
+    def groups(self) -> list[dict[str, Any]]:
+        """All groups of parameters; each keeps its highest rate as `base_lr`."""
+        return [group for part in self.parts for group in part.param_groups]
+
+    def step(self) -> None:
+        """Move every parameter that has a gradient."""
+        for part in self.parts:
+            part.step()
+
+    def set_rate(self, factor: float) -> None:
+        """Set each group's learning rate to `factor` of its highest."""
+        for group in self.groups:
+            group["lr"] = group["base_lr"] * factor
+
+    def state_tensors(self, masters: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """A copy of the state in main memory as `<what>.<parameter>`, such as `exp_avg.bert.pooler.dense.weight`."""
+        return {
+            f"{what}.{name}": value.detach().to("cpu", copy=True)
+            for name, master in masters.items()
+            for part in self.parts
+            for what, value in part.state.get(master, {}).items()
+        }
+
+    def load_state(self, masters: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
+        """Take over what `state_tensors` gave.
+
+        Raises:
+            DataError: it is the state of other parameters.
+        """
+        state: dict[str, dict[str, Any]] = {}
+        for key, value in saved.items():
+            what, _, name = key.partition(".")
+            if name not in masters:
+                raise DataError(f"the optimizer's state is of another model: it has a parameter '{name}'")
+            state.setdefault(name, {})[what] = value.to(masters[name].device)
+        for part in self.parts:
+            own = {id(parameter) for group in part.param_groups for parameter in group["params"]}
+            for name, values in state.items():
+                if id(masters[name]) in own:
+                    part.state[masters[name]] = values
+
+
+def new_optimizer(
+    kind: str,
     masters: Mapping[str, Tensor],
     *,
     learning_rate: float,
     weight_decay: float,
-    head: Collection[str] = (),
-    head_learning_rate: float | None = None,
-) -> torch.optim.AdamW:
-    """AdamW over named float32 tensors: `head` parameters with a rate of their own, no decay for biases and norms.
+    rates: Mapping[str, float] | None = None,
+) -> Optimizer:
+    """`adamw` or `muon` over named float32 tensors, in groups of equal rates; no decay for biases and norms.
 
-    Each group keeps its highest rate as `base_lr`; see `set_rate`.
-    """
-    groups: dict[tuple[float, float], list[Tensor]] = {}
-    for name, tensor in masters.items():
-        rate = head_learning_rate if head_learning_rate is not None and name in head else learning_rate
-        groups.setdefault((rate, weight_decay if tensor.ndim >= 2 else 0.0), []).append(tensor)
-    plain = [{"params": p, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]
-    return torch.optim.AdamW(plain, lr=learning_rate, betas=BETAS, eps=EPSILON, fused=True)
-
-
-def set_rate(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Set each group's learning rate to `factor` of its highest."""
-    for group in optimizer.param_groups:
-        group["lr"] = group["base_lr"] * factor
-
-
-def state_tensors(optimizer: torch.optim.Optimizer, masters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A copy of the state in main memory as `<what>.<parameter>`, such as `exp_avg.bert.pooler.dense.weight`."""
-    return {
-        f"{what}.{name}": value.detach().to("cpu", copy=True)
-        for name, master in masters.items()
-        for what, value in optimizer.state.get(master, {}).items()
-    }
-
-
-def load_state(optimizer: torch.optim.Optimizer, masters: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
-    """Take over what `state_tensors` gave.
+    `rates` are learning rates by name, where they differ from `learning_rate`. Muon's steps are scaled to the size of
+    AdamW's (Liu et al. 2025, "Muon is scalable for LLM training", section 2.2), so that both take the same rates.
 
     Raises:
-        DataError: it is the state of other parameters.
+        ValueError: an unknown kind.
     """
-    strange = sorted({key.partition(".")[2] for key in saved} - set(masters))
-    if strange:
-        raise DataError(f"the optimizer's state is of another model: it has no parameter '{strange[0]}'")
-    state: dict[str, dict[str, Any]] = {}
-    for key, value in saved.items():
-        what, _, name = key.partition(".")
-        state.setdefault(name, {})[what] = value.to(masters[name].device)
-    for name, values in state.items():
-        optimizer.state[masters[name]] = values
+    if kind not in ("adamw", "muon"):
+        raise ValueError(f"unknown optimizer '{kind}'")
+    rates = rates or {}
+    hidden = {name for name, tensor in masters.items() if kind == "muon" and tensor.ndim == 2 and is_hidden(name)}
+    parts: list[torch.optim.Optimizer] = []
+    if hidden:
+        groups = _groups(
+            {name: masters[name] for name in masters if name in hidden}, learning_rate, weight_decay, rates
+        )
+        parts.append(torch.optim.Muon(groups, lr=learning_rate, adjust_lr_fn="match_rms_adamw"))
+    rest = {name: tensor for name, tensor in masters.items() if name not in hidden}
+    if rest:
+        groups = _groups(rest, learning_rate, weight_decay, rates)
+        parts.append(torch.optim.AdamW(groups, lr=learning_rate, betas=BETAS, eps=EPSILON, fused=True))
+    return Optimizer(parts)
+
+
+def _groups(
+    masters: Mapping[str, Tensor], learning_rate: float, weight_decay: float, rates: Mapping[str, float]
+) -> list[dict[str, Any]]:
+    groups: dict[tuple[float, float], list[Tensor]] = {}
+    for name, tensor in masters.items():
+        rate = rates.get(name, learning_rate)
+        groups.setdefault((rate, weight_decay if tensor.ndim >= 2 else 0.0), []).append(tensor)
+    return [{"params": p, "lr": rate, "base_lr": rate, "weight_decay": decay} for (rate, decay), p in groups.items()]

@@ -12,7 +12,6 @@ import torch
 from bmtool.artifacts.faults import fault
 from bmtool.errors import DivergedError
 from bmtool.models.batches import to_device
-from bmtool.train.optim import set_rate
 from bmtool.train.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import Batch
     from bmtool.train.course import Course
+    from bmtool.train.optim import Optimizer
     from bmtool.train.phases import Phase
     from bmtool.train.state import State
     from bmtool.train.weights import Weights
@@ -61,7 +61,7 @@ class Stepper:
     courses: Sequence[Course]
     """Of each phase."""
     weights: Weights
-    optimizer: torch.optim.Optimizer
+    optimizer: Optimizer
     state: State
     seed: int
     device: torch.device
@@ -81,15 +81,16 @@ class Stepper:
     def step(self) -> Step:
         """Train on the next window; of its batches this process takes its share."""
         started = time.perf_counter()
-        places = self.course.window(self.state.epoch, self.state.batch)
+        places = self.course.window(self.state.epoch, self.state.batch, self.state.phase_step)
         own = places[self.world.rank :: self.world.size]
         batches = [self._collate(epoch, batch) for epoch, batch in own]
         num_tokens, counts = self._count(batches)
         losses = self._backward(own, batches, counts)
-        grad_norm = self._update(sum(losses.values()))
+        factor = self._factor()
+        grad_norm = self._update(sum(losses.values()), factor)
         self._advance(places, num_tokens)
         self.state.seconds += time.perf_counter() - started
-        return Step(losses, grad_norm, self.optimizer.param_groups[0]["lr"])
+        return Step(losses, grad_norm, factor * self.phases[0].training.learning_rate)
 
     def _generator(self, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
         return generator(self.seed, epoch, batch, purpose, phase=self.state.phase)
@@ -128,7 +129,7 @@ class Stepper:
         totals = self.world.total([float(value) for value in means.values()])
         return {term: math.nan if is_broken else value for term, value in zip(means, totals, strict=True)}
 
-    def _update(self, loss: float) -> float:
+    def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
         gradients = self.weights.gradients()
         grad_norm = float(torch.nn.utils.get_total_norm(gradients))
@@ -136,7 +137,7 @@ class Stepper:
             scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:
                 torch._foreach_mul_(gradients, scale)
-            set_rate(self.optimizer, self._factor())
+            self.optimizer.set_rate(factor)
             self.optimizer.step()
             self.weights.publish()
         else:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
-from bmtool.train.optim import load_state, state_tensors
 from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
@@ -105,7 +104,7 @@ class Trainer:
     def resume(self, saved: Saved) -> None:
         """Take over a saved state."""
         self.stepper.weights.load(saved.tensors(MODEL))
-        load_state(self.stepper.optimizer, self.stepper.weights.masters, saved.tensors(OPTIMIZER))
+        self.stepper.optimizer.load_state(self.stepper.weights.masters, saved.tensors(OPTIMIZER))
         if self.state.best is not None:
             self.best_weights = saved.tensors(BEST)
             self.best_on_disk = self.state.best["step"]
@@ -115,7 +114,7 @@ class Trainer:
         """Before the first step: take over an earlier run's optimizer, and measure what is watched."""
         if self.state.step:
             return
-        load_state(self.stepper.optimizer, self.stepper.weights.masters, optimizer_state)
+        self.stepper.optimizer.load_state(self.stepper.weights.masters, optimizer_state)
         if not self.state.domains:
             self.state.domains = self._watch()
 
@@ -210,7 +209,7 @@ class Trainer:
             return
         self.monitor.sync()
         weights = self.stepper.weights
-        files = {MODEL: weights.snapshot(), OPTIMIZER: state_tensors(self.stepper.optimizer, weights.masters)}
+        files = {MODEL: weights.snapshot(), OPTIMIZER: self.stepper.optimizer.state_tensors(weights.masters)}
         best = self.state.best
         if best is not None and self.best_weights is not None and best["step"] != self.best_on_disk:
             files[BEST] = self.best_weights
@@ -251,5 +250,5 @@ class Trainer:
             domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,
             seconds=state.seconds,
-            optimizer_state=state_tensors(self.stepper.optimizer, weights.masters),
+            optimizer_state=self.stepper.optimizer.state_tensors(weights.masters),
         )

@@ -23,17 +23,20 @@ class Weights:
 
     computing: dict[str, nn.Parameter]
     masters: dict[str, Tensor]
+    frozen: dict[str, Tensor]
+    """What isn't trained, in float32"""
 
     @classmethod
     def of(cls, model: nn.Module, dtype: torch.dtype) -> Weights:
         """Take over the model's float32 parameters and let it compute in `dtype`."""
         computing = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
         if dtype == torch.float32:
-            return cls(computing, dict(computing))
+            return cls(computing, dict(computing), frozen)
         masters = {name: p.detach().clone() for name, p in computing.items()}
         for parameter in model.parameters():
             parameter.data = parameter.data.to(dtype)
-        return cls(computing, masters)
+        return cls(computing, masters, frozen)
 
     @property
     def is_mixed(self) -> bool:
@@ -87,8 +90,9 @@ class Weights:
 
     def give_back(self, model: nn.Module) -> None:
         """Make the model a float32 one that holds the masters' values; gradients are dropped."""
-        for parameter in model.parameters():
-            parameter.data = parameter.data.float()
+        for name, parameter in model.named_parameters():
+            if name in self.frozen:
+                parameter.data = self.frozen[name]
         for name, parameter in self.computing.items():
             parameter.data = self.masters[name].detach()
             parameter.grad = None

@@ -180,7 +180,7 @@ def test_a_required_setting_under_another_name_is_one_problem(tmp_path):
             "lr_scheduler_type: warmup_stable_decay",
             "lr_scheduler_type: expected wsd, cosine, linear or constant, got 'warmup_stable_decay'. Did you mean 'wsd'?",
         ),
-        ("optim: adamw_torch", "optim: expected adamw, got 'adamw_torch'. Did you mean 'adamw'?"),
+        ("optim: adamw_torch", "optim: expected adamw or muon, got 'adamw_torch'. Did you mean 'adamw'?"),
         ("precision: float16", "precision: expected auto, bf16 or fp32, got 'float16'. Did you mean 'bf16'?"),
         ("metric: f1", "metric: unknown metric 'f1'. Did you mean 'f1_macro'?"),
         ("save_every: 500", "save_every: expected a duration such as 10m, or a number of steps such as '500 steps', got 500"),

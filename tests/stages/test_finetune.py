@@ -241,3 +241,50 @@ def test_references_do_not_decide_what_is_made():
     first, second = what(config(**{"from": "pretrain"})), what(config(**{"from": "./elsewhere/pretrain"}))
 
     assert first == second
+
+
+# ---------------------------------------------------------------- what is trained how
+
+
+def test_frozen_layers_stay_as_the_checkpoint_has_them(make_job, reviews, pretrained):
+    from safetensors.torch import load_file
+
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+
+    finetune.run(config(num_train_epochs=1, frozen_layers=0, layerwise_lr_decay=0.9, optim="muon"), job)
+
+    before, after = (load_file(folder / "model.safetensors") for folder in (pretrained.folder, job.folder))
+    same = {name for name in before.keys() & after.keys() if bool((before[name] == after[name]).all())}
+    assert {name for name in same if "embeddings" in name} == {name for name in after if "embeddings" in name}
+    assert not any(name.endswith("dense.weight") for name in same)
+    assert any("weights are frozen: embeddings and 0 layers" in line for line in job.console.lines)
+    assert any(line.startswith("optim: muon with 128 tokens a step") for line in job.console.lines)
+
+
+def test_the_head_keeps_its_own_rate_whatever_the_layers_have(pretrained):
+    from bmtool.models.checkpoint import head_parameters, open_model
+
+    model = open_model(pretrained.folder, "AutoModelForSequenceClassification", ("a", "b"))
+
+    rates = finetune._rates(config(layerwise_lr_decay=0.5, head_learning_rate=1.0), model)
+
+    assert {rates[name] for name in head_parameters(model)} == {1.0}
+    assert rates["bert.embeddings.word_embeddings.weight"] < 5e-3
+
+
+def test_rare_labels_can_be_made_to_count_as_much(make_job, reviews, pretrained, tmp_path):
+    ends = {}
+    for weights in ({"good": 50.0}, {"bad": 50.0}):
+        job = make_job(tmp_path / str(weights), {"data": reviews, "from": pretrained})
+        settings = config(num_train_epochs=1, learning_rate=1e-3, class_weights=weights, label_smoothing="10%")
+        ends[next(iter(weights))] = finetune.run(settings, job)["validation"]["recall_macro"]
+
+    # One step of training in which one label is nearly all that counts: that label is what the model says.
+    assert ends == {"good": 0.5, "bad": 0.5}
+
+
+def test_a_weight_for_a_label_that_is_not_there_is_refused(make_job, reviews, pretrained):
+    job = make_job(inputs={"data": reviews, "from": pretrained})
+
+    with pytest.raises(ConfigError, match="there is no label 'goood'"):
+        finetune.run(config(class_weights={"goood": 2.0}), job)

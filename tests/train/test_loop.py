@@ -411,21 +411,6 @@ def test_a_model_with_too_few_positions_is_refused(make_job, pieces):
         train(make_job(), pieces, max_seq_length=600, per_device_batch_tokens=700)
 
 
-def test_new_head_parameters_have_their_own_rate_and_vectors_no_decay():
-    from bmtool.train.optim import adamw, set_rate
-
-    masters = {
-        name: torch.zeros(shape) for name, shape in {"a.weight": (2, 2), "a.bias": (2,), "h.weight": (2, 2)}.items()
-    }
-
-    optimizer = adamw(masters, learning_rate=1.0, weight_decay=0.1, head={"h.weight"}, head_learning_rate=5.0)
-    set_rate(optimizer, 0.5)
-
-    groups = {id(p): group for group in optimizer.param_groups for p in group["params"]}
-    found = {name: (groups[id(p)]["lr"], groups[id(p)]["weight_decay"]) for name, p in masters.items()}
-    assert found == {"a.weight": (0.5, 0.1), "a.bias": (0.5, 0.0), "h.weight": (2.5, 0.1)}
-
-
 def test_choices_come_with_their_reasons(tmp_path):
     cpu = torch.device("cpu")
 

@@ -107,7 +107,7 @@ def test_windows_go_on_across_epochs_and_use_every_batch_once():
     course = make_course(np.full(10, 16), max_steps=4, gradient_accumulation_steps=3)
     place, seen = (0, 0), []
     for _ in range(4):
-        window = course.window(*place)
+        window = course.window(*place, 0)
         seen += window
         place = course.following(*window[-1])
 
@@ -117,3 +117,25 @@ def test_windows_go_on_across_epochs_and_use_every_batch_once():
 def test_an_empty_split_is_bad_data():
     with pytest.raises(DataError, match="nothing to train on"):
         make_course(np.zeros(0, np.int64), max_steps=1)
+
+
+def test_a_step_grows_to_its_whole_size_while_the_batch_is_warmed_up():
+    lengths = np.full(400, 100)
+    training = validate(
+        Training,
+        {
+            "learning_rate": 1e-3,
+            "max_seq_length": 128,
+            "per_device_batch_tokens": 1000,
+            "num_train_epochs": 1,
+            "gradient_accumulation_steps": 4,
+            "batch_warmup_steps": 4,
+        },
+    )
+
+    course = Course(lengths, training, 0)
+
+    sizes = [course.window_size(step) for step in range(course.num_steps)]
+    assert sizes[:6] == [1, 1, 2, 3, 4, 4]
+    assert sum(sizes[:-1]) < course.num_batches(0) <= sum(sizes)
+    assert len(course.window(0, 0, 2)) == 2

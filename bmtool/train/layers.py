@@ -1,0 +1,60 @@
+"""Where in a model each parameter stands, from the embeddings up to the head: for rates that differ, and for freezing.
+
+Level 0 are the embeddings, 1 to L the layers, L + 1 is all above them: the last norm, a pooler, the head.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bmtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from torch import nn
+
+_LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
+_EMBEDDINGS = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|wpe)\.")
+
+
+def levels(names: Iterable[str]) -> dict[str, int]:
+    """The level of each parameter by its name, such as `bert.encoder.layer.3.output.dense.weight` to 4."""
+    found = {name: _LAYER.search(name) for name in names}
+    top = 1 + max((int(match[1]) + 1 for match in found.values() if match), default=0)
+    return {
+        name: int(match[1]) + 1 if match else 0 if _EMBEDDINGS.search(name) else top for name, match in found.items()
+    }
+
+
+def is_hidden(name: str) -> bool:
+    """Whether the parameter belongs to a layer, and neither to embeddings nor to what is above the layers."""
+    return _LAYER.search(name) is not None
+
+
+def layerwise_rates(names: Iterable[str], learning_rate: float, decay: float) -> dict[str, float]:
+    """Each parameter's learning rate: `learning_rate` at the top, times `decay` for each level below it.
+
+    ELECTRA (Clark et al. 2020, appendix A.2) took 0.8 for its base size and 0.9 for the large one.
+    """
+    found = levels(names)
+    top = max(found.values(), default=0)
+    return {name: learning_rate * decay ** (top - level) for name, level in found.items()}
+
+
+def freeze(model: nn.Module, num_layers: int) -> int:
+    """Let the embeddings and the first `num_layers` layers stay as they are; return how many numbers that is.
+
+    Raises:
+        ConfigError: the model has fewer layers.
+    """
+    parameters = dict(model.named_parameters())
+    found: Mapping[str, int] = levels(parameters)
+    present = max(found.values(), default=1) - 1
+    if num_layers > present:
+        raise ConfigError(f"frozen_layers is {num_layers}, and the model has {present} layers")
+    frozen = [parameter for name, parameter in parameters.items() if found[name] <= num_layers]
+    for parameter in frozen:
+        parameter.requires_grad = False
+    return sum(parameter.numel() for parameter in frozen)
