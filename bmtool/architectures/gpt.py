@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotation below
 
+from bmtool.config.units import Ratio  # noqa: TC001  # the same
 from bmtool.models.sizes import Sized
 
 if TYPE_CHECKING:
@@ -22,19 +23,20 @@ class Gpt(Sized):
 
     objectives = ("clm",)
 
+    dropout: Ratio = 0.1
     max_position_embeddings: PositiveInt = 1024
 
     def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
         """A GPT2Config; it has at least `max_seq_length` positions."""
         from transformers import GPT2Config
 
-        width, layers, heads = self.dimensions
+        size = self.dimensions
         return GPT2Config(
             vocab_size=vocab_size,
-            n_embd=width,
-            n_layer=layers,
-            n_head=heads,
-            n_inner=self.intermediate_size or 4 * width,
+            n_embd=size.width,
+            n_layer=size.layers,
+            n_head=size.heads,
+            n_inner=self.intermediate_size or 4 * size.width,
             activation_function="gelu_pytorch_tanh",  # GPT-2's own formula, as one kernel instead of eight
             n_positions=max(self.max_position_embeddings, max_seq_length),
             resid_pdrop=self.dropout,

@@ -33,6 +33,7 @@ _GOALS = {
     "ForMaskedLM": ("objective", "mlm"),
     "ForCausalLM": ("objective", "clm"),
     "LMHeadModel": ("objective", "clm"),
+    "BertForPreTraining": ("objective", "mlm_nsp"),
 }
 
 

@@ -22,6 +22,10 @@ class Family(Protocol):
     pads: ClassVar[bool]
     """Whether documents are padded to a common length."""
 
+    @property
+    def is_decoder(self) -> bool:
+        """Whether it is known that tokens see only what is before them."""
+
     def attention(self) -> str | None:
         """The name of the attention that it needs; None: what transformers chooses."""
 

@@ -116,7 +116,7 @@ def hide(examples: Examples, rows: NDArray[np.int64], probability: float, rng: n
     places = text_positions(examples, rows)
     count = max(1, round(probability * len(places)))
     chosen = np.sort(rng.choice(places, size=count, replace=False, shuffle=False))
-    return _hidden(examples, rows, chosen, rng)
+    return replaced(examples, rows, chosen, *draw(examples, count, rng))
 
 
 def hide_fixed(examples: Examples, rows: NDArray[np.int64], probability: float) -> Batch:
@@ -128,16 +128,12 @@ def hide_fixed(examples: Examples, rows: NDArray[np.int64], probability: float) 
         length = int(examples.lengths[row])
         count = max(1, round(probability * length))
         chosen.append(start + np.sort(rng.choice(length, size=count, replace=False, shuffle=False)))
-        drawn.append(_draw(examples, count, rng))
+        drawn.append(draw(examples, count, rng))
     kinds, others = (np.concatenate([pair[i] for pair in drawn]) for i in (0, 1))
-    return _replaced(examples, rows, np.concatenate(chosen), kinds, others)
+    return replaced(examples, rows, np.concatenate(chosen), kinds, others)
 
 
-def _hidden(examples: Examples, rows: NDArray[np.int64], chosen: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-    return _replaced(examples, rows, chosen, *_draw(examples, len(chosen), rng))
-
-
-def _draw(examples: Examples, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+def draw(examples: Examples, count: int, rng: np.random.Generator) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """For each chosen token a number in [0, 1) that says what becomes of it, and a random token that isn't special."""
     specials = np.array(sorted(set(examples.special_ids.values())), dtype=np.int64)
     others = rng.integers(0, examples.vocab_size - len(specials), size=count)
@@ -146,13 +142,22 @@ def _draw(examples: Examples, count: int, rng: np.random.Generator) -> tuple[NDA
     return rng.random(count), others
 
 
-def _replaced(
+def replaced(
     examples: Examples,
     rows: NDArray[np.int64],
     chosen: NDArray[np.int64],
     kinds: NDArray[np.float64],
     others: NDArray[np.int64],
 ) -> Batch:
+    """Pack pieces and put masks, the tokens `others`, or nothing new at the places `chosen`, as `kinds` in [0, 1) say.
+
+    Args:
+        examples: what is packed.
+        rows: which of it.
+        chosen: (P,) places in the batch.
+        kinds: (P,) as `draw` gives them.
+        others: (P,) as `draw` gives them.
+    """
     batch = pack(examples, rows)
     ids = batch.input_ids[0].numpy()
     labels = ids[chosen]
@@ -209,7 +214,13 @@ def target_scores(model: nn.Module, batch: Batch, examples: Examples) -> Columns
 
     `document` says which row of the split a piece belongs to.
     """
-    nll, hits = lm_scores_at(model, batch, batch.targets["positions"], batch.targets["labels"])
+    scores = lm_scores_at(model, batch, batch.targets["positions"], batch.targets["labels"])
+    return scores_by_piece(scores, batch, examples)
+
+
+def scores_by_piece(scores: tuple[Tensor, Tensor], batch: Batch, examples: Examples) -> Columns:
+    """The same from the cross-entropy of each target in nats, (P,), and whether its best token was right, (P,)."""
+    nll, hits = scores
     owners = documents_at(batch, batch.targets["positions"].cpu().numpy())
     count = len(batch.rows)
 

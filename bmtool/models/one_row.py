@@ -110,7 +110,7 @@ class OneRow:
 
     def pair_heads(self, model: nn.Module, batch: Batch, positions: Tensor) -> tuple[LanguageHead, Tensor]:
         """The language head at `positions` (P,), and of each document whether its text B follows text A, (N, 2)."""
-        if self.pairs is None:
+        if self.pairs is None or not type(model).__name__.endswith("ForPreTraining"):
             raise no_pairs(model)
         states = self.states(model, batch)
         return self._head(model, states, positions), self.pairs(model, first_tokens(model.config, states, batch))
@@ -137,8 +137,8 @@ def no_pairs(model: nn.Module) -> ConfigError:
     """The error for a model that can't say whether one text follows another."""
     config: Any = model.config
     return ConfigError(
-        f"a '{config.model_type}' model has no head for pairs of texts, which objective mlm_nsp needs. "
-        f"Use a 'bert', or objective mlm"
+        f"a {type(model).__name__} ('{config.model_type}') has no head for pairs of texts, which objective mlm_nsp "
+        f"needs. Use a BertForPreTraining, or objective mlm"
     )
 
 

@@ -36,6 +36,11 @@ class PaddedRows:
 
     pads: ClassVar = True
 
+    @property
+    def is_decoder(self) -> bool:
+        """Not known: these are encoders, as far as bmtool can tell."""
+        return False
+
     def attention(self) -> None:
         """What transformers chooses."""
 

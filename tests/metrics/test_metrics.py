@@ -24,6 +24,8 @@ def texts(num_rows=200, seed=0):
         "targets": np.ones(num_rows, dtype=np.int64),
         "hits": rng.integers(0, 2, size=num_rows),
         "bytes": rng.integers(1, 50, size=num_rows),
+        "pairs": np.ones(num_rows, dtype=np.int64),
+        "pair_hits": rng.integers(0, 2, size=num_rows),
     }
 
 
@@ -125,12 +127,14 @@ def test_likelihood_metrics_equal_their_formulas():
     outputs = texts()
     nats = outputs["nll"].sum()
 
-    values = evaluate_metrics(["loss", "perplexity", "bits_per_byte", "masked_accuracy"], outputs, LABELS)
+    names = ["loss", "perplexity", "bits_per_byte", "masked_accuracy", "next_sentence_accuracy"]
+    values = evaluate_metrics(names, outputs, LABELS)
 
     assert values["loss"] == pytest.approx(log_loss(outputs["references"], outputs["probabilities"], labels=range(4)))
     assert values["perplexity"] == pytest.approx(np.exp(nats / 200))
     assert values["bits_per_byte"] == pytest.approx(nats / np.log(2) / outputs["bytes"].sum())
     assert values["masked_accuracy"] == pytest.approx(outputs["hits"].mean())
+    assert values["next_sentence_accuracy"] == pytest.approx(outputs["pair_hits"].mean())
 
 
 @pytest.mark.parametrize("name", METRICS.names())

@@ -67,9 +67,7 @@ def test_token_logits_are_those_of_each_document_alone(family):
 
 @pytest.mark.parametrize("family", CONFIGS)
 def test_a_language_model_at_positions_is_that_of_each_document_alone(family):
-    auto_class = (
-        "AutoModelForCausalLM" if getattr(FAMILIES.get(family), "is_decoder", False) else "AutoModelForMaskedLM"
-    )
+    auto_class = "AutoModelForCausalLM" if family_for(CONFIGS[family]()).is_decoder else "AutoModelForMaskedLM"
     packed, alone = make_pair(family, auto_class)
     batch = make_batch()
     positions = torch.tensor([0, 3, 7, 8, 30, batch.num_tokens - 1])

@@ -170,7 +170,7 @@ FAULTY = [
     ("data: corpus", "data: stars", ["c.yaml:21:3: pretrain.data: 'stars' has a task. A corpus is needed here: a dataset without 'task'"]),
     ("data: stars", "data: stars\n  from: pretran", ["c.yaml:34:3: finetune.from: expected pretrain, or a path with a slash, got 'pretran'. Did you mean 'pretrain'?"]),
     ("data: stars", "data: stars\n  from: hf:org/model", ["c.yaml:34:3: finetune.from: 'hf:org/model': the hub isn't read yet. Download the checkpoint and give its folder, with a slash"]),
-    ("metric: accuracy", "metric: acuracy", ["c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, bits_per_byte, f1_macro, f1_micro, f1_span, loss, masked_accuracy, perplexity, precision_macro, recall_macro"]),
+    ("metric: accuracy", "metric: acuracy", ["c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, bits_per_byte, f1_macro, f1_micro, f1_span, loss, masked_accuracy, next_sentence_accuracy, perplexity, precision_macro, recall_macro"]),
     ("metric: accuracy", "metric: f1_span", ["c.yaml:41:12: evaluate.gates[0].metric: 'f1_span' isn't measured here, only accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
     ("baselines: [majority, tfidf]", "metrics: [f1_macro, loss]", ["c.yaml:41:12: evaluate.gates[0].metric: 'accuracy' isn't measured here, only f1_macro, loss"]),
     ("metric_for_best_model: f1_macro", "metric_for_best_model: f1_span", ["c.yaml:36:3: finetune.metric_for_best_model: text_classification isn't measured by f1_span; it is by accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
