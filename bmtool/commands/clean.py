@@ -66,7 +66,7 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
 
 
 def _loose(store: Store, gone: set[str]) -> list[Path]:
-    """Units' rows and tokens, shards, and memos of tokenizers, that belong to no dataset."""
+    """What is kept of units, of shards, of similar rows and of tokenizers, but belongs to no dataset."""
     parts, tokenizers = set[str](), set[str]()
     for folder in store.folder.iterdir():
         if folder.name not in gone and (folder / MANIFEST).exists():
@@ -75,7 +75,7 @@ def _loose(store: Store, gone: set[str]) -> list[Path]:
             tokenizers |= {one.sha256 for name, one in manifest.files.items() if name == "tokenizer/tokenizer.json"}
     found = [
         one
-        for shelf in ("rows", "tokens", "shards")
+        for shelf in ("rows", "tokens", "near", "shards")
         for one in store.cache.glob(f"{shelf}/*/*")
         if one.name not in parts
     ]

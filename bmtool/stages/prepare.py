@@ -178,7 +178,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.collect import check_rows, collect, shelf_of
     from bmtool.data.passes.decide import Loss
     from bmtool.data.passes.earlier import write_sketches
-    from bmtool.data.passes.encode_pass import encode_units, without_tokens
+    from bmtool.data.passes.encode_pass import encode_units, encoded_by, without_tokens
     from bmtool.data.passes.publish import publish
     from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
@@ -207,6 +207,8 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
     revisions = {name: commit for source in config.sources for name, commit in source.revisions().items()}
+    if tokens:
+        summary["environment"] = {"encoded_by": encoded_by(tokens)}
     return summary | ({"revisions": revisions} if revisions else {})
 
 
@@ -280,7 +282,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     if config.sample is not None:
         draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
     if rules.is_sketched:
-        measure_overlap(config.near, rows, decisions, rules)
+        measure_overlap(config.near, rows, decisions, rules, job)
     decisions.facts |= report_origins(rows, decisions.keep, rules)
     fault("prepare:decided")
     return decisions

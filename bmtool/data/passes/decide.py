@@ -53,6 +53,8 @@ class Decisions:
     """(N,) the first row of the cluster of similar rows that each is in"""
     facts: dict[str, Any] = field(default_factory=dict)
     """what is worth reporting besides"""
+    notes: list[str] = field(default_factory=list)
+    """names of what is remembered for later runs (`bmtool.data.passes.near_memo`)"""
 
     def lose(self, loss: Loss) -> None:
         """Let rows go."""

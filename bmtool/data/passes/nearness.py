@@ -10,9 +10,11 @@ import pyarrow as pa
 
 from bmtool.data.passes.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.passes.earlier import Earlier, SketchesOf
+from bmtool.data.passes.near_memo import NearMemo
 from bmtool.data.passes.split import SPLITS
-from bmtool.data.similarity.overlap import overlap
-from bmtool.data.similarity.similar import Pairs, clusters, find_pairs, keep_first
+from bmtool.data.similarity.overlap import Overlap, overlap
+from bmtool.data.similarity.overlap_again import overlap_again
+from bmtool.data.similarity.similar import Pairs, clusters, keep_first, measure_pairs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -76,7 +78,13 @@ def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, 
     job.console.say("looking for similar rows")
     units: list[Unit] = [*(part for one in earlier for part in one.parts), *(SketchesOf(unit) for unit in rows.units)]
     alive = np.concatenate([np.ones(settled, bool), decisions.keep])
-    pairs = find_pairs(units, texts, threshold=near.threshold, alive=alive, settled=settled)
+    memo = NearMemo(rows, rules, near.threshold, job) if not earlier else None
+    before = memo.compared() if memo is not None else None
+    found = measure_pairs(units, texts, threshold=near.threshold, alive=alive, settled=settled, before=before)
+    if memo is not None:
+        memo.keep_compared(alive, found)
+        decisions.notes += memo.names
+    pairs = found.similar(near.threshold)
     kept = keep_first(settled + rows.num_rows, pairs, settled=settled)
     gone = np.flatnonzero(kept.twin >= 0)
     twin, similarity = kept.twin[gone], kept.similarity[gone].astype(np.float64)
@@ -125,24 +133,39 @@ def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict
     return [{"kept": one, "copies": int(count)} for one, count in zip(rows.ids(row[top]), times[top], strict=True)]
 
 
-def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules) -> None:
+def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
     """Note for validation and test how many of their rows have a similar row in train, with a few examples."""
     threshold = near.threshold if near is not None else OVERLAP_THRESHOLD
-    texts = _Texts((), rows, rules.of_kind("text", "words"))
-    units: list[Unit] = [SketchesOf(unit) for unit in rows.units]
-    is_train = decisions.of_split("train")
+    is_held_out = decisions.of_split(SPLITS[1]) | decisions.of_split(SPLITS[2])
+    found = _overlap(rows, decisions, np.flatnonzero(is_held_out), rules, NearMemo(rows, rules, threshold, job))
     noted = {}
     for name in SPLITS[1:]:
-        held_out = np.flatnonzero(decisions.of_split(name))
-        if not len(held_out):
+        mine = decisions.of_split(name)
+        if not mine.any():
             continue
-        found = overlap(units, is_train, held_out, texts, threshold=threshold)
-        few = slice(0, EXAMPLES)
+        places = np.flatnonzero(mine[found.row])
+        few = places[:EXAMPLES]
         examples = zip(rows.ids(found.row[few]), rows.ids(found.twin[few]), found.similarity[few], strict=True)
         noted[name] = {
-            "rows": len(held_out),
-            "similar": len(found),
+            "rows": int(mine.sum()),
+            "similar": len(places),
             "threshold": threshold,
             "examples": [[row, twin, round(float(similarity), 3)] for row, twin, similarity in examples],
         }
     decisions.facts["overlap"] = noted or None
+
+
+def _overlap(rows: Rows, decisions: Decisions, held_out: NDArray[np.int64], rules: RowRules, memo: NearMemo) -> Overlap:
+    """The held-out rows with a similar row in train; from before where nothing changed for them."""
+    texts = _Texts((), rows, rules.of_kind("text", "words"))
+    units: list[Unit] = [SketchesOf(unit) for unit in rows.units]
+    is_train = decisions.of_split("train")
+    before = memo.overlap() if len(held_out) else None
+    if before is None:
+        found = overlap(units, is_train, held_out, texts, threshold=memo.threshold)
+    else:
+        found = overlap_again(before, units, is_train, held_out, texts, threshold=memo.threshold)
+    if len(held_out):
+        memo.keep_overlap(is_train, held_out, found)
+        decisions.notes += memo.names
+    return found

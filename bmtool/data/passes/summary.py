@@ -79,6 +79,7 @@ def write_report(
     kept = {
         "rows": [unit.key for unit in collected.units],
         "tokens": [one.folder.name for one in tokens],
+        "near": decisions.notes,
         "shards": [shard.key for one in splits.values() for shard in one.shards],
     }
     return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report

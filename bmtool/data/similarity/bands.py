@@ -37,20 +37,25 @@ class Unit(Protocol):
         """(len, 112); called several times. A fresh map of a file is best: what was read of it isn't held then."""
 
 
+@nb.njit(inline="always")
+def band_key(sketch, band):  # type: ignore[no-untyped-def]
+    """64 bits for the 128 of a band; 0 where the text has no words."""
+    key = np.uint64(0)
+    is_wordless = True
+    for value in band:
+        x = sketch[value]
+        is_wordless &= x == WORDLESS
+        key = (key ^ np.uint64(x)) * np.uint64(0x9E3779B97F4A7C15)
+        key ^= key >> np.uint64(32)
+    return np.uint64(0) if is_wordless else max(key, np.uint64(1))
+
+
 @nb.njit(nogil=True, cache=True)
 def band_keys(sketches, bands, keys):  # type: ignore[no-untyped-def]
-    """Fill keys (B, N): 64 bits for the 128 of each band; 0 where the text has no words."""
-    multiplier = np.uint64(0x9E3779B97F4A7C15)
+    """Fill keys (B, N) with the key of each band of each row."""
     for row in range(len(sketches)):
         for band in range(len(bands)):
-            key = np.uint64(0)
-            is_wordless = True
-            for value in bands[band]:
-                x = sketches[row, value]
-                is_wordless &= x == WORDLESS
-                key = (key ^ np.uint64(x)) * multiplier
-                key ^= key >> np.uint64(32)
-            keys[band, row] = np.uint64(0) if is_wordless else max(key, np.uint64(1))
+            keys[band, row] = band_key(sketches[row], bands[band])
 
 
 @nb.njit(inline="always")

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.data.similarity.bands import Sketches
+    from bmtool.data.similarity.touched import Chosen
 
 #: Bytes of band keys held at a time: all bands of 150,000 rows, 4 of a million, 1 of 4 million and more.
 _KEY_BYTES = 32 << 20
@@ -121,7 +122,7 @@ def _parts(buckets: Sequence[tuple[NDArray[np.int64], NDArray[np.int64]]]) -> _P
 
 
 @nb.njit(nogil=True, cache=True)
-def _compare(sketches, rows, places, parts, bounds, most_pairs, num_pairs, out):  # type: ignore[no-untyped-def]
+def _compare(sketches, rows, places, parts, bounds, most, num_pairs, out):  # type: ignore[no-untyped-def]
     """Compare each member with the part's leaders, in reading order, until it is clearly similar to one.
 
     A row that is clearly similar to none becomes a leader itself, in place of the oldest but the head. Places are
@@ -151,7 +152,7 @@ def _compare(sketches, rows, places, parts, bounds, most_pairs, num_pairs, out):
                 equal = equal_values(sketches[member], sketches[place])
                 is_near = equal >= clearly
                 kind = 0 if is_near else 1
-                if equal >= at_least and num_pairs[kind, row] < most_pairs[kind]:
+                if equal >= at_least and num_pairs[kind, row] < most[kind]:
                     num_pairs[kind, row] += 1
                     out[count] = (np.uint64(rows[place]) << np.uint64(_ROW_BITS) | np.uint64(row)) << np.uint64(7)
                     out[count] |= np.uint64(equal)
@@ -167,8 +168,18 @@ def _compare(sketches, rows, places, parts, bounds, most_pairs, num_pairs, out):
     return count
 
 
+def most_pairs(num_rows: int) -> int:
+    """With more pairs among so many rows, not all that `compared` compares are given."""
+    return max(_MANY_PAIRS, num_rows)
+
+
 def compared(
-    sketches: Sketches, *, at_least: int, clearly: int, alive: NDArray[np.bool_] | None = None, settled: int = 0
+    sketches: Sketches | Chosen,
+    *,
+    at_least: int,
+    clearly: int,
+    alive: NDArray[np.bool_] | None = None,
+    settled: int = 0,
 ) -> Compared:
     """Pairs of rows with `at_least` equal values, of those that share a band. The first `settled` aren't compared.
 
@@ -193,7 +204,7 @@ def compared(
     bands_held = max(1, min(len(BANDS), _KEY_BYTES // (8 * max(1, len(sketches)))))
     num_pairs = np.zeros((2, len(sketches)), np.uint8)
     bounds = (settled, at_least, clearly)
-    many = max(_MANY_PAIRS, len(sketches))
+    many = most_pairs(len(sketches))
     packed = np.zeros(0, np.uint64)
     for band in range(0, len(BANDS), bands_held):
         keys = sketches.keys(BANDS[band : band + bands_held], alive)
@@ -203,8 +214,8 @@ def compared(
         for group in parts.groups():
             if sum(map(len, found)) > many:
                 found = [_merged(found)]
-            most_pairs = _FEW_A_ROW if sum(map(len, found)) > many else _UNBOUNDED
-            found.append(_compared_group(sketches, group, bounds, most_pairs, num_pairs))
+            most = _FEW_A_ROW if sum(map(len, found)) > many else _UNBOUNDED
+            found.append(_compared_group(sketches, group, bounds, most, num_pairs))
         packed = _merged(found)
     mask = np.uint64((1 << _ROW_BITS) - 1)
     second = (packed >> np.uint64(7) & mask).astype(np.int32)
@@ -214,17 +225,17 @@ def compared(
 
 
 def _compared_group(
-    sketches: Sketches,
+    sketches: Sketches | Chosen,
     group: _Parts,
     bounds: tuple[int, int, int],
-    most_pairs: tuple[int, int],
+    most: tuple[int, int],
     num_pairs: NDArray[np.uint8],
 ) -> NDArray[np.uint64]:
     """The group's pairs, packed."""
     rows, places = np.unique(np.concatenate([group.members, group.head]), return_inverse=True)
     out = np.empty(len(group.members) * _LEADERS, np.uint64)
     order = (group.head, group.start, group.end)
-    count = _compare(sketches.rows(rows), rows, places, order, bounds, most_pairs, num_pairs, out)
+    count = _compare(sketches.rows(rows), rows, places, order, bounds, most, num_pairs, out)
     return out[:count].copy()
 
 

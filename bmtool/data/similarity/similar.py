@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import numba as nb
 import numpy as np
 
+from bmtool.data.similarity.again import compared_again
 from bmtool.data.similarity.bands import Sketches
 from bmtool.data.similarity.candidates import Compared, compared
 from bmtool.data.similarity.fingerprints import VALUES
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
+    from bmtool.data.similarity.again import ComparedBefore
     from bmtool.data.similarity.bands import Unit
 
     Texts = Callable[[NDArray[np.int64]], pa.Array]
@@ -56,6 +58,23 @@ def matches_in_doubt(threshold: float) -> tuple[int, int]:
     return int(np.floor((threshold - margin) * VALUES)), clear
 
 
+@dataclass(frozen=True)
+class Measured:
+    """All pairs that were compared, similar or not."""
+
+    pairs: Compared
+    similarity: NDArray[np.float32]
+    """(P,) the estimate; measured on the texts where that is in doubt."""
+    clear: int
+    """With fewer equal values it is in doubt."""
+
+    def similar(self, threshold: float) -> Pairs:
+        """Those that are similar."""
+        is_pair = self.similarity >= np.float32(threshold)
+        first, second = self.pairs.first[is_pair].astype(np.int64), self.pairs.second[is_pair].astype(np.int64)
+        return Pairs(first, second, self.similarity[is_pair], self.pairs.matches[is_pair] < self.clear)
+
+
 def find_pairs(
     units: Sequence[Unit],
     texts: Texts,
@@ -64,7 +83,20 @@ def find_pairs(
     alive: NDArray[np.bool_] | None = None,
     settled: int = 0,
 ) -> Pairs:
-    """Pairs of similar rows among all `units` in reading order.
+    """Pairs of similar rows among all `units` in reading order, as `measure_pairs` finds them."""
+    return measure_pairs(units, texts, threshold=threshold, alive=alive, settled=settled).similar(threshold)
+
+
+def measure_pairs(
+    units: Sequence[Unit],
+    texts: Texts,
+    *,
+    threshold: float = 0.7,
+    alive: NDArray[np.bool_] | None = None,
+    settled: int = 0,
+    before: ComparedBefore | None = None,
+) -> Measured:
+    """Pairs of rows that may be similar, among all `units` in reading order, and how similar they are.
 
     Not every pair: of many texts that are similar to each other, each is paired with an early one
     (`candidates.compared`). A pair with J = 0.8 is found with probability 0.987, with 0.85 with 0.999.
@@ -75,24 +107,32 @@ def find_pairs(
         threshold: From which similarity two rows are a pair, above 0 and at most 1.
         alive: (N,) rows that count; the others are in no pair. None: all do.
         settled: How many rows at the start come from an earlier dataset: they aren't paired among themselves.
+        before: What an earlier run found at the same threshold, with nothing settled; it changes nothing but the time.
     """
     if not 0 < threshold <= 1:
         raise ValueError(f"threshold must be above 0 and at most 1, not {threshold}")
     least, clear = matches_in_doubt(threshold)
+    clearly = min(clear, VALUES)
     sketches = Sketches(units)
-    rows = len(sketches)
-    candidates = compared(sketches, at_least=least, clearly=min(clear, VALUES), alive=alive, settled=settled)
+    candidates = None
+    if before is not None and alive is not None and not settled:
+        candidates = compared_again(before, sketches, at_least=least, clearly=clearly, alive=alive)
+    if candidates is None:
+        candidates = compared(sketches, at_least=least, clearly=clearly, alive=alive, settled=settled)
     similarity = (candidates.matches / VALUES).astype(np.float32)
     in_doubt = candidates.matches < clear
+    if before is not None:
+        known = before.similarities(candidates)
+        is_known = ~np.isnan(known)
+        similarity[is_known] = known[is_known]
+        in_doubt &= ~is_known
     # Cluster by cluster, so that few texts are asked for twice.
     doubtful = np.flatnonzero(in_doubt)
-    label = clusters(rows, candidates)[candidates.first[doubtful]]
+    label = clusters(len(sketches), candidates)[candidates.first[doubtful]]
     doubtful = doubtful[np.argsort(label, kind="stable")]
     open_pairs = candidates.first[doubtful], candidates.second[doubtful]
     similarity[doubtful] = exact_similarity(*open_pairs, texts, threshold=threshold)
-    is_pair = similarity >= np.float32(threshold)
-    first, second = candidates.first[is_pair].astype(np.int64), candidates.second[is_pair].astype(np.int64)
-    return Pairs(first, second, similarity[is_pair], in_doubt[is_pair])
+    return Measured(candidates, similarity, clear)
 
 
 @dataclass(frozen=True)
