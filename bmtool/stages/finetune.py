@@ -216,6 +216,7 @@ def _summary(task: Task, labels: tuple[str, ...], parts: dict[str, Examples], fi
         "best": fitted.best,
         "validation": fitted.metrics,
         "tokens_per_second": round(fitted.tokens_per_second),
+        "flop_utilisation": fitted.flop_utilisation,
         "environment": {"choices": fitted.choices},
     }
 

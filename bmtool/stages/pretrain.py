@@ -198,6 +198,8 @@ def describe(summary: dict[str, Any]) -> list[str]:
         f"{summary['parameters'] / 1e6:,.1f} M weights, {summary['steps']:,} steps, {summary['tokens']:,} tokens "
         f"({summary['epochs']:.3g} epochs), {summary['tokens_per_second']:,} tokens/s"
     )
+    if summary["flop_utilisation"] is not None:
+        line += f", {summary['flop_utilisation']:.0%} of the machine's matrix-product speed"
     scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
     return [line, *([f"on validation: {scores}"] if scores else []), *map(_domain_line, summary["domains"].items())]
 
@@ -297,6 +299,7 @@ def _summary(config: Config, model: PreTrainedModel, phases: list[TrainingPhase]
         "validation": fitted.metrics,
         "domains": fitted.domains,
         "tokens_per_second": round(fitted.tokens_per_second),
+        "flop_utilisation": fitted.flop_utilisation,
         "seconds": round(fitted.seconds, 1),
         "environment": {"choices": fitted.choices},
     }

@@ -42,6 +42,10 @@ class State:
     precision: str = ""
     seconds: float = 0.0
     """Seconds spent in training steps; no part of any result."""
+    loading_seconds: float = 0.0
+    """Those of them in which batches were put together."""
+    operations: float = 0.0
+    """Floating-point operations that training needed, over all processes."""
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; floats survive JSON unchanged."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -12,6 +13,7 @@ import torch
 from bmtool.artifacts.faults import fault
 from bmtool.errors import DivergedError
 from bmtool.models.batches import to_device
+from bmtool.models.flops import Work
 from bmtool.train.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 
@@ -68,6 +70,11 @@ class Stepper:
     console: Console
     world: World
 
+    @cached_property
+    def work(self) -> Work:
+        """What its arithmetic is counted by."""
+        return Work.of(self.model)
+
     @property
     def phase(self) -> Phase:
         """What is being learned."""
@@ -84,6 +91,7 @@ class Stepper:
         places = self.course.window(self.state.epoch, self.state.batch, self.state.phase_step)
         own = places[self.world.rank :: self.world.size]
         batches = [self._collate(epoch, batch) for epoch, batch in own]
+        self.state.loading_seconds += time.perf_counter() - started
         num_tokens, counts = self._count(batches)
         losses = self._backward(own, batches, counts)
         factor = self._factor()
@@ -103,7 +111,10 @@ class Stepper:
         """Tokens of the whole window, and how many targets each loss term has in it, over all processes."""
         terms = sorted({term for batch in batches for term in batch.counts})
         own = [sum(batch.counts.get(term, 0) for batch in batches) for term in terms]
-        num_tokens, *counts = self.world.total([sum(batch.num_tokens for batch in batches), *own])
+        operations = sum(self.work.of_batch(batch) for batch in batches)
+        tokens = sum(batch.num_tokens for batch in batches)
+        num_tokens, operations, *counts = self.world.total([tokens, operations, *own])
+        self.state.operations += operations
         return int(num_tokens), {term: int(count) for term, count in zip(terms, counts, strict=True)}
 
     def _backward(

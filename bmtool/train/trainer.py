@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import resource
 import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
+from bmtool.train.peak import matmul_peak
 from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 #: Lines of training losses in the log of a run, about.
 LOG_LINES = 200
+
+#: The machine's peak is measured, in half a second, once a run has taken so long.
+PEAK_AFTER_SECONDS = 30.0
 
 #: Work worth saving when training ends, before the final model is written.
 UNSAVED_SECONDS = 60.0
@@ -50,6 +55,8 @@ class Fitted:
     domains: dict[str, dict[str, dict[str, float | None]]]
     """By name of a corpus that was watched: metrics `before` and `after`."""
     tokens_per_second: float
+    flop_utilisation: float | None
+    """Share of the machine's measured matrix-product speed; None for a short run."""
     seconds: float
     optimizer_state: dict[str, Tensor]
     """The optimizer's state behind the last step, by `<what>.<parameter>`; for a run that goes on from here."""
@@ -70,6 +77,7 @@ class Trainer:
     best_weights: dict[str, Tensor] | None = None
     best_on_disk: int | None = None
     saved_at: float = field(default_factory=time.monotonic)
+    _peak: float | None = None
 
     @property
     def state(self) -> State:
@@ -144,9 +152,29 @@ class Trainer:
             "learning_rate": step.learning_rate,
             "grad_norm": step.grad_norm,
             "tokens_per_second": round(self.tokens_per_second),
+            **self._speed(),
         }
         self.monitor.write("train", values | ({"terms": means} if len(means) > 1 else {}))
         state.losses, state.losses_steps = {}, 0
+
+    @property
+    def flop_utilisation(self) -> float | None:
+        """Which share of the machine's best speed the steps reached; None for a run too short to measure it."""
+        if self.state.seconds < PEAK_AFTER_SECONDS or not self.stepper.world.is_first:
+            return None
+        if self._peak is None:
+            parameter = next(iter(self.stepper.weights.computing.values()))
+            self._peak = matmul_peak(self.stepper.device, parameter.dtype, self.job.cache)
+        return self.state.operations / self.state.seconds / self._peak / self.stepper.world.size
+
+    def _speed(self) -> dict[str, float | None]:
+        state = self.state
+        share = self.flop_utilisation
+        return {
+            "flop_utilisation": None if share is None else round(share, 4),
+            "loader_share": round(state.loading_seconds / max(state.seconds, 1e-9), 5),
+            "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+        }
 
     def validate_if_due(self) -> None:
         """Validate where it is time to; keep the best weights; decide whether to stop early."""
@@ -249,6 +277,7 @@ class Trainer:
             choices=self.choices,
             domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,
+            flop_utilisation=self.flop_utilisation,
             seconds=state.seconds,
             optimizer_state=self.stepper.optimizer.state_tensors(weights.masters),
         )

@@ -32,6 +32,7 @@ from safetensors.torch import load_file
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}
 LABELS = ("bad", "good")
+BY_THE_CLOCK = ("tokens_per_second", "flop_utilisation", "loader_share", "rss_mb")
 
 
 class Stop:
@@ -107,7 +108,7 @@ def assert_same_weights(one, other):
 def log_of(job):
     """The log without what a clock decides."""
     lines = read_log(job.folder / "metrics.jsonl")
-    return [{key: value for key, value in line.items() if key != "tokens_per_second"} for line in lines]
+    return [{key: value for key, value in line.items() if key not in BY_THE_CLOCK} for line in lines]
 
 
 # ---------------------------------------------------------------- it learns
@@ -469,3 +470,16 @@ def test_examples_without_rows_are_no_validation(make_job, pieces):
     fitted = fit(make_model(Mlm()), [phase(Mlm(), examples, empty)], job=make_job())
 
     assert fitted.metrics == {}
+
+
+def test_the_log_says_how_much_of_the_machine_is_used(make_job, pieces, monkeypatch):
+    monkeypatch.setattr("bmtool.train.trainer.PEAK_AFTER_SECONDS", 0.0)
+    job = make_job()
+
+    _, fitted = train(job, pieces, max_steps=8)
+
+    last = [line for line in read_log(job.folder / "metrics.jsonl") if line["kind"] == "train"][-1]
+    assert 0 < last["flop_utilisation"] < 1
+    assert 0 < last["loader_share"] < 1
+    assert last["rss_mb"] > 50
+    assert fitted.flop_utilisation == pytest.approx(last["flop_utilisation"], rel=0.01)

@@ -1,0 +1,79 @@
+"""How much arithmetic training takes: only what is needed, so that a share of the machine's peak means something.
+
+Counted are the products of matrices with real tokens, attention inside documents, and the head where something is
+predicted; forward, and twice as much backward (Kaplan et al. 2020, "Scaling laws", section 2.1).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from bmtool.contracts import Batch
+
+#: Forward, and the gradients of inputs and of weights.
+_PASSES = 3
+
+
+@dataclass(frozen=True)
+class Work:
+    """Floating-point operations of a training step, by what they grow with."""
+
+    per_token: float
+    """Matrices of the backbone"""
+    per_target: float
+    """Matrices of the head"""
+    per_pair: float
+    """A layer's attention, for two tokens of one document"""
+    windows: tuple[int | None, ...]
+    """How far tokens see in each layer, in tokens on both sides together; None: the whole document"""
+
+    @classmethod
+    def of(cls, model: nn.Module) -> Work:
+        """What a transformers model takes."""
+        config: Any = model.config
+        backbone: Any = model.base_model
+        inside = _matrices(backbone)
+        heads = config.num_attention_heads
+        width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
+        sees_half = any(getattr(module, "is_causal", False) is True for module in backbone.modules())
+        return cls(
+            per_token=_PASSES * 2.0 * inside,
+            per_target=_PASSES * 2.0 * (_matrices(model) - inside),
+            per_pair=_PASSES * 4.0 * width * (0.5 if sees_half else 1.0),
+            windows=_windows(config),
+        )
+
+    def of_batch(self, batch: Batch) -> float:
+        """Operations of one batch, forward and backward."""
+        lengths = batch.cu_seq_lens.diff().double()
+        pairs = sum(_pairs(lengths, window) for window in self.windows)
+        targets = sum(batch.counts.values())
+        return self.per_token * batch.num_tokens + self.per_target * targets + self.per_pair * pairs
+
+
+def _pairs(lengths: Tensor, window: int | None) -> float:
+    seen = lengths if window is None else lengths.clamp(max=window)
+    return float((lengths * seen).sum())
+
+
+def _matrices(module: nn.Module) -> int:
+    """Numbers in matrices that tokens are multiplied with; GPT-2 calls its matrices Conv1D. A pooler isn't counted."""
+    return sum(
+        int(one.weight.numel())
+        for name, one in module.named_modules()
+        if "pooler" not in name and (isinstance(one, nn.Linear) or type(one).__name__ == "Conv1D")
+    )
+
+
+def _windows(config: Any) -> tuple[int | None, ...]:
+    kinds = getattr(config, "layer_types", None)
+    if not kinds:
+        return (None,) * int(config.num_hidden_layers)
+    width = getattr(config, "sliding_window", None) or getattr(config, "local_attention", None)
+    return tuple(width if kind == "sliding_attention" else None for kind in kinds)

@@ -1,0 +1,72 @@
+"""How fast this machine multiplies matrices: what a training step's speed is held against, measured once and kept."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+import torch.nn.functional as F
+
+from bmtool.artifacts.files import write_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+FILE = "matmul_peak.json"
+
+#: A square product of this width fills caches and pipelines of a processor, and of a GPU.
+_WIDTHS = {"cpu": 2048, "cuda": 8192}
+_SECONDS = 0.5
+
+
+def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) -> float:
+    """Operations a second of the best of many square products, as many threads as torch has now.
+
+    It is measured in half a second, and kept in `cache` for this processor, number of threads, type and torch.
+    """
+    key = f"{_machine(device)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
+    path = cache / FILE if cache is not None else None
+    known: dict[str, float] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    if key not in known:
+        known[key] = _measure(device, dtype)
+        if path is not None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write_json(path, known)
+    return known[key]
+
+
+def _measure(device: torch.device, dtype: torch.dtype) -> float:
+    width = _WIDTHS.get(device.type, 2048)
+    generator = torch.Generator().manual_seed(0)  # the run's own random numbers are left alone
+    one, other = (torch.randn(width, width, generator=generator).to(device, dtype) for _ in range(2))
+    finish: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
+    best, end = float("inf"), time.perf_counter() + _SECONDS
+    with torch.no_grad():
+        while time.perf_counter() < end:
+            started = time.perf_counter()
+            F.linear(one, other)
+            finish()
+            best = min(best, time.perf_counter() - started)
+    return 2.0 * width**3 / best
+
+
+def _machine(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
+    return f"{_processor()}{f' restricted to {isa}' if isa else ''}"
+
+
+def _processor() -> str:
+    """The model of the processor; Python alone knows no more than its family."""
+    path = Path("/proc/cpuinfo")
+    if path.is_file():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or platform.machine()

@@ -1,0 +1,71 @@
+"""Counted arithmetic equals what torch counts where nothing is wasted."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from bmtool.architectures.bert import Bert
+from bmtool.architectures.gpt import Gpt
+from bmtool.contracts import Batch
+from bmtool.models.build import new_model
+from bmtool.models.flops import Work
+from bmtool.train.peak import FILE, matmul_peak
+from torch.utils.flop_counter import FlopCounterMode
+
+SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2, "dropout": 0}
+
+
+def batch_of(*lengths, targets=0):
+    borders = torch.tensor(np.cumsum([0, *lengths]), dtype=torch.int32)
+    ids = torch.ones(1, int(borders[-1]), dtype=torch.int64)
+    positions = torch.cat([torch.arange(length) for length in lengths])[None]
+    return Batch(ids, positions, borders, max(lengths), np.arange(len(lengths)), {}, {"mlm": targets})
+
+
+def make(architecture, auto_class):
+    special = {"pad": 0, "bos": 0, "eos": 0}
+    config = architecture.config(vocab_size=60, max_seq_length=64, special_ids=special)
+    return new_model(config, auto_class, attention="eager")
+
+
+def test_one_text_of_an_encoder_takes_what_torch_counts():
+    model = make(Bert(**SMALL), "AutoModelForMaskedLM")
+    ids = torch.ones(1, 16, dtype=torch.int64)
+
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids).logits.sum().backward()
+
+    # The embeddings' gradient is no product of matrices, and the first layer's input has none that is one.
+    assert Work.of(model).of_batch(batch_of(16, targets=16)) == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+def test_attention_grows_with_the_squares_of_lengths_and_a_decoder_sees_half():
+    bert, gpt = (
+        Work.of(make(Bert(**SMALL), "AutoModelForMaskedLM")),
+        Work.of(make(Gpt(**SMALL), "AutoModelForCausalLM")),
+    )
+
+    more = bert.of_batch(batch_of(20)) - bert.of_batch(batch_of(10, 10))
+    assert more == pytest.approx(2 * 3 * 4 * 32 * (400 - 200))
+    assert gpt.per_pair == bert.per_pair / 2
+    assert gpt.per_token == bert.per_token
+
+
+def test_a_window_bounds_what_a_token_sees():
+    work = Work(per_token=0, per_target=0, per_pair=1, windows=(None, 8))
+
+    assert work.of_batch(batch_of(10, 4)) == (100 + 16) + (80 + 16)
+
+
+def test_the_peak_is_measured_once(tmp_path):
+    cpu = torch.device("cpu")
+
+    first = matmul_peak(cpu, torch.float32, tmp_path)
+
+    assert first > 1e9
+    assert matmul_peak(cpu, torch.float32, tmp_path) == first
+    assert list(json.loads((tmp_path / FILE).read_text()).values()) == [first]
+    state = torch.get_rng_state()
+    matmul_peak(cpu, torch.float32, None)
+    assert torch.equal(state, torch.get_rng_state())
