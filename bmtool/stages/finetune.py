@@ -213,6 +213,7 @@ def _summary(task: Task, labels: tuple[str, ...], parts: dict[str, Examples], fi
         "tokens": fitted.tokens,
         "stopped_early": fitted.stopped_early,
         "skipped_steps": fitted.skipped_steps,
+        "rollbacks": fitted.rollbacks,
         "best": fitted.best,
         "validation": fitted.metrics,
         "tokens_per_second": round(fitted.tokens_per_second),

@@ -296,6 +296,7 @@ def _summary(config: Config, model: PreTrainedModel, phases: list[TrainingPhase]
         "epochs": fitted.epochs,
         "tokens": fitted.tokens,
         "skipped_steps": fitted.skipped_steps,
+        "rollbacks": fitted.rollbacks,
         "validation": fitted.metrics,
         "domains": fitted.domains,
         "tokens_per_second": round(fitted.tokens_per_second),

@@ -99,21 +99,23 @@ class Checkpoints:
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
     writing: Future[None] | None = None
 
-    def newest(self, world: World) -> Saved | None:
-        """The newest state that verifies, the same on all processes; the first one looks."""
-        found = self._newest() if world.is_first else None
+    def newest(self, world: World, before: int | None = None) -> Saved | None:
+        """The newest state that verifies (of those before a step), the same on all processes; the first one looks."""
+        found = self._newest(before) if world.is_first else None
         step = world.told(None if found is None else found.step)
         if found is None and step is not None:
             folder = self.folder / _name(step)
             found = Saved(step, folder, json.loads((folder / "state.json").read_text(encoding="utf-8")))
         return found
 
-    def _newest(self) -> Saved | None:
+    def _newest(self, before: int | None) -> Saved | None:
         """The same; damaged states are put aside under another name, and said."""
         self.folder.mkdir(parents=True, exist_ok=True)
         for unfinished in self.folder.glob(".step-*"):
             shutil.rmtree(unfinished)
         for folder in sorted(self.folder.glob("step-*"), reverse=True):
+            if before is not None and folder.name >= _name(before):
+                continue
             problem = _problem(folder)
             if not problem:
                 state = json.loads((folder / "state.json").read_text(encoding="utf-8"))

@@ -61,7 +61,7 @@ def fit(
 
     Raises:
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
-        DivergedError: three windows in a short time gave no usable gradient.
+        DivergedError: three windows in a short time gave no usable gradient, and no saved state helped.
         StorageError: the disk is full or broken.
         ConfigError: the model can't be packed, or is too short for `max_seq_length`; or a step's batches can't be
             shared out among the processes.
@@ -82,6 +82,7 @@ def fit(
                 trainer.stop_if_asked()
                 trainer.enter_phase()
                 step = trainer.stepper.step()
+                trainer.recover_if_broken()
                 trainer.log(step)
                 trainer.save_if_due()
                 progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})

@@ -34,6 +34,10 @@ class State:
     skipped_steps: int = 0
     bad_steps: list[int] = field(default_factory=list)
     """Recent steps whose loss or gradient was no use, so that the weights didn't change."""
+    recent_losses: list[float] = field(default_factory=list)
+    """The last usable losses of the phase"""
+    rollbacks: list[dict[str, int]] = field(default_factory=list)
+    """`{step, to}`: behind which step broken weights were given up for those of which saved state"""
     losses: dict[str, float] = field(default_factory=dict)
     """Sum of each loss term over the steps since the last line of the log."""
     losses_steps: int = 0

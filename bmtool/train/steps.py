@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bmtool.artifacts.faults import fault
-from bmtool.errors import DivergedError
 from bmtool.models.batches import to_device
 from bmtool.models.flops import Work
+from bmtool.train.divergence import is_usable, note_skipped
 from bmtool.train.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 
@@ -30,12 +30,6 @@ if TYPE_CHECKING:
     from bmtool.train.state import State
     from bmtool.train.weights import Weights
     from bmtool.train.world import World
-
-#: Useless windows among the last `BAD_AMONG` steps that end a run.
-MAX_BAD, BAD_AMONG = 3, 100
-
-#: A loss this many times the first one (or 1 nat, if that is more) is a spike. Untrained weights don't give that.
-SPIKE = 10.0
 
 
 @dataclass(frozen=True)
@@ -144,7 +138,7 @@ class Stepper:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
         gradients = self.weights.gradients()
         grad_norm = float(torch.nn.utils.get_total_norm(gradients))
-        if self._is_usable(loss, grad_norm):
+        if is_usable(self.state, loss, grad_norm):
             scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:
                 torch._foreach_mul_(gradients, scale)
@@ -156,27 +150,11 @@ class Stepper:
         self.weights.clear_gradients()
         return grad_norm
 
-    def _is_usable(self, loss: float, grad_norm: float) -> bool:
-        if not (math.isfinite(loss) and math.isfinite(grad_norm)):
-            return False
-        if self.state.first_loss is None:
-            self.state.first_loss = loss
-        return loss <= SPIKE * max(1.0, self.state.first_loss)
-
     def _skip(self, loss: float, grad_norm: float) -> None:
-        """Leave the weights as they are; give up after `MAX_BAD` such windows."""
-        state, training = self.state, self.phase.training
-        step = state.step + 1
-        state.bad_steps = [bad for bad in state.bad_steps if bad > step - BAD_AMONG] + [step]
-        state.skipped_steps += 1
-        self.console.warn(f"step {step}: loss {loss:g}, gradient norm {grad_norm:g}; this window is skipped")
-        if len(state.bad_steps) >= MAX_BAD:
-            steps = ", ".join(map(str, state.bad_steps))
-            raise DivergedError(
-                f"training diverged: {MAX_BAD} windows (steps {steps}) gave no usable loss or gradient. "
-                f"Lower learning_rate (now {training.learning_rate:g}), raise warmup_ratio "
-                f"(now {training.warmup_ratio:g}), or set precision to fp32 (now {state.precision})"
-            )
+        """Leave the weights as they are."""
+        note_skipped(self.state)
+        what = f"loss {loss:g}, gradient norm {grad_norm:g}"
+        self.console.warn(f"step {self.state.step + 1}: {what}; this window is skipped")
 
     def _factor(self) -> float:
         """Of the first phase's learning rate, for which the optimizer was made."""

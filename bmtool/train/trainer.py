@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
+from bmtool.train.divergence import MAX_ROLLBACKS, diverged, is_broken, note_rollback
 from bmtool.train.peak import matmul_peak
 from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
@@ -50,6 +51,8 @@ class Fitted:
     """`{step, metric, value}` if weights were chosen by a metric."""
     stopped_early: bool
     skipped_steps: int
+    rollbacks: list[dict[str, int]]
+    """`{step, to}` of each return to a saved state"""
     choices: dict[str, str]
     """Precision, device and threads, each with its reason."""
     domains: dict[str, dict[str, dict[str, float | None]]]
@@ -133,8 +136,31 @@ class Trainer:
             return
         state.phase, state.phase_step = state.phase + 1, 0
         state.epoch = state.batch = 0
-        state.ended_epoch, state.first_loss = False, None
+        state.ended_epoch, state.first_loss, state.recent_losses = False, None, []
         self.job.console.say(f"phase {state.phase + 1} of {len(self.stepper.phases)}: {self.course.description}")
+
+    def recover_if_broken(self) -> None:
+        """When windows one after the other are of no use, give up the weights for saved ones from before the trouble.
+
+        Data and steps go on where they are: what led there isn't seen again.
+
+        Raises:
+            DivergedError: there is no such state, or it was done often enough.
+        """
+        state, stepper = self.state, self.stepper
+        if not is_broken(state):
+            return
+        self.checkpoints.finish()
+        before = min([state.bad_steps[0], *(rollback["to"] for rollback in state.rollbacks)])
+        saved = self.checkpoints.newest(stepper.world, before=before) if len(state.rollbacks) < MAX_ROLLBACKS else None
+        if saved is None:
+            raise diverged(state, self.training)
+        stepper.weights.load(saved.tensors(MODEL))
+        stepper.optimizer.load_state(stepper.weights.masters, saved.tensors(OPTIMIZER))
+        note_rollback(state, saved.step)
+        self.job.console.warn(
+            f"step {state.step:,}: training diverged; the weights of step {saved.step:,} go on from here"
+        )
 
     def log(self, step: Step) -> None:
         """Add the losses up, and write a line about every so many steps."""
@@ -274,6 +300,7 @@ class Trainer:
             best=None if best is None else {key: best[key] for key in ("step", "metric", "value")},
             stopped_early=state.stopped_early,
             skipped_steps=state.skipped_steps,
+            rollbacks=state.rollbacks,
             choices=self.choices,
             domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,

@@ -1,7 +1,6 @@
 """The loop: equal results however it is cut into batches or interrupted, and nothing broken reaches the weights."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
@@ -20,6 +19,7 @@ from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.device import pick_device, pick_threads
+from bmtool.train.divergence import RECENT, is_usable
 from bmtool.train.loop import Selection, fit
 from bmtool.train.monitor import Monitor, read_log
 from bmtool.train.phases import Phase
@@ -368,20 +368,52 @@ def test_training_goes_on_after_a_skipped_window(make_job, pieces, monkeypatch):
     assert [line["loss"] for line in read_log(job.folder / "metrics.jsonl") if line["step"] == 7] == [None]
 
 
-def test_three_useless_windows_end_the_run_and_the_last_good_state_is_kept(make_job, pieces, monkeypatch):
+def test_three_useless_windows_end_a_run_that_has_no_saved_state(make_job, pieces, monkeypatch):
     monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7,nan@step:9,nan@step:11")
-    job = make_job()
 
     with pytest.raises(DivergedError) as error:
-        train(job, pieces, save_every="5 steps")
+        train(make_job(), pieces)
 
     assert str(error.value) == (
         "training diverged: 3 windows (steps 7, 9, 11) gave no usable loss or gradient. "
         "Lower learning_rate (now 0.003), raise warmup_ratio (now 0.1), or set precision to fp32 (now fp32)"
     )
     assert error.value.exit_code == 4
-    saved = json.loads((job.folder / "checkpoints" / "step-00000010" / "state.json").read_text())
-    assert saved["bad_steps"] == [7, 9]
+
+
+def test_broken_weights_are_given_up_for_saved_ones_from_before_the_trouble(make_job, pieces, monkeypatch, tmp_path):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7,nan@step:8,nan@step:9")
+    job, cut = make_job(tmp_path / "whole"), make_job(tmp_path / "cut")
+
+    model, fitted = train(job, pieces, save_every="5 steps", max_steps=16)
+    with pytest.raises(TryAgainError):
+        train(cut, pieces, save_every="5 steps", max_steps=16, stop=Stop(cut.folder / "metrics.jsonl", 12))
+    again, _ = train(cut, pieces, save_every="5 steps", max_steps=16)
+
+    assert fitted.rollbacks == [{"step": 9, "to": 5}]
+    assert (fitted.steps, fitted.skipped_steps) == (16, 3)
+    assert "warning: step 9: training diverged; the weights of step 5 go on from here" in job.console.lines
+    assert_same_weights(weights_of(model), weights_of(again))
+
+
+def test_a_run_goes_back_three_times_and_then_ends(make_job, pieces, monkeypatch):
+    bad = [f"nan@step:{step}" for step in (6, 7, 8, 12, 13, 14)]
+    monkeypatch.setenv("BMTOOL_FAULT", ",".join(bad))
+    job = make_job()
+
+    # The states of steps 2 and 4 are kept; the second trouble finds none that is older than the one it went back to.
+    with pytest.raises(DivergedError, match=r"steps 12, 13, 14\) .* after going back to a saved state 1 times"):
+        train(job, pieces, save_every="5 steps", max_steps=20)
+
+
+def test_a_loss_that_stands_out_is_not_learned_from():
+    state = State()
+    usual = [2.0 + 0.01 * (step % 5) for step in range(RECENT)]
+
+    assert all(is_usable(state, loss, 1.0) for loss in usual)
+    assert is_usable(state, 4.9, 1.0)  # hard examples, not broken weights
+    assert not is_usable(state, 5.5, 1.0)
+    assert len(state.recent_losses) == RECENT
 
 
 def test_a_real_divergence_is_caught(make_job, pieces):
