@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.data.segments.encoder import SegmentEncoder
+    from bmtool.data.segments.fast import FastEncoder
 
 #: Below that much text, compiling and filling a memo costs more than it saves.
 MEMO_FROM_BYTES = 2_000_000
@@ -64,11 +65,18 @@ class Encoder:
     """A tokenizer with a memo of segments: the same ids as `tokenizers`, tens of times faster. Not thread-safe.
 
     Which tokenizers can be done so is in `bmtool.data.segments.families`; all others, and texts that hold an added
-    token such as `[MASK]`, go through `tokenizers`. Some texts go both ways and are compared: the first difference
-    switches the memo off, and is noted.
+    token such as `[MASK]`, go through `tokenizers`. `fastokens` takes the memo's place if it is installed and knows the
+    tokenizer. Some texts go both ways and are compared: the first difference switches the faster one off, and is noted.
     """
 
-    def __init__(self, tokenizer: Tokenizer, *, max_segments: int | None = None, by_memo: bool = True) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        *,
+        max_segments: int | None = None,
+        by_memo: bool = True,
+        by_fastokens: bool = True,
+    ) -> None:
         from bmtool.data.segments.encoder import SegmentEncoder  # numba takes half a second to import
         from bmtool.data.segments.families import recognise
         from bmtool.data.segments.literals import Literals
@@ -80,8 +88,10 @@ class Encoder:
         self.num_texts = 0
         self.num_unsure = 0
         """Texts that were encoded by a memo which failed its check later."""
+        self.num_checked = 0
+        """Texts that were also encoded by `tokenizers`, with the same ids so far."""
         self._literals = Literals([one.content.encode() for one in tokenizer.get_added_tokens_decoder().values()])
-        self._segments: SegmentEncoder | None = None
+        self._segments: SegmentEncoder | FastEncoder | None = None
         self.method = ""
         """How texts are encoded, such as `memo of WordPiece segments`."""
         family, reason = recognise(self.tokenizer, self.dtype)
@@ -89,19 +99,40 @@ class Encoder:
             self.method = "tokenizers, text by text: as asked"
         elif family is None:
             self.method = f"tokenizers, text by text: {reason}"
+        elif by_fastokens and family.name == "byte-level BPE" and (fast := self._fast()):
+            self.method = fast.name
+            self._segments = fast
         else:
             self.method = f"memo of {family.name} segments"
             self._segments = SegmentEncoder(family, self.dtype, max_segments=max_segments)
 
+    def _fast(self) -> FastEncoder | None:
+        """The tokenizer by `fastokens`; None where that isn't installed, or doesn't know it."""
+        from bmtool.data.segments.fast import FastEncoder
+
+        try:
+            return FastEncoder(self.tokenizer, self.dtype)
+        except ModuleNotFoundError:
+            return None
+        except ValueError as error:
+            self.notes.append(f"fastokens isn't used: {error}")
+            return None
+
     @property
     def num_segments(self) -> int:
         """Segments that the memo holds."""
-        return 0 if self._segments is None else len(self._segments.memo)
+        return 0 if self._memo is None else len(self._memo.memo)
 
     @property
     def num_cleared(self) -> int:
         """How often the memo was full and cleared."""
-        return 0 if self._segments is None else self._segments.memo.num_cleared
+        return 0 if self._memo is None else self._memo.memo.num_cleared
+
+    @property
+    def _memo(self) -> SegmentEncoder | None:
+        from bmtool.data.segments.encoder import SegmentEncoder
+
+        return self._segments if isinstance(self._segments, SegmentEncoder) else None
 
     def encode(self, texts: pa.Array | pa.ChunkedArray) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """(ids (T,), offsets (N + 1,)) of N texts, without special tokens and uncut; ids as `ids_dtype` says.
@@ -129,12 +160,12 @@ class Encoder:
         ids, places = self._segments.encode(data, offsets, apart)
         wrong = self._differing(texts, apart, ids, places)
         if wrong is not None:
-            self.method = "tokenizers, text by text: the memo failed its check"
             self.num_unsure = self.num_texts
             self.notes.append(
-                f"text {self.num_texts + wrong + 1:,} got other ids from the memo than from `tokenizers`, so the memo "
+                f"text {self.num_texts + wrong + 1:,} got other ids from {self.method} than from `tokenizers`, so it "
                 f"is off from here on; {self.num_texts:,} texts were encoded with it before"
             )
+            self.method = f"tokenizers, text by text: {self.method} failed its check"
             self._segments = None
             return self._encode(texts)
         self.num_texts += len(texts)
@@ -160,23 +191,24 @@ class Encoder:
                 ours = self._by_memo(checked.slice(index, 1))
             if not np.array_equal(ours, right[ends[index] : ends[index + 1]]):
                 return int(row)
+        self.num_checked += len(rows)
         return None
 
     def save(self, path: Path) -> None:
         """Keep the memo in a file, for `load`; nothing is written while there is no memo."""
         from bmtool.data.segments.storage import write_memo
 
-        if self._segments is not None:
-            write_memo(path, self._segments, self.tokenizer)
+        if self._memo is not None:
+            write_memo(path, self._memo, self.tokenizer)
 
     @classmethod
-    def load(cls, path: Path, tokenizer: Tokenizer) -> Encoder:
+    def load(cls, path: Path, tokenizer: Tokenizer, *, by_fastokens: bool = True) -> Encoder:
         """An encoder with the memo of an earlier run; a file that can't be trusted is left alone, with a note."""
         from bmtool.data.segments.storage import read_memo
 
-        encoder = cls(tokenizer)
-        if encoder._segments is not None and path.is_file():
-            reason = read_memo(path, encoder._segments, encoder.tokenizer)
+        encoder = cls(tokenizer, by_fastokens=by_fastokens)
+        if encoder._memo is not None and path.is_file():
+            reason = read_memo(path, encoder._memo, encoder.tokenizer)
             if reason:
                 encoder.notes.append(f"{path}: this memo isn't used: {reason}")
         return encoder

@@ -1,4 +1,6 @@
 import json
+import re
+import sys
 
 import numpy as np
 import pyarrow as pa
@@ -123,7 +125,7 @@ KINDS = [
 def memo(request):
     """A tokenizer that is done by a memo, and one encoder for all examples."""
     tokenizer = trained(request.param)
-    encoder = Encoder(tokenizer)
+    encoder = Encoder(tokenizer, by_fastokens=False)
     assert encoder.method.startswith("memo of")
     return tokenizer, encoder
 
@@ -181,11 +183,63 @@ def test_the_memo_gives_the_ids_of_tokenizers_for_any_text(memo, texts):
     assert_as_tokenizers(texts, ids, offsets, tokenizer)
 
 
+@pytest.fixture(scope="module", params=["bpe", "bpe behind a space", "bpe of whole words", *GPT4S])
+def fast(request):
+    """A tokenizer that is done by fastokens, and one encoder for all examples."""
+    pytest.importorskip("fastokens")
+    tokenizer = trained(request.param)
+    encoder = Encoder(tokenizer)
+    assert encoder.method.startswith("fastokens ")
+    return tokenizer, encoder
+
+
+@MANY
+@given(texts=st.lists(TEXT, max_size=6))
+def test_fastokens_gives_the_ids_of_tokenizers_for_any_text(fast, texts):
+    tokenizer, encoder = fast
+
+    ids, offsets = encoder.encode(pa.array(texts, pa.string()))
+
+    assert encoder.notes == []
+    assert_as_tokenizers(texts, ids, offsets, tokenizer)
+
+
+def test_fastokens_is_checked_and_switched_off_at_the_first_other_id(fast):
+    tokenizer, _ = fast
+    encoder = Encoder(tokenizer)
+    encoder.encode(pa.array(LEARNED))
+    encoder._segments = Encoder(Bpe(vocab_size=300).train(["another text"]))._segments
+
+    ids, offsets = encoder.encode(pa.array(LEARNED[:5]))
+
+    assert_as_tokenizers(LEARNED[:5], ids, offsets, tokenizer)
+    assert re.fullmatch(r"tokenizers, text by text: fastokens [0-9.]+ failed its check", encoder.method)
+    assert (encoder.num_unsure, encoder.num_checked) == (60, 60)
+
+
+def test_what_fastokens_does_not_know_is_done_by_the_memo(fast):
+    tokenizer = changed(trained("bpe"), normalizer={"type": "NFKC"})
+
+    encoder = Encoder(tokenizer)
+
+    assert encoder.method == "memo of byte-level BPE segments"
+    assert encoder.notes == ["fastokens isn't used: normalizer error: unsupported normalizer type: NFKC"]
+    assert_as_tokenizers(LEARNED, *encoder.encode(pa.array(LEARNED)), tokenizer)
+
+
+def test_without_fastokens_the_memo_does_it(monkeypatch):
+    monkeypatch.setitem(sys.modules, "fastokens", None)
+
+    encoder = Encoder(trained("bpe"))
+
+    assert (encoder.method, encoder.notes) == ("memo of byte-level BPE segments", [])
+
+
 @settings(MANY, max_examples=10)
 @given(texts=st.lists(TEXT, min_size=1, max_size=8), cut=st.integers(0, 8))
 def test_neither_batches_nor_what_came_before_change_an_id(memo, texts, cut):
     tokenizer, _ = memo
-    encoder = Encoder(tokenizer, max_segments=3)
+    encoder = Encoder(tokenizer, max_segments=3, by_fastokens=False)
 
     pieces = [encoder.encode(pa.array(part, pa.string())) for part in (texts[:cut], texts[cut:], texts)]
 
@@ -207,7 +261,7 @@ def test_every_code_point_is_encoded_as_tokenizers_does(memo):
 
 def test_a_memo_that_is_full_starts_again(memo):
     tokenizer, _ = memo
-    encoder = Encoder(tokenizer, max_segments=100)
+    encoder = Encoder(tokenizer, max_segments=100, by_fastokens=False)
     texts = [f"w{chr(97 + n % 26)}{chr(97 + n // 26)} {n * 7919}" for n in range(600)]
 
     for _ in range(2):
@@ -264,10 +318,10 @@ def test_a_memo_that_gives_another_id_is_switched_off_and_says_so():
     ids, offsets = encoder.encode(pa.array(["one", "two", "Ω unknown ☃"]))
 
     assert_as_tokenizers(["one", "two", "Ω unknown ☃"], ids, offsets, tokenizer)
-    assert encoder.method == "tokenizers, text by text: the memo failed its check"
+    assert encoder.method == "tokenizers, text by text: memo of WordPiece segments failed its check"
     assert encoder.num_unsure == 60
     assert len(encoder.notes) == 1
-    assert "the memo is off from here on; 60 texts were encoded with it before" in encoder.notes[0]
+    assert "from memo of WordPiece segments than from `tokenizers`, so it is off from here on; 60 " in encoder.notes[0]
 
 
 def test_a_long_text_is_checked_by_its_start(monkeypatch):
@@ -324,7 +378,7 @@ class TestFiles:
         ids, offsets = encoder.encode(pa.array(texts))
         encoder.save(tmp_path / "new" / "memo.arrow")
 
-        warm = Encoder.load(tmp_path / "new" / "memo.arrow", tokenizer)
+        warm = Encoder.load(tmp_path / "new" / "memo.arrow", tokenizer, by_fastokens=False)
 
         assert (warm.notes, warm.num_segments) == ([], encoder.num_segments)
         again, places = warm.encode(pa.array(texts))
@@ -349,7 +403,7 @@ class TestFiles:
     @pytest.mark.parametrize("share", [0.2, 0.3, 0.5, 0.7, 0.99])
     def test_a_damaged_file_is_left_alone(self, tmp_path, share):
         tokenizer = trained("bpe")
-        encoder = Encoder(tokenizer)
+        encoder = Encoder(tokenizer, by_fastokens=False)
         encoder.encode(pa.array(LEARNED))
         encoder.save(tmp_path / "memo")
         data = bytearray((tmp_path / "memo").read_bytes())
@@ -357,7 +411,7 @@ class TestFiles:
             data[place] ^= 0x55
         (tmp_path / "memo").write_bytes(data)
 
-        again = Encoder.load(tmp_path / "memo", tokenizer)
+        again = Encoder.load(tmp_path / "memo", tokenizer, by_fastokens=False)
 
         assert again.num_segments == 0
         assert len(again.notes) == 1

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from bmtool.artifacts.files import sha256_of
 from bmtool.data.encode import Encoder, load_tokenizer
-from bmtool.data.passes.kept import Shelf, read_array, write_array
+from bmtool.data.passes.kept import FACTS, Shelf, read_array, unsealed, write_array
 from bmtool.data.passes.unit_pass import ROWS, Clock
 from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.storage import read_stream
@@ -69,6 +69,11 @@ class UnitTokens:
     def offsets(self) -> NDArray[np.int64]:
         """(K + 1,) where each row's tokens start."""
         return read_array(self.folder / OFFSETS)
+
+    def how(self) -> dict[str, Any]:
+        """By what it was encoded, how many texts, and how many of them `tokenizers` encoded too."""
+        facts = unsealed((self.folder / FACTS).read_text(encoding="utf-8"))
+        return dict(facts.get("how", {"method": "an earlier version", "texts": 0, "checked": 0}))
 
 
 def encode_units(
@@ -163,7 +168,8 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
     ids: list[NDArray[Any]] = []
     lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
     start = 0
-    with Shelf(task.shelf).filling(task.key) as (folder, _), clock.step("encode"):
+    texts_before, checked_before = encoder.num_texts, encoder.num_checked
+    with Shelf(task.shelf).filling(task.key) as (folder, facts), clock.step("encode"):
         for batch in read_stream(task.unit / ROWS):
             tick(batch.num_rows)
             texts = batch.column("text").filter(pa.array(keep[start : start + batch.num_rows]))
@@ -174,10 +180,22 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
             lengths.append(np.diff(offsets))
         write_array(folder / IDS, np.concatenate(ids) if ids else np.zeros(0, np.uint16))
         write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
+        num_texts, num_checked = encoder.num_texts - texts_before, encoder.num_checked - checked_before
+        facts["how"] = {"method": encoder.method, "texts": num_texts, "checked": num_checked}
     if task.is_last and task.memo is not None:
         encoder.save(task.memo)
     worked = {"seconds": dict(clock.seconds), "worked_bytes": dict(clock.bytes)}
     return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": encoder.num_unsure == 0}
+
+
+def encoded_by(tokens: list[UnitTokens]) -> dict[str, dict[str, int]]:
+    """By method: how many texts, and how many of them `tokenizers` encoded too; their ids were equal."""
+    found: dict[str, dict[str, int]] = {}
+    for how in (one.how() for one in tokens):
+        counts = found.setdefault(how.pop("method"), {"texts": 0, "checked": 0})
+        for name, count in how.items():
+            counts[name] += count
+    return found
 
 
 def without_tokens(units: list[KeptUnit], tokens: list[UnitTokens], keep: NDArray[np.bool_]) -> NDArray[np.int64]:

@@ -35,12 +35,16 @@ def write_rows(path, rows):
 
 
 def wrong_memo(path, tokenizer):
-    """A memo that is whole, and says that `zebra` is `plain`; too many other segments hide it from a sample."""
+    """A memo that is whole, and says that `zebra` is `plain`, in a row that isn't sampled when it is opened."""
     encoder = Encoder(load_tokenizer(tokenizer))
     encoder.encode(pa.array(["words zebra plain " + " ".join(f"unknown{n}" for n in range(storage.NUM_SAMPLED * 4))]))
     encoder.save(path)
     with pa.ipc.open_file(path) as reader:
         batch = reader.get_batch(0)
+    order = list(range(batch.num_rows))
+    place = batch.column("segment").to_pylist().index(b"zebra")
+    order[1], order[place] = order[place], order[1]  # one row in four is sampled, from 0 on
+    batch = batch.take(pa.array(order))
     zebra, plain = VOCABULARY.index("zebra"), VOCABULARY.index("plain")
     lists = [[plain if one == zebra else one for one in ids] for ids in batch.column("ids").to_pylist()]
     changed = pa.record_batch([batch.column("segment"), pa.array(lists, batch.column("ids").type)], batch.schema.names)
@@ -83,3 +87,13 @@ def test_ids_are_taken_up_again_until_the_rows_that_stay_change(tmp_path, make_j
     assert encoded == [50, 7]
     assert ids_of(job.folder) == ids_of(again.folder)
     assert ids_of(other.folder) == ids_of(job.folder)[:7]
+
+
+def test_it_is_recorded_what_encoded_how_many_texts_and_how_many_were_compared(tmp_path, make_job, tokenizer):
+    path = write_rows(tmp_path / "x.jsonl", [f"plain words {n}" for n in range(300)])
+
+    summary = prepare.run(validate(prepare.Config, settings(path, tokenizer)), make_job())
+
+    assert summary["environment"] == {
+        "encoded_by": {"memo of WordPiece segments": {"texts": 300, "checked": 200}},
+    }
