@@ -396,12 +396,12 @@ def test_broken_weights_are_given_up_for_saved_ones_from_before_the_trouble(make
     assert_same_weights(weights_of(model), weights_of(again))
 
 
-def test_a_run_goes_back_three_times_and_then_ends(make_job, pieces, monkeypatch):
+def test_a_second_trouble_without_an_older_state_ends_the_run(make_job, pieces, monkeypatch):
     bad = [f"nan@step:{step}" for step in (6, 7, 8, 12, 13, 14)]
     monkeypatch.setenv("BMTOOL_FAULT", ",".join(bad))
     job = make_job()
 
-    # The states of steps 2 and 4 are kept; the second trouble finds none that is older than the one it went back to.
+    # Those of step 5 went on from step 8; that they led to trouble again means that an older state is wanted.
     with pytest.raises(DivergedError, match=r"steps 12, 13, 14\) .* after going back to a saved state 1 times"):
         train(job, pieces, save_every="5 steps", max_steps=20)
 
