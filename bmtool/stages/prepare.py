@@ -166,6 +166,9 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
+    from bmtool.data.lean import load_lean
+
+    load_lean()  # before anything else loads them
     from bmtool.data.passes.workers import dismiss
 
     try:

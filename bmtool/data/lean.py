@@ -1,0 +1,44 @@
+"""Load numba and pyarrow without pandas and scipy, which both look for and preparing data has no use for."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from importlib.abc import MetaPathFinder
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
+#: Tops of what is left out.
+LEFT_OUT = ("pandas", "scipy")
+
+
+class _LeftOut(MetaPathFinder):
+    def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        del path, target
+        if name in LEFT_OUT:
+            raise ModuleNotFoundError(f"{name} is left out while numba and pyarrow are loaded", name=name)
+        return None
+
+
+def load_lean() -> None:
+    """Load numba and pyarrow so, if none of the four is loaded already: 0.56 instead of 0.94 s of CPU.
+
+    Others in this process can import pandas and scipy afterwards, but pyarrow converts nothing to pandas then.
+    """
+    if any(name in sys.modules for name in ("numba", *LEFT_OUT)):
+        return
+    finder = _LeftOut()
+    sys.meta_path.insert(0, finder)
+    try:
+        importlib.import_module("numba.np.arraymath")  # it looks for scipy when the first kernel is loaded
+        import numpy as np
+        import pyarrow as pa
+
+        pa.array(np.zeros(0))  # the first array and the first scalar look for pandas, no other does
+        pa.scalar("")
+    finally:
+        sys.meta_path.remove(finder)

@@ -1,0 +1,44 @@
+"""Libraries are loaded without those that they can do without."""
+
+import subprocess
+import sys
+
+import pytest
+
+WORK = """
+import sys
+from bmtool.data.lean import load_lean
+load_lean()
+import numba, numpy as np, pyarrow as pa, pyarrow.compute as pc
+
+@numba.njit
+def total(values):
+    return values.sum()
+
+assert total(np.arange(4.0)) == 6
+texts = pa.array(["a", None]), pa.array(np.array(["b", "c"], object)), pa.scalar("d")
+assert pc.binary_join_element_wise(*texts, "-").to_pylist() == ["a-b-d", None]
+assert pa.array(np.array([1, np.nan]), from_pandas=True).null_count == 1
+"""
+
+
+def run(more: str) -> list[str]:
+    words = [sys.executable, "-c", WORK + more]
+    return subprocess.run(words, check=True, capture_output=True, text=True).stdout.split()
+
+
+def test_pandas_and_scipy_are_not_loaded_with_kernels_and_columns():
+    assert run("print(*(name for name in ('numba', 'pyarrow', 'pandas', 'scipy') if name in sys.modules))") == [
+        "numba",
+        "pyarrow",
+    ]
+
+
+def test_both_can_be_loaded_afterwards():
+    pytest.importorskip("pandas")
+    pytest.importorskip("scipy")
+
+    assert run("import pandas, scipy.linalg; print(pandas.__name__, scipy.linalg.__name__)") == [
+        "pandas",
+        "scipy.linalg",
+    ]
