@@ -18,14 +18,18 @@ import torch
 from torch import Tensor, nn
 
 from bmtool.errors import ConfigError
-from bmtool.models.windows import Block, document_blocks, window_mask
+from bmtool.models.windows import MIN_QUERIES, Block, document_blocks, window_mask
 
 ATTENTION = "bmtool_packed"
 
-#: Blocks with fewer queries are computed in float32 when the model runs in bfloat16, by the width of a head. Measured,
-#: ms of one Zen 4 core for 6,144 tokens forward and backward, float32 with its casts against bfloat16: heads of 64, 128
-#: queries 160 and 181, 192 queries 181 and 118; heads of 32, 320 queries 67 and 81, 512 queries 95 and 103.
-SHORT_QUERIES, SHORT_QUERIES_NARROW, NARROW = 192, 384, 64
+#: Blocks with fewer queries are computed in float32 when the model runs in bfloat16, where ATen's backward is slower for
+#: them. Measured, ms of one Zen 4 core for 4,096 tokens of 4 heads of 64, forward and backward, float32 with its casts
+#: against bfloat16: documents of 128 tokens 19 and 42, 200 27 and 36, 300 38 and 38, 384 43 and 37, 512 58 and 45.
+SHORT_QUERIES = 384
+
+#: Blocks of a window are shapes that bfloat16 likes, with heads this wide: 12 heads of 64 took 225 and 169, 4 heads of 32
+#: 33 and 41.
+WIDE_HEAD = 64
 
 #: Arguments of other attention functions that would change the result; none of them is implemented here.
 _UNSUPPORTED = ("softcap", "s_aux", "position_bias", "head_mask")
@@ -36,7 +40,7 @@ _flash_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_bac
 
 
 def _is_short(block: Block, width: int) -> bool:
-    return block.queries < (SHORT_QUERIES_NARROW if width < NARROW else SHORT_QUERIES)
+    return block.queries < (MIN_QUERIES if block.is_masked and width >= WIDE_HEAD else SHORT_QUERIES)
 
 
 def _upcast(tensors: list[Tensor], blocks: list[Block]) -> list[Tensor]:
