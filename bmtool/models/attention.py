@@ -22,13 +22,13 @@ from bmtool.models.windows import MIN_QUERIES, Block, document_blocks, window_ma
 
 ATTENTION = "bmtool_packed"
 
-#: Blocks with fewer queries are computed in float32 when the model runs in bfloat16, where ATen's backward is slower for
-#: them. Measured, ms of one Zen 4 core for 4,096 tokens of 4 heads of 64, forward and backward, float32 with its casts
-#: against bfloat16: documents of 128 tokens 19 and 42, 200 27 and 36, 300 38 and 38, 384 43 and 37, 512 58 and 45.
+#: Blocks with fewer queries are computed in float32 when the model runs in bfloat16, where ATen's backward is slower
+#: for them. Measured, ms of one Zen 4 core for 4,096 tokens of 4 heads of 64, forward and backward, float32 with its
+#: casts against bfloat16: documents of 128 tokens 19 and 42, 200 27 and 36, 300 38 and 38, 384 43 and 37, 512 58, 45.
 SHORT_QUERIES = 384
 
-#: Blocks of a window are shapes that bfloat16 likes, with heads this wide: 12 heads of 64 took 225 and 169, 4 heads of 32
-#: 33 and 41.
+#: Blocks of a window are shapes that bfloat16 likes, with heads this wide: 12 heads of 64 took 225 and 169, 4 heads of
+#: 32 33 and 41.
 WIDE_HEAD = 64
 
 #: Arguments of other attention functions that would change the result; none of them is implemented here.
