@@ -39,6 +39,9 @@ BPE_SPECIALS = {
 #: In the order of their ids; the names are those of XLM-R.
 UNIGRAM_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
+#: What a text that spells `<0x41>` out costs as the token of that byte: more than letter by letter (at most 20 each).
+BYTE_SCORE = -1000.0
+
 #: A merge seen once is chance.
 MIN_FREQUENCY = 2
 
@@ -136,29 +139,37 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def train_unigram(texts: Iterable[str], vocab_size: int) -> Tokenizer:
+def train_unigram(texts: Iterable[str], vocab_size: int, *, byte_fallback: bool = False) -> Tokenizer:
     """A SentencePiece-like tokenizer whose pieces are a function of how often each word occurs in the texts.
 
     Text is normalised as SentencePiece's `nmt_nfkc` does it; a word is cut off at white space, and has its space in
-    front, as a visible mark. Characters too rare for a piece of their own are the unknown token.
+    front, as a visible mark. Characters too rare for a piece of their own are the unknown token, or with
+    `byte_fallback` a token for each of their bytes.
     """
+    from bmtool.data.segments.unigram import BYTE_PIECES
     from bmtool.data.unigram import learn_pieces
 
     specials = [(token, 0.0) for token in UNIGRAM_SPECIALS]
+    if byte_fallback:
+        specials += [(piece, BYTE_SCORE) for piece in BYTE_PIECES]
     room = vocab_size - len(specials)
     tokenizer = _unigram_tokenizer(specials)
     pieces = learn_pieces(_unigram_words(texts, tokenizer), room, max_alphabet=int(room * ALPHABET_SHARE))
-    final = _unigram_tokenizer(specials + [piece for piece in pieces if piece[0] not in UNIGRAM_SPECIALS])
+    taken = {piece for piece, _ in specials}
+    learned = [piece for piece in pieces if piece[0] not in taken]
+    final = _unigram_tokenizer(specials + learned, byte_fallback=byte_fallback)
     final.add_special_tokens(list(UNIGRAM_SPECIALS))
     return final
 
 
-def _unigram_tokenizer(vocabulary: list[tuple[str, float]]) -> Tokenizer:
-    tokenizer = Tokenizer(models.Unigram(vocabulary, UNIGRAM_SPECIALS.index("<unk>"), byte_fallback=False))
+def _unigram_tokenizer(vocabulary: list[tuple[str, float]], *, byte_fallback: bool = False) -> Tokenizer:
+    model = models.Unigram(vocabulary, UNIGRAM_SPECIALS.index("<unk>"), byte_fallback=byte_fallback)
+    tokenizer = Tokenizer(model)
     one_space = normalizers.Replace(Regex(" {2,}"), " ")
     tokenizer.normalizer = normalizers.Sequence([normalizers.Nmt(), normalizers.NFKC(), one_space])
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace()
-    tokenizer.decoder = decoders.Metaspace()
+    spaces = decoders.Metaspace()
+    tokenizer.decoder = decoders.Sequence([decoders.ByteFallback(), spaces]) if byte_fallback else spaces
     tokenizer.post_processor = processors.TemplateProcessing(
         single="<s> $A </s>",
         pair="<s> $A </s> </s> $B </s>",

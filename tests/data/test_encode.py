@@ -42,6 +42,8 @@ ONE_SPACE = {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}
 UNIGRAMS = {
     "unigram": {},
     "unigram as it is": {"normalizer": {"type": "NFKC"}},
+    "unigram with bytes": {},
+    "unigram with some bytes": {},
     "unigram like mT5": {
         "normalizer": {
             "normalizers": [
@@ -85,7 +87,9 @@ def trained(kind):
     if kind == "no cleaning, no Han":
         return changed(trained("wordpiece"), normalizer={"clean_text": False, "handle_chinese_chars": False})
     if kind.startswith("unigram"):
-        unigram = Unigram(vocab_size=500).train(LEARNED)
+        unigram = Unigram(vocab_size=500, byte_fallback="bytes" in kind).train(LEARNED)
+        if kind == "unigram with some bytes":
+            return lacking(unigram, "<0xE2>")
         return changed(unigram, **UNIGRAMS[kind])
     bpe = Bpe(vocab_size=500).train(LEARNED)
     if kind in GPT4S:
@@ -97,6 +101,13 @@ def trained(kind):
     if kind == "bpe of whole words":
         return changed(bpe, model={"ignore_merges": True})
     return bpe
+
+
+def lacking(tokenizer, piece):
+    """The tokenizer with another piece in the place of one."""
+    plain = json.loads(tokenizer.to_str())
+    plain["model"]["vocab"] = [[one if one != piece else "zqzq", score] for one, score in plain["model"]["vocab"]]
+    return Tokenizer.from_str(json.dumps(plain))
 
 
 def changed(tokenizer, **parts):

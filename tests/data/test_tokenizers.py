@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+from bmtool.config.model import ValidationError, validate
 from bmtool.data.encode import load_tokenizer
 from bmtool.data.tokenizers import WORDPIECE_SPECIALS, copy_tokenizer, read_alike, save_tokenizer, tokenizer_files
 from bmtool.errors import DataError, MissingInputError, RefusedError
@@ -134,6 +135,29 @@ def test_unigram_takes_characters_without_a_piece_for_unknown(tmp_path):
     assert tokenizer.get_vocab_size() <= 200
     assert tokenizer.encode("好吃", add_special_tokens=False).tokens == ["▁好吃"]
     assert tokenizer.encode(f"aaa {rare[-1]}", add_special_tokens=False).ids[-1] == tokenizer.token_to_id("<unk>")
+
+
+def test_unigram_with_byte_fallback_writes_any_character_and_reads_it_back(tmp_path):
+    rare = "".join(chr(0x4E00 + n) for n in range(2000))
+    tokenizer = train(Unigram(vocab_size=400, byte_fallback=True), tmp_path, [*["好吃 aaa <0x41>"] * 50, rare])
+
+    assert tokenizer.get_vocab_size() <= 400
+    assert tokenizer.encode(f"aaa {rare[-1]}", add_special_tokens=False).tokens == [
+        "▁aaa",
+        "▁",
+        "<0xE5>",
+        "<0x97>",
+        "<0x8F>",
+    ]
+    for text in (f"好吃 {rare[-1]}{rare[-2]} aaa", "😀 Ωaaa", "<0x41> is no A"):
+        encoded = tokenizer.encode(text, add_special_tokens=False)
+        assert tokenizer.token_to_id("<unk>") not in encoded.ids
+        assert tokenizer.decode(encoded.ids) == text
+
+
+def test_bytes_need_room_in_the_vocabulary():
+    with pytest.raises(ValidationError, match="with byte_fallback 256 tokens are bytes: set at least 288"):
+        validate(Unigram, {"vocab_size": 100, "byte_fallback": True})
 
 
 def test_a_tokenizer_is_taken_over_byte_for_byte(tmp_path):

@@ -37,6 +37,9 @@ UNKNOWN_PENALTY = 10.0
 
 _MARK = "\u2581"
 
+#: With `byte_fallback`, characters that are no piece are written by these, a byte each.
+BYTE_PIECES = tuple(f"<0x{byte:02X}>" for byte in range(256))
+
 #: Bytes of a normalised word that is tokenized here.
 _MAX_WORD_BYTES = 1024
 
@@ -51,6 +54,7 @@ def _tokenize(  # type: ignore[no-untyped-def]
     spaces,
     unknown,
     unknown_score,
+    byte_ids,
     scores,
     keys,
     children,
@@ -106,6 +110,7 @@ def _tokenize(  # type: ignore[no-untyped-def]
                 piece = accepts[node]
                 if piece < 0:
                     continue
+                hard |= len(byte_ids) > 0 and piece == unknown  # spelled out in the text
                 is_piece |= stop + 1 == after
                 score = scores[piece] + best[start]
                 if score > best[stop + 1]:
@@ -124,7 +129,11 @@ def _tokenize(  # type: ignore[no-untyped-def]
         count = 0
         stop = size
         while stop > 0:
-            if back[stop, 1] != unknown or count == 0 or flat[total + count - 1] != unknown:  # unknown ones are one
+            if back[stop, 1] == unknown and len(byte_ids) > 0:
+                for k in range(stop - 1, back[stop, 0] - 1, -1):
+                    flat[total + count] = byte_ids[word[k]]
+                    count += 1
+            elif back[stop, 1] != unknown or count == 0 or flat[total + count - 1] != unknown:  # unknown ones are one
                 flat[total + count] = back[stop, 1]
                 count += 1
             stop = back[stop, 0]
@@ -148,8 +157,12 @@ class UnigramSegments:
         model = settings["model"]
         pieces = model["vocab"]
         self._scores = np.array([score for _, score in pieces], np.float64)
-        has_unknown = model["unk_id"] is not None and not model["byte_fallback"]
+        numbers = {piece: number for number, (piece, _) in enumerate(pieces)}
+        byte_ids = [numbers.get(piece, -1) for piece in BYTE_PIECES] if model["byte_fallback"] else []
+        # Lacking one byte's piece, `tokenizers` decides by the bytes of each run of unknown characters: it is asked.
+        has_unknown = model["unk_id"] is not None and -1 not in byte_ids
         self._unknown = int(model["unk_id"]) if has_unknown else -1
+        self._byte_ids = np.array(byte_ids, np.int32)
         self._unknown_score = float(self._scores.min()) - UNKNOWN_PENALTY
         self._trie = build_trie([piece.encode() for piece, _ in pieces], range(len(pieces)), [0] * len(pieces), 1)
         # Whether a word is written with one mark in front after no, one and many spaces.
@@ -220,7 +233,7 @@ class UnigramSegments:
         flat = np.empty(2 * int(missing[:, 1].sum()) + 1024, self._dtype)
         _tokenize(
             data, missing, self.classes, self._forms.places, self._forms.text, self._spaces,
-            self._unknown, self._unknown_score, self._scores,
+            self._unknown, self._unknown_score, self._byte_ids, self._scores,
             self._trie.keys, self._trie.children, self._trie.accepts, counts, flat,
         )  # fmt: skip
         return counts, flat[: counts[counts > 0].sum()]
