@@ -97,11 +97,13 @@ def open_model(
     attention: str = "packed",
     *,
     seed: int = 0,
+    new_head: bool = False,
 ) -> PreTrainedModel:
     """The checkpoint as a float32 `auto_class` in evaluation mode.
 
-    With `labels` a head may be missing, or be one for other labels: then it is new, and depends on `seed` alone.
-    Without them every weight of the model must be in the checkpoint. Weights of another head are left out.
+    With `labels` a head may be missing, or be one for other labels: then it is new, and depends on `seed` alone. So it
+    may with `new_head`, for a language model of which the backbone was published. Else every weight of the model must
+    be in the checkpoint. Weights of another head are left out.
 
     Raises:
         MissingInputError, RefusedError: see `check_safe`.
@@ -116,7 +118,7 @@ def open_model(
     lost = sorted(missing - head)
     if lost:
         raise DataError(f"{folder}: weights of the model are missing: {_some(lost)}")
-    if labels is None and missing:
+    if labels is None and missing and not new_head:
         raise ConfigError(
             f"{folder}: this checkpoint has no head for {auto_class} (missing: {_some(sorted(missing))}). "
             f"It is a {', '.join(config.architectures or ['model without a head'])}"

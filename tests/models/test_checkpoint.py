@@ -2,6 +2,8 @@
 
 import json
 import shutil
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -10,7 +12,12 @@ from bmtool.data.dataset import open_dataset
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import new_model
 from bmtool.models.checkpoint import open_model, read_info, save_checkpoint
+from bmtool.models.families import family_for
+from bmtool.models.packed import lm_logits_at
 from safetensors.torch import load_file, save_file
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from packing import CONFIGS, make_batch
 
 LABELS = ("bad", "good")
 
@@ -70,6 +77,33 @@ def test_the_same_seed_gives_the_same_new_weights_whatever_was_drawn_before():
     assert all(torch.equal(a, b) for a, b in zip(first.parameters(), second.parameters(), strict=True))
     assert not torch.equal(first.bert.embeddings.word_embeddings.weight, third.bert.embeddings.word_embeddings.weight)
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("family", CONFIGS)
+def test_each_family_is_saved_without_a_trace_of_how_it_ran_and_opens_the_same(family, tokenizer_folder, tmp_path):
+    auto_class = "AutoModelForCausalLM" if family_for(CONFIGS[family]()).is_decoder else "AutoModelForMaskedLM"
+    model = new_model(CONFIGS[family](), auto_class, seed=3).eval()
+    batch, positions = make_batch(), torch.tensor([1, 30])
+
+    save_checkpoint(tmp_path / "saved", model, tokenizer_folder, {"labels": []})
+    opened = open_model(tmp_path / "saved", auto_class)
+    theirs = getattr(transformers, auto_class).from_pretrained(tmp_path / "saved")
+
+    assert "bmtool" not in (tmp_path / "saved" / "config.json").read_text()
+    assert "bmtool" not in str(theirs.config._attn_implementation)
+    assert torch.equal(lm_logits_at(opened, batch, positions), lm_logits_at(model, batch, positions))
+    assert type(theirs) is type(model)
+
+
+def test_a_language_model_may_get_a_new_head_where_the_backbone_alone_was_published(tokenizer_folder, tmp_path):
+    save_checkpoint(tmp_path / "backbone", new_model(bert(), "AutoModel", seed=3), tokenizer_folder, {"labels": []})
+
+    with pytest.raises(ConfigError, match="this checkpoint has no head for AutoModelForMaskedLM"):
+        open_model(tmp_path / "backbone", "AutoModelForMaskedLM")
+    first, second = (open_model(tmp_path / "backbone", "AutoModelForMaskedLM", seed=4, new_head=True) for _ in range(2))
+
+    assert torch.equal(first.cls.predictions.transform.dense.weight, second.cls.predictions.transform.dense.weight)
+    assert first.cls.predictions.decoder.weight is first.bert.embeddings.word_embeddings.weight
 
 
 def test_a_checkpoint_opens_with_the_weights_it_has(classifier):
