@@ -211,7 +211,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
     revisions = {name: commit for source in config.sources for name, commit in source.revisions().items()}
     if tokens:
-        summary["environment"] = {"encoded_by": encoded_by(tokens)}
+        summary["environment"]["encoded_by"] = encoded_by(tokens)
     return summary | ({"revisions": revisions} if revisions else {})
 
 
