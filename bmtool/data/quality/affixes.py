@@ -20,10 +20,10 @@ from bmtool.data.quality.english import (
     SUFFIX,
     UPPER,
 )
-from bmtool.data.quality.native import compiled
+from bmtool.data.quality.native import compiled, spliced
 
 
-@compiled
+@spliced
 def prefix(codes, flags, a, b):  # type: ignore[no-untyped-def]
     """Code points of the prefix; 0: there is none."""
     x = codes[a]
@@ -77,7 +77,7 @@ def _dot_suffix(codes, flags, a, b):  # type: ignore[no-untyped-def]
     return 1 if is_degree or (flags[n - 1] & UPPER and flags[n - 2] & UPPER) else 0
 
 
-@compiled
+@spliced
 def suffix(codes, flags, a, b, units):  # type: ignore[no-untyped-def]
     """Code points of the suffix, the longest that there is; 0: there is none."""
     if a >= b:
@@ -115,7 +115,7 @@ def _hyphen(codes, flags, i, b):  # type: ignore[no-untyped-def]
     return n if i + n < b and flags[i + n] & ALPHA else 0
 
 
-@compiled
+@spliced
 def infix(codes, flags, i, a, b):  # type: ignore[no-untyped-def]
     """Code points of the infix at `i`; 0: there is none."""
     x = codes[i]

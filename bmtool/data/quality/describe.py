@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from bmtool.data.quality.english import CLOSER, DECIMAL, LETTER, PUNCTUATION, SYMBOL, TERMINAL, UNSPACED
-from bmtool.data.quality.native import compiled
+from bmtool.data.quality.native import compiled, spliced
 from bmtool.data.quality.rows import (
+    CHARS,
     CLOSES_NOTE,
     ENDS_LINE,
     ENDS_SENTENCE,
@@ -17,6 +18,7 @@ from bmtool.data.quality.rows import (
     IS_UNSPACED,
     IS_UNSTOPPED,
     IS_WIDE,
+    IS_WORD,
     LEAVES_SENTENCE_ENDED,
     MAY_BE_CITATION,
     MAY_BE_POLICY,
@@ -36,7 +38,7 @@ _JAVAS, _IPSUM, _COOKI, _POLIC, _TERMS = (
 )
 
 
-@compiled
+@spliced
 def _may_be_citation(data, flags, places, n):  # type: ignore[no-untyped-def]
     """Whether a decoded segment holds `[1]` or the like, `[edit]`, or a part of `[citation needed]`."""
     for i in range(n - 1):
@@ -61,7 +63,7 @@ def _ends_with_stop(codes, flags, n):  # type: ignore[no-untyped-def]
     return n > 0 and codes[n - 1] >= 128 and (flags[n - 1] & TERMINAL) != 0
 
 
-@compiled
+@spliced
 def _ends_line(codes, flags, n):  # type: ignore[no-untyped-def]
     """Whether a line that ends with this segment ends well for C4, in any script."""
     x = codes[n - 1]
@@ -74,7 +76,7 @@ def _ends_line(codes, flags, n):  # type: ignore[no-untyped-def]
     return _ends_with_stop(codes, flags, n)
 
 
-@compiled
+@spliced
 def _flags_of(data, row, room, n):  # type: ignore[no-untyped-def]
     """The flags of a decoded segment that don't depend on its tokens; sets `hashes` and `ellipses` of its row."""
     codes, flags = room.codes, room.flags
@@ -118,7 +120,7 @@ def _flags_of(data, row, room, n):  # type: ignore[no-untyped-def]
     return found
 
 
-@compiled
+@spliced
 def _sum_up(row, room, num_tokens, memo, stop_words):  # type: ignore[no-untyped-def]
     """Store the tokens of a segment and what follows from them."""
     place, has_ended = row.first, False
@@ -153,6 +155,14 @@ def _sum_up(row, room, num_tokens, memo, stop_words):  # type: ignore[no-untyped
         row.flags |= LEAVES_SENTENCE_ENDED
 
 
+@spliced
+def _brief(row):  # type: ignore[no-untyped-def]
+    """The flags and characters of a described row."""
+    is_one = row.tokens == 1 and row.words == 1 and row.alpha == 1 and row.word_chars == row.chars
+    is_word = is_one and row.hashes == 0 and row.ellipses == 0 and row.sentences == 0
+    return np.int64(row.chars) << CHARS | row.flags | (IS_WORD if is_word else 0)
+
+
 @compiled
 def describe_new(memo, tables, room):  # type: ignore[no-untyped-def]
     """Describe the rows that were added."""
@@ -172,5 +182,6 @@ def describe_new(memo, tables, room):  # type: ignore[no-untyped-def]
         else:
             row.tokens = cut(memo.text, n, room, tables)
         _sum_up(row, room, row.tokens, memo, tables.stop_words)
+        memo.briefs[number] = _brief(row)
         counts[NUM_TOKENS] += row.tokens
     counts[NUM_DESCRIBED] = counts[NUM_ROWS]

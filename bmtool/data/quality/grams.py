@@ -23,31 +23,29 @@ class Room(NamedTuple):
     places: NDArray[np.int64]
     """(T + 1,) characters before each token"""
     grams: NDArray[np.uint64]
-    candidates: NDArray[np.int64]
-    slots: NDArray[np.int64]
+    candidates: NDArray[np.int32]
+    slots: NDArray[np.int32]
 
 
 @compiled
-def take_tokens(lo, hi, segment_rows, memo, room):  # type: ignore[no-untyped-def]
-    """Put the tokens of the segments `lo` to `hi` into `room`; how many there are."""
-    n, chars = 0, np.int64(0)
-    for k in range(lo, hi):
-        row = memo.rows[segment_rows[k]]
-        for token in range(row.first, row.first + row.tokens):
-            room.hashes[n], room.places[n] = memo.token_hashes[token], chars
-            chars += memo.token_chars[token]
-            n += 1
-    room.places[n] = chars
-    return n
+def _start(n, width, room, keys):  # type: ignore[no-untyped-def]
+    """Make a gram of `width` tokens at each place that has room for it, all of them candidates; how many."""
+    m = n - width + 1
+    for t in range(m):
+        room.candidates[t], room.grams[t] = t, room.hashes[t] * keys[0]
+    for j in range(1, width):
+        for t in range(m):  # without branches, so that it is compiled to vector instructions
+            room.grams[t] += room.hashes[t + j] * keys[j]
+    return m
 
 
 @compiled
 def _widen(m, start, width, n, room, keys):  # type: ignore[no-untyped-def]
     """Make grams of `start` tokens at the candidates into grams of `width`; how many candidates have room for that."""
-    while m and room.candidates[m - 1] + width > n:
+    while m and np.int64(room.candidates[m - 1]) + width > n:
         m -= 1
     for k in range(m):
-        t = room.candidates[k]
+        t = np.int64(room.candidates[k])
         for j in range(start, width):
             room.grams[t] += room.hashes[t + j] * keys[j]
     return m
@@ -60,28 +58,26 @@ def count_top_grams(n, scale, room, seen, mask, keys, numbers):  # type: ignore[
     A gram can repeat only where a shorter one does: what is left at the end are the places where 4-grams repeat.
     """
     m = n
-    for t in range(n):
-        room.candidates[t], room.grams[t] = t, np.uint64(0)
     for size in range(2, 5):
         width = size * scale
         if n < width:
             return 0
-        m = _widen(m, width - scale if size > 2 else 0, width, n, room, keys)
+        m = _start(n, width, room, keys) if size == 2 else _widen(m, width - scale, width, n, room, keys)
         seen.epoch[0] += 1
-        best, top = 1, 0
+        best = np.int32(1)
         for k in range(m):
             is_copy, slot = is_seen(room.grams[room.candidates[k]], seen, mask)
             room.slots[k] = slot
-            seen.counts[slot] = seen.counts[slot] + 1 if is_copy else 1
-            best = max(best, seen.counts[slot])
-        kept, is_found = 0, best == 1
+            count = (seen.counts[slot] if is_copy else np.int32(0)) + np.int32(1)
+            seen.counts[slot] = count
+            best = max(best, count)
+        top, kept, is_found = np.int64(0), 0, best == 1
         for k in range(m):
-            count = seen.counts[room.slots[k]]
-            if count > 1:
-                if count == best and not is_found:
-                    top, is_found = room.candidates[k], True
-                room.candidates[kept] = room.candidates[k]
-                kept += 1
+            count, t = seen.counts[room.slots[k]], np.int64(room.candidates[k])
+            if count == best and not is_found:
+                top, is_found = t, True
+            room.candidates[kept] = t
+            kept += count > 1
         m = kept
         chars = room.places[top + width] - room.places[top] + (size - 1 if scale == 1 else 0)
         numbers[TOP_GRAMS + size - 2] = best * chars
@@ -97,7 +93,7 @@ def count_duplicate_grams(n, m, scale, room, seen, mask, keys, numbers):  # type
         seen.epoch[0] += 1
         chars, after = 0, 0
         for k in range(m):
-            t = room.candidates[k]
+            t = np.int64(room.candidates[k])
             if t >= after:
                 is_copy, _ = is_seen(room.grams[t], seen, mask)
                 if is_copy:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import numpy as np
 
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished
-from bmtool.data.quality.native import compiled
+from bmtool.data.quality.native import compiled, spliced
 from bmtool.data.quality.numbers import (
     CHARS,
     DUPLICATE_FULL_LINE_CHARS,
@@ -25,13 +25,13 @@ from bmtool.data.quality.numbers import (
     TERMINAL_LINES,
     is_unspaced,
 )
-from bmtool.data.quality.rows import ENDS_WITH_TERMINAL, IS_WIDE
+from bmtool.data.quality.rows import ENDS_WITH_TERMINAL
 from bmtool.data.quality.sets import is_seen
 
 SHORT_LINE_CHARS = 30  # FineWeb
 
 
-@compiled
+@spliced
 def _count_line(h, chars, is_full, is_terminal, is_short, seen, mask, numbers):  # type: ignore[no-untyped-def]
     is_copy, _ = is_seen(h, seen, mask)
     numbers[LINES] += 1
@@ -47,16 +47,16 @@ def _count_line(h, chars, is_full, is_terminal, is_short, seen, mask, numbers): 
 
 
 @compiled
-def count_lines(data, begin, end, lo, hi, segments, rows, seen, mask, numbers):  # type: ignore[no-untyped-def]
+def count_lines(data, begin, end, segments, briefs, num, runs, seen, mask, numbers):  # type: ignore[no-untyped-def]
     """Lines that end with a line feed: FineWeb's (those that aren't blank) and Gopher's repetition (not empty)."""
     seen.epoch[0] += 1
     line, line_chars, is_full, is_terminal, wide = OFFSET, 0, False, False, 0
     counts_wide = is_unspaced(numbers)
     all_chars = 0
-    for k in range(lo, hi + 1):
-        i = segments.ends[k - 1] if k > lo else begin
-        stop = segments.starts[k] if k < hi else end
-        while i < stop or (i == stop and k == hi):
+    for r in range(num + 1):
+        i = segments.ends[runs.firsts[r] - 1] if r > 0 else begin
+        stop = segments.starts[runs.firsts[r]] if r < num else end
+        while i < stop or (i == stop and r == num):
             if i < stop and data[i] != 10:
                 line = (line ^ np.uint64(data[i])) * PRIME
                 line_chars += (data[i] & 0xC0) != 0x80
@@ -70,12 +70,12 @@ def count_lines(data, begin, end, lo, hi, segments, rows, seen, mask, numbers): 
                 line, line_chars, is_full, is_terminal, wide = OFFSET, 0, False, False, 0
             numbers[NEWLINES] += i < stop
             i += 1
-        if k < hi:
-            row = rows[segments.rows[k]]
-            line = (line ^ row.hash) * PRIME
-            line_chars += row.chars
-            is_full, is_terminal = True, (row.flags & ENDS_WITH_TERMINAL) != 0
-            wide += (row.flags & IS_WIDE) != 0
+        if r < num:
+            line = (line ^ runs.hashes[r]) * PRIME
+            line_chars += runs.chars[r]
+            last = briefs[segments.rows[runs.firsts[r + 1] - 1]]
+            is_full, is_terminal = True, (last & ENDS_WITH_TERMINAL) != 0
+            wide += runs.wide[r]
     # Gopher splits at runs of line feeds: one at either end leaves an empty string there
     if end > begin:
         num_empty = (data[begin] == 10) + (data[end - 1] == 10)
@@ -85,21 +85,21 @@ def count_lines(data, begin, end, lo, hi, segments, rows, seen, mask, numbers): 
 
 
 @compiled
-def count_paragraphs(data, lo, hi, segments, rows, seen, mask, numbers):  # type: ignore[no-untyped-def]
+def count_paragraphs(data, segments, num, runs, seen, mask, numbers):  # type: ignore[no-untyped-def]
     """What stands between runs of two line feeds or more, white space at both ends of the text left out."""
     seen.epoch[0] += 1
     paragraph, chars = OFFSET, 0
-    for k in range(lo, hi + 1):
+    for r in range(num + 1):
         feeds = 0
-        if k > lo:
-            i = segments.ends[k - 1]
-            stop = segments.starts[k] if k < hi else i
+        if r > 0:
+            i = segments.ends[runs.firsts[r] - 1]
+            stop = segments.starts[runs.firsts[r]] if r < num else i
             while i <= stop:
                 x = data[i] if i < stop else np.uint8(0)
                 if i < stop and x == 10:
                     feeds += 1
                 else:
-                    if feeds > 1 or (i == stop and k == hi):
+                    if feeds > 1 or (i == stop and r == num):
                         numbers[PARAGRAPHS] += 1
                         is_copy, _ = is_seen(finished(paragraph), seen, mask)
                         if is_copy:
@@ -114,9 +114,8 @@ def count_paragraphs(data, lo, hi, segments, rows, seen, mask, numbers):  # type
                         paragraph = (paragraph ^ np.uint64(x)) * PRIME
                         chars += (x & 0xC0) != 0x80
                 i += 1
-        if k < hi:
-            row = rows[segments.rows[k]]
-            paragraph = (paragraph ^ row.hash) * PRIME
-            chars += row.chars
-    if hi == lo:
+        if r < num:
+            paragraph = (paragraph ^ runs.hashes[r]) * PRIME
+            chars += runs.chars[r]
+    if num == 0:
         numbers[PARAGRAPHS] = 1

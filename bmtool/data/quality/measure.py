@@ -14,9 +14,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.data.quality.grams import Room, gram_keys
-from bmtool.data.quality.kernel import count_words, measure_documents
+from bmtool.data.quality.kernel import count_tokens, measure_documents
 from bmtool.data.quality.memo import memo
-from bmtool.data.quality.numbers import NUM_COLUMNS, TOKENS
+from bmtool.data.quality.numbers import NUM_COLUMNS
+from bmtool.data.quality.runs import runs_of
 from bmtool.data.quality.sentences import MIN_LINE_WORDS, judge_clean_lines
 from bmtool.data.quality.sets import Seen
 from bmtool.data.quality.statistics import Statistics, statistics_of
@@ -51,9 +52,12 @@ class _WorkSpace(threading.local):
     def __init__(self) -> None:
         self.seen = Seen(np.zeros(1 << 12, np.uint64), np.zeros(1 << 12, np.int32), np.zeros(1, np.int64))
         self.room = _room(1 << 12)
+        self.runs = runs_of(1 << 12)
 
-    def fit(self, num_tokens: int, num_entries: int, num_documents: int) -> None:
-        """Make room for the longest document's tokens and set entries, and for so many documents' epochs."""
+    def fit(self, num_tokens: int, num_entries: int, num_segments: int, num_documents: int) -> None:
+        """Make room for the longest document's tokens, set entries and runs, and for so many documents' epochs."""
+        if num_segments >= len(self.runs.hashes):
+            self.runs = runs_of(num_segments * 5 // 4)
         if num_tokens >= len(self.room.hashes):
             self.room = _room(num_tokens * 5 // 4)
         size = 1 << (2 * num_entries).bit_length()
@@ -66,8 +70,8 @@ class _WorkSpace(threading.local):
 
 def _room(num_tokens: int) -> Room:
     size = num_tokens + 1
-    longs = [np.empty(size, np.int64) for _ in range(3)]
-    return Room(np.empty(size, np.uint64), longs[0], np.empty(size, np.uint64), longs[1], longs[2])
+    hashes, places, grams = np.empty(size, np.uint64), np.empty(size, np.int64), np.empty(size, np.uint64)
+    return Room(hashes, places, grams, np.empty(size, np.int32), np.empty(size, np.int32))
 
 
 _WORK_SPACE = _WorkSpace()
@@ -95,14 +99,14 @@ def _measure_group(data: NDArray[np.uint8], offsets: NDArray[np.int64], known: M
     num_documents = len(offsets) - 1
     numbers = np.zeros((num_documents, NUM_COLUMNS))
     segments = known.segments(data, offsets)
-    count_words(segments.firsts, segments.rows, known.arrays.rows, numbers)
-    tokens = int(numbers[:, TOKENS].max(initial=0))
-    entries = max(tokens, int(segments.newlines.max(initial=0)) + 1)
-    _WORK_SPACE.fit(tokens, entries, num_documents)
-    seen, room, phrases = _WORK_SPACE.seen, _WORK_SPACE.room, _phrases()
-    waiting = np.empty((len(segments.rows) // MIN_LINE_WORDS + 1, 3), np.int64)
+    num_segments = int(segments.firsts[-1])
+    longest = int(np.diff(offsets).max())  # no text has more tokens or line feeds than bytes
+    tokens = longest if longest <= _GROUP_BYTES else count_tokens(segments, known.arrays)
+    _WORK_SPACE.fit(tokens, max(tokens, int(segments.newlines.max()) + 1), num_segments, num_documents)
+    seen, runs, room = _WORK_SPACE.seen, _WORK_SPACE.runs, _WORK_SPACE.room
+    waiting = np.empty((num_segments // MIN_LINE_WORDS + 1, 3), np.int64)
     num_waiting = measure_documents(
-        data, offsets, segments, known.arrays, seen, room, phrases, gram_keys(), waiting, numbers
+        data, offsets, segments, known.arrays, seen, runs, room, _phrases(), gram_keys(), waiting, numbers
     )
     if num_waiting:
         _judge_cited(data, waiting[:num_waiting], known, numbers)

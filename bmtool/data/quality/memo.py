@@ -3,8 +3,8 @@
 A text of any size has few different segments, and a segment's words don't depend on what stands around it, so a memo
 is exact. Characters of scripts without spaces are segments of their own: Chinese profits likewise.
 
-Two segments whose 64-bit hashes are equal are told apart by their bytes. The memo never changes what is measured; it
-may be emptied, cut or loaded at any time.
+Two segments whose hashes are equal are told apart by their bytes, which of up to SHORT bytes stand in the hash and its
+check. The memo never changes what is measured; it may be emptied, cut or loaded at any time.
 """
 
 from __future__ import annotations
@@ -16,11 +16,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.data.quality.describe import describe_new
-from bmtool.data.quality.native import compiled, inlined
+from bmtool.data.quality.hashing import SHORT, check_of
+from bmtool.data.quality.native import compiled, inlined, spliced
 from bmtool.data.quality.rows import NUM_BYTES, NUM_DESCRIBED, NUM_ROWS, NUM_TOKENS, ROW, Arrays
-from bmtool.data.quality.segments import SHORT, Segments, kinds_of_characters, scan
+from bmtool.data.quality.segments import Segments, kinds_of_characters, scan
 from bmtool.data.quality.tables import tables
 from bmtool.data.quality.tokens import scratch
+from bmtool.data.quality.wide import load_word, prefetch
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -34,59 +36,102 @@ _MEAN_BYTES, _MEAN_TOKENS = 32, 8
 _LONG = 256
 
 
+#: Segments are looked up so many at a time, so that what one waits for is on its way while others are worked on.
+_BATCH = 64
+
+#: The second half of a slot: a row, and above these bits the check of its segment. Never 0 unless the slot is empty.
+_CHECK = 32
+_NUMBER = (1 << _CHECK) - 1
+
+
 @inlined
 def _is_same(row, text, data, start, size):  # type: ignore[no-untyped-def]
-    k, place = 0, row.text
-    if row.size == size:
-        while k < size and text[place + k] == data[start + k]:
-            k += 1
-    return k == size
+    """Whether a row is a segment of more than SHORT bytes; the last word overlaps the one before."""
+    if row.size != size:
+        return False
+    place, k = row.text, 0
+    while k < size - 8 and load_word(text, place + k) == load_word(data, start + k):
+        k += 8
+    return k >= size - 8 and load_word(text, place + size - 8) == load_word(data, start + size - 8)
+
+
+@inlined
+def _key(check, number):  # type: ignore[no-untyped-def]
+    """The second half of a row's slot."""
+    return check << np.uint64(_CHECK) | np.uint64(number)
+
+
+@spliced
+def _add(data, start, size, h, check, place, memo):  # type: ignore[no-untyped-def]
+    """Put a new segment into an empty slot; its row."""
+    number, text = memo.counts[NUM_ROWS], memo.counts[NUM_BYTES]
+    memo.slots[place, 0], memo.slots[place, 1] = h, _key(check, number)
+    row = memo.rows[number]
+    row.hash, row.text, row.size = h, text, size
+    memo.uses[number] = 0
+    for i in range(size):
+        memo.text[text + i] = data[start + i]
+    memo.counts[NUM_BYTES] += size
+    memo.counts[NUM_ROWS] += 1
+    return number
+
+
+@spliced
+def _row_of(data, start, size, h, check, memo, limit):  # type: ignore[no-untyped-def]
+    """The row of a segment, an added one if it is new; -1 if there are `limit` rows."""
+    slots = memo.slots
+    mask = np.int64(len(slots) - 1)
+    place = np.int64(h >> np.uint64(1)) & mask
+    while slots[place, 1] != 0:
+        if slots[place, 0] == h and slots[place, 1] >> np.uint64(_CHECK) == check:
+            number = np.int64(slots[place, 1] & np.uint64(_NUMBER))
+            if size <= SHORT or _is_same(memo.rows[number], memo.text, data, start, size):
+                return number
+        place = (place + 1) & mask
+    if memo.counts[NUM_ROWS] == limit:
+        return -1
+    return _add(data, start, size, h, check, place, memo)
 
 
 @compiled
-def _look_up(data, starts, ends, hashes, found, begin, num, memo):  # type: ignore[no-untyped-def]
-    """Set `found` from `begin` on, adding rows for new segments; where it stopped as the memo is full, or `num`."""
-    slots, rows, counts = memo.slots, memo.rows, memo.counts
-    mask = np.uint64(len(slots) - 1)
+def look_up(data, segments, begin, num, memo):  # type: ignore[no-untyped-def]
+    """Set the rows from `begin` on, adding rows for new segments; where it stopped as the memo is full, or `num`."""
+    starts, ends, hashes, found = segments.starts, segments.ends, segments.hashes, segments.rows
+    slots, rows = memo.slots, memo.rows
+    mask = np.int64(len(slots) - 1)
     limit = min(len(rows), len(slots) * 3 // 4)
-    for k in range(begin, num):
-        h, start = hashes[k], starts[k]
-        size = ends[k] - start
-        place = (h >> np.uint64(1)) & mask
-        is_short = size <= SHORT
-        number = np.int64(-1)
-        while slots[place, 0] != 0:
-            if slots[place, 0] == h and (slots[place, 1] & np.uint64(1)) == is_short:
-                number = np.int64(slots[place, 1] >> np.uint64(1))
-                if is_short or _is_same(rows[number], memo.text, data, start, size):
-                    break
-                number = np.int64(-1)
-            place = (place + np.uint64(1)) & mask
-        if number < 0:
-            number = counts[NUM_ROWS]
-            if number == limit:
-                return k
-            slots[place, 0], slots[place, 1] = h, np.uint64(number << 1 | is_short)
-            row = rows[number]
-            row.hash, row.text, row.size, row.uses = h, counts[NUM_BYTES], size, 0
-            for i in range(size):
-                memo.text[counts[NUM_BYTES] + i] = data[start + i]
-            counts[NUM_BYTES] += size
-            counts[NUM_ROWS] += 1
-        rows[number].uses += 1
-        found[k] = number
+    for first in range(begin, num, _BATCH):
+        last = min(first + _BATCH, num)
+        for k in range(first, last):
+            prefetch(slots, np.int64(hashes[k] >> np.uint64(1)) & mask)
+        for k in range(first, last):
+            h, check = hashes[k], check_of(data, starts[k], ends[k])
+            place = np.int64(h >> np.uint64(1)) & mask
+            is_it = slots[place, 0] == h and slots[place, 1] >> np.uint64(_CHECK) == check
+            found[k] = np.int64(slots[place, 1] & np.uint64(_NUMBER)) if is_it else -1
+        for k in range(first, last):
+            number, start, size = np.int64(found[k]), starts[k], ends[k] - starts[k]
+            if number < 0 or (size > SHORT and not _is_same(rows[number], memo.text, data, start, size)):
+                number = _row_of(data, start, size, hashes[k], check_of(data, start, start + size), memo, limit)
+                if number < 0:
+                    return k
+                found[k] = number
+            memo.uses[number] += 1
+            prefetch(memo.briefs, number)
+            prefetch(rows, number)
     return num
 
 
 @compiled
-def insert_all(slots, rows, num):  # type: ignore[no-untyped-def]
+def insert_all(slots, rows, text, num):  # type: ignore[no-untyped-def]
     """Put the first `num` rows into empty slots."""
-    mask = np.uint64(len(slots) - 1)
+    mask = np.int64(len(slots) - 1)
     for number in range(num):
-        place = (rows[number].hash >> np.uint64(1)) & mask
-        while slots[place, 0] != 0:
-            place = (place + np.uint64(1)) & mask
-        slots[place, 0], slots[place, 1] = rows[number].hash, np.uint64(number << 1 | (rows[number].size <= SHORT))
+        row = rows[number]
+        place = np.int64(row.hash >> np.uint64(1)) & mask
+        while slots[place, 1] != 0:
+            place = (place + 1) & mask
+        slots[place, 0], slots[place, 1] = row.hash, _key(check_of(text, row.text, row.text + row.size), number)
 
 
 @compiled
@@ -105,7 +150,8 @@ def _compact(memo, is_kept):  # type: ignore[no-untyped-def]
             memo.token_chars[tokens + k] = memo.token_chars[row.first + k]
         rows[kept] = row
         row = rows[kept]
-        row.text, row.first, row.uses = text, tokens, row.uses // 2
+        row.text, row.first = text, tokens
+        memo.briefs[kept], memo.uses[kept] = memo.briefs[number], memo.uses[number] // 2
         text += row.size
         tokens += row.tokens
         kept += 1
@@ -120,8 +166,9 @@ def _num_slots(rows: int) -> int:
 def empty_arrays(rows: int, text: int, tokens: int) -> Arrays:
     """Arrays with room for so many rows, bytes of text and tokens."""
     slots = np.zeros((_num_slots(rows), 2), np.uint64)
-    data = (np.zeros(rows, ROW), np.empty(text, np.uint8), np.empty(tokens, np.uint64), np.empty(tokens, np.int32))
-    return Arrays(slots, *data, np.zeros(4, np.int64))
+    of_rows = (np.zeros(rows, ROW), np.empty(rows, np.int64), np.empty(rows, np.int32))
+    data = (np.empty(text, np.uint8), np.empty(tokens, np.uint64), np.empty(tokens, np.int32))
+    return Arrays(slots, *of_rows, *data, np.zeros(4, np.int64))
 
 
 def _with_room(array: NDArray, used: int, more: int) -> NDArray:  # type: ignore[type-arg]
@@ -145,21 +192,20 @@ class Memo:
 
     def segments(self, data: NDArray[np.uint8], offsets: NDArray[np.int64]) -> Segments:
         """The segments of N texts, with their rows; new ones are added."""
-        kinds, leads = kinds_of_characters()
-        num_texts = len(offsets) - 1
-        if offsets[-1] - offsets[0] >= 1 << 30:
+        num_texts, num_bytes = len(offsets) - 1, int(offsets[-1] - offsets[0])
+        if num_bytes >= 1 << 30:
             raise ValueError("segments are found in at most 1 GiB of text at a time")
-        most = (int(offsets[-1] - offsets[0]) + num_texts) // 2 + 2  # a segment is two bytes, or one and a blank
+        most = (num_bytes + num_texts) // 2 + 2  # a segment is two bytes, or one and a blank
         starts, ends, hashes = np.empty(most, np.int64), np.empty(most, np.int64), np.empty(most, np.uint64)
         firsts, newlines = np.empty(num_texts + 1, np.int64), np.empty(num_texts, np.int64)
-        num = scan(data, offsets, kinds, leads, starts, ends, hashes, firsts, newlines)
-        rows = np.empty(num, np.int64)
-        self._reserve_text(int(offsets[-1] - offsets[0]))
+        found = Segments(starts, ends, hashes, np.empty(most, np.int32), firsts, newlines)
+        num = scan(data, offsets, kinds_of_characters(), starts, ends, hashes, firsts, newlines)
+        self._reserve_text(num_bytes)
         done = 0
-        while (done := _look_up(data, starts, ends, hashes, rows, done, num, self.arrays)) < num:
+        while (done := look_up(data, found, done, num, self.arrays)) < num:
             self._grow()
         self._describe()
-        return Segments(starts, ends, firsts, newlines, rows)
+        return found
 
     def _reserve_text(self, num_bytes: int) -> None:
         arrays = self.arrays
@@ -169,8 +215,9 @@ class Memo:
         num, slots = len(self), self.arrays.slots
         if num >= len(slots) * 3 // 4:
             slots = np.zeros((len(slots) * 2, 2), np.uint64)
-            insert_all(slots, self.arrays.rows, num)
-        self.arrays = self.arrays._replace(slots=slots, rows=_with_room(self.arrays.rows, num, 1))
+            insert_all(slots, self.arrays.rows, self.arrays.text, num)
+        of_rows = {name: _with_room(getattr(self.arrays, name), num, 1) for name in ("rows", "briefs", "uses")}
+        self.arrays = self.arrays._replace(slots=slots, **of_rows)
 
     def _describe(self) -> None:
         arrays, (num, text, tokens, filled) = self.arrays, self.arrays.counts.tolist()
@@ -209,14 +256,15 @@ class Memo:
             arrays = arrays._replace(token_hashes=hashes, token_chars=chars)
         if len(arrays.rows) > 2 * self.max_rows:
             slots = np.zeros((_num_slots(num), 2), np.uint64)
-            insert_all(slots, arrays.rows, num)
-            arrays = arrays._replace(rows=arrays.rows[:num].copy(), slots=slots)
+            insert_all(slots, arrays.rows, arrays.text, num)
+            of_rows = {name: getattr(arrays, name)[:num].copy() for name in ("rows", "briefs", "uses")}
+            arrays = arrays._replace(slots=slots, **of_rows)
         self.arrays = arrays
 
     def keep(self, num_rows: int) -> None:
         """Forget all but the `num_rows` most used rows; of equals, the older stay. Long segments go in any case."""
-        rows = self.arrays.rows[: len(self)]
-        uses = np.where(rows["size"] > _LONG, 0, np.clip(rows["uses"], 1, 255))
+        sizes = self.arrays.rows["size"][: len(self)]
+        uses = np.where(sizes > _LONG, 0, np.clip(self.arrays.uses[: len(self)], 1, 255))
         used_more = np.cumsum(np.bincount(uses, minlength=257)[::-1])[::-1]  # rows with at least so many uses
         limit = max(1, int(np.argmax(used_more <= num_rows)))
         is_kept = uses >= limit
@@ -224,7 +272,7 @@ class Memo:
             is_kept[np.flatnonzero(uses == limit - 1)[: num_rows - int(used_more[limit])]] = True
         _compact(self.arrays, is_kept)
         self.arrays.slots[:] = 0
-        insert_all(self.arrays.slots, self.arrays.rows, len(self))
+        insert_all(self.arrays.slots, self.arrays.rows, self.arrays.text, len(self))
 
 
 @cache

@@ -24,5 +24,15 @@ def compiled(function: Kernel) -> Kernel:
     return kernel
 
 
+def spliced(function: Kernel) -> Kernel:
+    """Compile a kernel that becomes part of those that call it.
+
+    A call pushes seven words for each array, so one with a memo and its tables costs more than a short kernel's work.
+    """
+    options: dict[str, Any] = {"nogil": True, "cache": True, "_nrt": False, "forceinline": True}
+    kernel: Kernel = nb.njit(**options)(function)
+    return kernel
+
+
 #: For the small ones that are put into their callers.
 inlined = nb.njit(inline="always")

@@ -31,6 +31,11 @@ IS_UNSTOPPED = 1 << 13  # of the unspaced, Thai and Lao: they have no full stop
 OPENS_NOTE = 1 << 14  # a full stop and then a full-width bracket: Chinese papers name their source behind the text
 CLOSES_NOTE = 1 << 15
 STOP_WORD = 16  # the first of eight bits
+IS_WORD = 1 << 24  # one token, a word with a letter, and nothing besides; all else of it is in its brief
+
+#: A brief is a segment's flags, and above them how many characters it has.
+CHARS = 32
+FLAGS = (1 << CHARS) - 1
 
 #: One segment, 64 bytes. `text`, `size`: its bytes; `first`, `tokens`: where its tokens are, how many.
 ROW = np.dtype(
@@ -48,7 +53,6 @@ ROW = np.dtype(
         ("ellipses", np.int32),
         ("sentences", np.int32),  # that start inside, unless one started before
         ("flags", np.int32),
-        ("uses", np.int32),
     ],
     align=True,
 )
@@ -60,8 +64,12 @@ class Arrays(NamedTuple):
     """The memo as kernels see it."""
 
     slots: NDArray[np.uint64]
-    """(2^m, 2) open addressing: a segment's hash; twice its row, and 1 if it is short"""
+    """(2^m, 2) open addressing: a segment's hash; its check and its row (see `bmtool.data.quality.memo`)"""
     rows: NDArray[np.void]
+    briefs: NDArray[np.int64]
+    """what most rows are asked for, close together"""
+    uses: NDArray[np.int32]
+    """how often each row was looked up"""
     text: NDArray[np.uint8]
     token_hashes: NDArray[np.uint64]
     token_chars: NDArray[np.int32]

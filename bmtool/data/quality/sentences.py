@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import numpy as np
 
-from bmtool.data.quality.native import compiled, inlined
+from bmtool.data.quality.native import compiled, inlined, spliced
 from bmtool.data.quality.numbers import BULLETS, CURLY_BRACKET, ELLIPSIS_LINES, LOREM_IPSUM, PIECES, SENTENCES
 from bmtool.data.quality.rows import (
     CLOSES_NOTE,
     ENDS_LINE,
     ENDS_SENTENCE,
     ENDS_WITH_ELLIPSIS,
+    FLAGS,
     HAS_BRACE,
     IS_LONG,
+    IS_WORD,
     LEAVES_SENTENCE_ENDED,
     MAY_BE_CITATION,
     MAY_BE_POLICY,
@@ -41,28 +43,28 @@ def _find(data, a, b, phrases, phrase):  # type: ignore[no-untyped-def]
 
 
 @compiled
-def _line_flags(segment_rows, rows, lo, hi):  # type: ignore[no-untyped-def]
+def _line_flags(segment_rows, briefs, lo, hi):  # type: ignore[no-untyped-def]
     flags = 0
     for k in range(lo, hi):
-        flags |= rows[segment_rows[k]].flags
-    return flags
+        flags |= briefs[segment_rows[k]]
+    return flags & FLAGS
 
 
 @compiled
-def _ends_well(segment_rows, rows, lo, hi):  # type: ignore[no-untyped-def]
+def _ends_well(segment_rows, briefs, lo, hi):  # type: ignore[no-untyped-def]
     """Whether a line ends as C4 wants it; a note in full-width brackets behind the full stop doesn't count."""
-    last = rows[segment_rows[hi - 1]].flags
+    last = briefs[segment_rows[hi - 1]]
     if last & ENDS_LINE or not last & CLOSES_NOTE:
         return (last & ENDS_LINE) != 0
     for k in range(hi - 2, max(lo, hi - MAX_NOTE_WORDS) - 1, -1):
-        flags = rows[segment_rows[k]].flags
+        flags = briefs[segment_rows[k]]
         if flags & OPENS_NOTE or flags & CLOSES_NOTE:
             return (flags & OPENS_NOTE) != 0
     return False
 
 
 @compiled
-def _sentences(data, lo, hi, segments, rows):  # type: ignore[no-untyped-def]
+def _sentences(data, lo, hi, segments, memo):  # type: ignore[no-untyped-def]
     """Sentences of a line: a word or a white space behind a mark that ends one starts the next.
 
     White space counts unless it is one blank: spaCy's tokenizer makes a token of it.
@@ -74,15 +76,18 @@ def _sentences(data, lo, hi, segments, rows):  # type: ignore[no-untyped-def]
             if gap > 1 or data[segments.ends[k - 1]] != 32:
                 sentences += 1
                 has_ended = False
-        row = rows[segments.rows[k]]
-        sentences += row.sentences + (has_ended and (row.flags & STARTS_SENTENCE) != 0)
-        if row.flags & (STARTS_SENTENCE | ENDS_SENTENCE):
-            has_ended = (row.flags & LEAVES_SENTENCE_ENDED) != 0
+        number = segments.rows[k]
+        brief = memo.briefs[number]
+        sentences += has_ended and (brief & STARTS_SENTENCE) != 0
+        if not brief & IS_WORD:
+            sentences += memo.rows[number].sentences
+        if brief & (STARTS_SENTENCE | ENDS_SENTENCE):
+            has_ended = (brief & LEAVES_SENTENCE_ENDED) != 0
     return sentences
 
 
 @compiled
-def _judge_line(data, lo, hi, segments, rows, flags, phrases, numbers):  # type: ignore[no-untyped-def]
+def _judge_line(data, lo, hi, segments, memo, flags, phrases, numbers):  # type: ignore[no-untyped-def]
     """C4 on a line that ends well and has enough words: add its sentences, unless it speaks of Javascript or cookies.
 
     Phrase 0 is `lorem ipsum`, 1 is `javascript`, the others are policies.
@@ -99,7 +104,7 @@ def _judge_line(data, lo, hi, segments, rows, flags, phrases, numbers):  # type:
     if flags & HAS_BRACE:
         numbers[CURLY_BRACKET] = 1
     if not is_policy:
-        numbers[SENTENCES] += _sentences(data, lo, hi, segments, rows)
+        numbers[SENTENCES] += _sentences(data, lo, hi, segments, memo)
 
 
 @inlined
@@ -115,41 +120,50 @@ def _break_size(data, i):  # type: ignore[no-untyped-def]
     return 3 if x == 0xE2 and data[i + 1] == 0x80 and (data[i + 2] == 0xA8 or data[i + 2] == 0xA9) else 0
 
 
+@spliced
+def _judge_piece(data, lo, hi, segments, memo, flags, phrases, waiting, num_waiting, document, numbers):  # type: ignore[no-untyped-def]
+    """C4 on a line of the segments `lo` to `hi`; how many lines wait then because they may hold citations."""
+    last = memo.briefs[segments.rows[hi - 1]]
+    if hi - lo < MIN_LINE_WORDS or flags & IS_LONG or not last & (ENDS_LINE | CLOSES_NOTE | MAY_BE_CITATION):
+        return num_waiting
+    if flags & MAY_BE_CITATION:
+        waiting[num_waiting, 0], waiting[num_waiting, 1] = segments.starts[lo], segments.ends[hi - 1]
+        waiting[num_waiting, 2] = document
+        return num_waiting + 1
+    if _ends_well(segments.rows, memo.briefs, lo, hi):
+        _judge_line(data, lo, hi, segments, memo, flags, phrases, numbers)
+    return num_waiting
+
+
 @compiled
-def count_pieces(data, begin, end, lo, hi, segments, rows, phrases, waiting, num_waiting, document, numbers):  # type: ignore[no-untyped-def]
+def count_pieces(data, begin, end, segments, memo, num, runs, phrases, waiting, num_waiting, document, numbers):  # type: ignore[no-untyped-def]
     """Lines as `str.splitlines` cuts them: bullets, ellipses, C4. Those that may hold citations are left for later."""
-    first, is_open = lo, False
-    for k in range(lo, hi + 1):
-        i = segments.ends[k - 1] if k > lo else begin
-        stop = segments.starts[k] if k < hi else end
-        if k < hi and i + 1 == stop and data[i] == 32:
-            is_open = True
-            continue
-        while i < stop or (i == stop and k == hi):
+    first, flags, is_open = 0, 0, False
+    for r in range(num + 1):
+        i = segments.ends[runs.firsts[r] - 1] if r > 0 else begin
+        stop = segments.starts[runs.firsts[r]] if r < num else end
+        while i < stop or (i == stop and r == num):
             size = _break_size(data, i) if i < stop else 1
             if size == 0:
                 is_open = True
                 i += 1
                 continue
-            if i == stop and not (is_open or first < k):  # nothing behind the last boundary
+            if i == stop and not (is_open or first < r):  # nothing behind the last boundary
                 break
             i += size
             numbers[PIECES] += 1
             is_open = False
-            if first == k:
+            if first == r:
                 continue
-            start, last = rows[segments.rows[first]].flags, rows[segments.rows[k - 1]].flags
-            numbers[BULLETS] += (start & STARTS_WITH_BULLET) != 0
-            numbers[ELLIPSIS_LINES] += (last & ENDS_WITH_ELLIPSIS) != 0
-            if k - first >= MIN_LINE_WORDS and last & (ENDS_LINE | CLOSES_NOTE | MAY_BE_CITATION):
-                flags = _line_flags(segments.rows, rows, first, k)
-                if flags & MAY_BE_CITATION and not flags & IS_LONG:
-                    waiting[num_waiting, 0], waiting[num_waiting, 1] = segments.starts[first], segments.ends[k - 1]
-                    waiting[num_waiting, 2] = document
-                    num_waiting += 1
-                elif not flags & IS_LONG and _ends_well(segments.rows, rows, first, k):
-                    _judge_line(data, first, k, segments, rows, flags, phrases, numbers)
-            first = k
+            lo, hi = runs.firsts[first], runs.firsts[r]
+            numbers[BULLETS] += (memo.briefs[segments.rows[lo]] & STARTS_WITH_BULLET) != 0
+            numbers[ELLIPSIS_LINES] += (memo.briefs[segments.rows[hi - 1]] & ENDS_WITH_ELLIPSIS) != 0
+            num_waiting = _judge_piece(
+                data, lo, hi, segments, memo, flags, phrases, waiting, num_waiting, document, numbers
+            )
+            first, flags = r, 0
+        if r < num:
+            flags |= runs.flags[r]
     return num_waiting
 
 
@@ -160,6 +174,6 @@ def judge_clean_lines(data, offsets, documents, segments, memo, phrases, out):  
         lo, hi = segments.firsts[line], segments.firsts[line + 1]
         if lo == hi or segments.ends[hi - 1] != offsets[line + 1]:
             continue  # nothing is left, or a blank is the last character
-        if _ends_well(segments.rows, memo.rows, lo, hi):
-            flags = _line_flags(segments.rows, memo.rows, lo, hi)
-            _judge_line(data, lo, hi, segments, memo.rows, flags, phrases, out[documents[line]])
+        if _ends_well(segments.rows, memo.briefs, lo, hi):
+            flags = _line_flags(segments.rows, memo.briefs, lo, hi)
+            _judge_line(data, lo, hi, segments, memo, flags, phrases, out[documents[line]])

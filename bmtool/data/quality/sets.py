@@ -30,10 +30,9 @@ def is_seen(h, seen, mask):  # type: ignore[no-untyped-def]
     value = h << np.uint64(24) | epoch
     while seen.keys[place] != value and seen.keys[place] & np.uint64(0xFFFFFF) == epoch:
         place = (place + 1) & mask
-    if seen.keys[place] == value:
-        return True, place
+    is_copy = seen.keys[place] == value
     seen.keys[place] = value
-    return False, place
+    return is_copy, place
 
 
 @compiled

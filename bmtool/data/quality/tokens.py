@@ -19,7 +19,7 @@ from bmtool.data.quality.addresses import is_address
 from bmtool.data.quality.affixes import infix, prefix, suffix
 from bmtool.data.quality.english import place_of
 from bmtool.data.quality.hashing import OFFSET, PRIME, finished, hash_of
-from bmtool.data.quality.native import compiled, inlined
+from bmtool.data.quality.native import compiled, inlined, spliced
 from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
@@ -67,7 +67,7 @@ def _number(h, table, data, start, end, texts):  # type: ignore[no-untyped-def]
     return np.int64(-1)
 
 
-@compiled
+@spliced
 def exception(data, start, end, tables):  # type: ignore[no-untyped-def]
     """The number of the exception that these bytes are, or -1."""
     size = end - start
@@ -76,7 +76,7 @@ def exception(data, start, end, tables):  # type: ignore[no-untyped-def]
     return _number(hash_of(data, start, end), tables.exceptions, data, start, end, tables.texts)
 
 
-@compiled
+@spliced
 def _cut_inside(room, a, b, n):  # type: ignore[no-untyped-def]
     """Append the tokens of what has neither prefix nor suffix; how many there are then."""
     codes, flags, tokens = room.codes, room.flags, room.tokens
@@ -102,7 +102,7 @@ def _cut_inside(room, a, b, n):  # type: ignore[no-untyped-def]
     return n
 
 
-@compiled
+@spliced
 def _put_parts(room, a, number, tables, n):  # type: ignore[no-untyped-def]
     for k in range(tables.parts[number, 0]):
         size = tables.parts[number, k + 1]
@@ -160,7 +160,7 @@ def run_hash(hashes, i, size):  # type: ignore[no-untyped-def]
     return finished(h)
 
 
-@compiled
+@spliced
 def hash_tokens(data, n, room):  # type: ignore[no-untyped-def]
     """Set the hashes of the first `n` tokens."""
     for i in range(n):
@@ -220,7 +220,7 @@ def _merge(data, n, room, tables):  # type: ignore[no-untyped-def]
     return m
 
 
-@compiled
+@spliced
 def decode(data, start, end, room, flags):  # type: ignore[no-untyped-def]
     """Spread the bytes of a segment into code points and their flags; how many there are."""
     n, i = 0, start

@@ -1,13 +1,17 @@
 import re
 from collections import Counter
 
+import numba as nb
 import numpy as np
 import pyarrow as pa
 import pytest
+from bmtool.data.quality.hashing import SHORT, check_of, hash_of
 from bmtool.data.quality.measure import measure, measure_texts
-from bmtool.data.quality.memo import Memo, _look_up
+from bmtool.data.quality.memo import Memo, look_up
+from bmtool.data.quality.segments import Segments, kinds_of_characters
 from bmtool.data.quality.tables import tables
 from bmtool.data.quality.tokens import cut, decode, scratch
+from bmtool.data.quality.wide import is_stop, load_stops
 from bmtool.data.text.documents import Documents, text_buffers
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -295,9 +299,53 @@ def test_sliced_arrays_and_large_strings_are_measured_alike():
 def test_segments_of_equal_hash_are_told_apart_by_their_bytes():
     memo = Memo()
     data = np.frombuffer(b"international nationalists international", np.uint8)
-    starts, ends, found = np.array([0, 14, 27]), np.array([13, 26, 40]), np.empty(3, np.int64)
+    starts, ends, found = np.array([0, 14, 27]), np.array([13, 26, 40]), np.empty(3, np.int32)
     memo.segments(data[:0], np.zeros(2, np.int64))
+    segments = Segments(starts, ends, np.full(3, 7, np.uint64), found, np.array([0, 3]), np.zeros(1, np.int64))
 
-    _look_up(data, starts, ends, np.full(3, 7, np.uint64), found, 0, 3, memo.arrays)
+    look_up(data, segments, 0, 3, memo.arrays)
 
     assert found.tolist() == [0, 1, 0]
+
+
+@given(st.lists(st.text("ab\0é你", min_size=1, max_size=14).map(str.encode), min_size=2, max_size=40, unique=True))
+@settings(max_examples=60, deadline=None)
+def test_up_to_eleven_bytes_hash_and_check_are_those_of_no_other_string(strings):
+    short = [data for data in strings if len(data) <= SHORT]
+
+    keys = [_hash_and_check(data, before=0, behind=0) for data in short]
+
+    assert len(set(keys)) == len(short)
+
+
+@given(st.binary(min_size=1, max_size=40), st.integers(0, 9), st.integers(0, 9))
+@settings(max_examples=60, deadline=None)
+def test_a_hash_does_not_depend_on_what_stands_around(data, before, behind):
+    assert _hash_and_check(data, before=before, behind=behind) == _hash_and_check(data, before=0, behind=0)
+
+
+def _hash_and_check(data, *, before, behind):
+    around = np.frombuffer(b"\xff" * before + data + b"z" * behind, np.uint8)
+    return int(hash_of(around, before, before + len(data))), int(check_of(around, before, before + len(data)))
+
+
+def test_every_character_that_ends_a_segment_starts_with_a_stop():
+    ending = np.flatnonzero(kinds_of_characters()[:0x20000])
+    leads = {chr(code).encode()[0] for code in ending.tolist()} | set("\U00020000\U0003fffd".encode()[:1])
+
+    assert all(is_stop.py_func(lead) for lead in leads)
+
+
+@given(st.binary(min_size=64, max_size=80), st.integers(0, 16))
+@settings(max_examples=60, deadline=None)
+def test_stops_are_found_in_64_bytes_at_once_as_one_by_one(data, start):
+    start = min(start, len(data) - 64)
+
+    bits = int(_stops_at(np.frombuffer(data, np.uint8), start))
+
+    assert bits == sum(bool(is_stop.py_func(byte)) << place for place, byte in enumerate(data[start : start + 64]))
+
+
+@nb.njit
+def _stops_at(data, start):
+    return load_stops(data, start)
