@@ -10,6 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+import signal
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
@@ -22,6 +24,7 @@ from bmtool.errors import DataError, MissingInputError, RefusedError, StorageErr
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+    from types import FrameType
 
     from huggingface_hub import HfApi
     from huggingface_hub.hf_api import RepoFile
@@ -33,6 +36,9 @@ Kind = Literal["dataset", "model"]
 
 #: A listing comes in pages of up to 1,000 files, and all of it is held in memory.
 MAX_FILES = 100_000
+
+#: Bytes after which a thread that fetches looks whether Ctrl-C was pressed: the library waits for its threads.
+_CHUNK_BYTES = 1024**2
 
 #: Files that are fetched at once.
 _CONNECTIONS = 4
@@ -147,6 +153,7 @@ def _bring(
 ) -> None:
     from huggingface_hub import HfApi, constants
 
+    constants.DOWNLOAD_CHUNK_SIZE = _CHUNK_BYTES
     constants.HF_HUB_DISABLE_TELEMETRY = True  # it also asks for a list of agents that may have started us
     hub = HfApi(library_name="bmtool")
     if commit is None:
@@ -162,14 +169,14 @@ def _bring(
     if not name.is_pinned:
         console.say(f"{name} stays at this commit as long as the hub's cache has it. To pin it: {name.at(commit)}")
     _check_room(Path(constants.HF_HUB_CACHE).expanduser(), size, name)
-    with console.progress(f"fetching {name.repo}", size) as progress:
+    with console.progress(f"fetching {name.repo}", size) as progress, _interruptible() as is_interrupted:
         folder = hub.snapshot_download(
             name.repo,
             repo_type=kind,
             revision=commit,
             allow_patterns=[_literal(one) for one in chosen],
             max_workers=_CONNECTIONS,
-            tqdm_class=_counting(progress.advance),
+            tqdm_class=_counting(progress.advance, is_interrupted),
         )
     for one in missing:
         _verify(Path(folder) / one, listed[one], name)
@@ -203,8 +210,28 @@ def _check_room(cache: Path, size: int, name: HubName) -> None:
         )
 
 
-def _counting(advance: Callable[[float], None]) -> type[Any]:
-    """A class of progress bars that shows nothing, and hands on how many bytes were written."""
+@contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """An event that Ctrl-C sets before all else that it does."""
+    is_interrupted = threading.Event()
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(before):
+        yield is_interrupted
+        return
+
+    def handle(number: int, frame: FrameType | None) -> Any:
+        is_interrupted.set()
+        return before(number, frame)
+
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield is_interrupted
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def _counting(advance: Callable[[float], None], is_interrupted: threading.Event) -> type[Any]:
+    """A class of progress bars that shows nothing, hands on how many bytes were written, and ends its thread."""
     from huggingface_hub.utils.tqdm import tqdm
 
     class Counting(tqdm):
@@ -213,6 +240,8 @@ def _counting(advance: Callable[[float], None]) -> type[Any]:
             super().__init__(*args, **(kwargs | {"disable": True}))  # type: ignore[no-untyped-call]
 
         def update(self, n: float | None = 1) -> None:
+            if is_interrupted.is_set():
+                raise KeyboardInterrupt
             if self.counts_bytes:
                 advance(n or 0)
 

@@ -3,7 +3,8 @@
 import hashlib
 import json
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -24,6 +25,8 @@ class Hub:
     requests: list[str] = field(default_factory=list)
     broken: dict[str, int] = field(default_factory=dict)
     """Path of a file to the status that is answered for it; 0: its bytes come changed."""
+    pause: float = 0.0
+    """Seconds to wait after each 256 KiB that are sent."""
 
     def commit(self, repo: str, files: dict[str, bytes], branch: str = "main") -> str:
         """Put a new state on a branch; its commit."""
@@ -104,7 +107,10 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header(name, value)
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(body)
+            with suppress(ConnectionError):
+                for start in range(0, len(body), 1 << 18):
+                    self.wfile.write(body[start : start + (1 << 18)])
+                    time.sleep(self.hub.pause)
 
 
 @contextmanager

@@ -1,4 +1,8 @@
+import os
+import signal
 import sys
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -133,6 +137,19 @@ def test_an_interrupted_fetch_goes_on_with_the_files_that_are_missing(server):
 
     assert len(brought("hf:org/name")) == 2
     assert [one for one in server.requests if "train-0" in one] == []
+
+
+def test_ctrl_c_ends_a_fetch_within_a_moment(server):
+    server.commit("org/name", {"train.jsonl": b'{"text": "a"}\n' * 1_000_000})  # 14 MB, in 11 s
+    server.pause = 0.2
+    threading.Timer(0.5, os.kill, [os.getpid(), signal.SIGINT]).start()
+    started = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        brought("hf:org/name")
+
+    assert time.monotonic() - started < 5
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 @pytest.mark.parametrize("broken", ["data/train-0.jsonl", "data/train-1.jsonl"])
