@@ -360,6 +360,8 @@ class Architecture(Component):
 
     objectives: ClassVar[tuple[str, ...]]
     """Names of the objectives that it can be pre-trained with."""
+    detours: ClassVar[tuple[str, ...]] = ()
+    """Further ones that a phase may have which isn't the last: what is learned so serves the others."""
 
     @abstractmethod
     def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
@@ -423,6 +425,8 @@ class Batch:
     """Per loss term, how many targets its sum runs over; known before the forward pass"""
     token_type_ids: Tensor | None = None
     """int64 (1, T), 0 in a document's text A and 1 in its text B; None: there is no text B"""
+    is_causal: bool = False
+    """Whether tokens see only what is before them, also in a model that reads both ways"""
 
     @property
     def num_tokens(self) -> int:

@@ -22,6 +22,7 @@ class Bert(Sized):
     """
 
     objectives = ("mlm", "mlm_nsp")
+    detours = ("clm",)
 
     dropout: Ratio = 0.1
     max_position_embeddings: PositiveInt = 512

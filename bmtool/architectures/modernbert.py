@@ -24,6 +24,7 @@ class Modernbert(Sized):
     """
 
     objectives = ("mlm",)
+    detours = ("clm",)
     sizes: ClassVar = {
         "tiny": Size(128, 4, 2),
         "mini": Size(256, 7, 4),

@@ -23,6 +23,7 @@ class Roberta(Sized):
     """
 
     objectives = ("mlm",)
+    detours = ("clm",)
 
     dropout: Ratio = 0.1
     max_position_embeddings: PositiveInt = 512

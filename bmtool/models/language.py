@@ -198,7 +198,7 @@ def predict_next(examples: Examples, rows: NDArray[np.int64]) -> Batch:
         predicted[unfinished - 1 - place] = False
     positions = np.flatnonzero(predicted)
     targets = {"positions": torch.from_numpy(positions - 1), "labels": torch.from_numpy(ids[positions])}
-    return replace(batch, targets=targets, counts={"clm": len(positions)})
+    return replace(batch, targets=targets, counts={"clm": len(positions)}, is_causal=True)
 
 
 # ---------------------------------------------------------------- both

@@ -120,9 +120,12 @@ class OneRow:
         return LinearHead(self.features(model, states.index_select(0, positions)), head.weight, head.bias)
 
     def _inputs(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
+        """What the class takes; a causal batch makes an encoder's attention, which is ours, look back only."""
         first = self.first_position(model.config)
-        segments = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
-        return segments | {
+        special: dict[str, Any] = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
+        if batch.is_causal and not self.is_decoder:
+            special["is_causal"] = True
+        return special | {
             "input_ids": batch.input_ids,
             "position_ids": batch.position_ids + first if first else batch.position_ids,
             "cu_seq_lens_q": batch.cu_seq_lens,

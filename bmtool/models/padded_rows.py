@@ -9,9 +9,11 @@ from __future__ import annotations
 import itertools
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
+from torch import nn
 
 from bmtool.contracts import Batch
 from bmtool.errors import ConfigError
@@ -21,7 +23,7 @@ from bmtool.models.one_row import no_pairs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from torch import Tensor, nn
+    from torch import Tensor
 
 #: Neighbours in a batch run together while at most this share of their rectangle is padding. Batches are sorted by
 #: length, so that a few rectangles hold one.
@@ -53,19 +55,13 @@ class PaddedRows:
         if getattr(config, "is_encoder_decoder", False):
             raise ConfigError(f"a '{config.model_type}' model has an encoder and a decoder; bmtool trains one of them")
         batch = _probe(config)
-        backbone: Any = model.base_model
-        training = model.training
-        model.train(mode=False)
         try:
-            with torch.no_grad():
-                alone = torch.cat([_flat(backbone(**_inputs(model, one)), one) for one in _one_by_one(batch)])
-                padded = _flat(backbone(**_inputs(model, batch)), batch)
+            padded, *rows = _try(model, batch, *_one_by_one(batch))
         except (RuntimeError, ValueError, IndexError, TypeError, AttributeError, NotImplementedError) as error:
             raise ConfigError(
                 f"a '{config.model_type}' model can't be run on token ids and an attention mask: {error}"
             ) from error
-        finally:
-            model.train(mode=training)
+        alone = torch.cat(rows)
         difference = float((alone - padded).abs().max())
         if not difference <= PROBE_TOLERANCE * max(1.0, float(alone.abs().max())):
             raise ConfigError(
@@ -88,7 +84,13 @@ class PaddedRows:
         return torch.cat([_tokens(values, part) for values, part in logits])
 
     def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:
-        """The class's own logits at `positions` (P,), which are ascending."""
+        """The class's own logits at `positions` (P,), which are ascending.
+
+        Raises:
+            ConfigError: the batch is causal, and the model sees what comes after a token.
+        """
+        if batch.is_causal:
+            _require_looking_back(model)
         logits, end = [], 0
         for part in rectangles(batch):
             start, end = end, end + part.num_tokens
@@ -100,6 +102,38 @@ class PaddedRows:
         """None."""
         del batch, positions
         raise no_pairs(model)
+
+
+#: What was found out about models, as long as they are there.
+_LOOKS_BACK: WeakKeyDictionary[nn.Module, bool] = WeakKeyDictionary()
+
+
+def _require_looking_back(model: nn.Module) -> None:
+    """Refuse a model in which a token sees those after it: change the last one, and see what becomes of the others."""
+    if model not in _LOOKS_BACK:
+        config: Any = model.config
+        one = next(_one_by_one(_probe(config)))
+        other = replace(one, input_ids=one.input_ids.clone())
+        other.input_ids[0, -1] = other.input_ids[0, 0]
+        first, second = _try(model, one, other)
+        _LOOKS_BACK[model] = float((first - second)[:-1].abs().max()) <= PROBE_TOLERANCE
+    if not _LOOKS_BACK[model]:
+        raise ConfigError(
+            f"a {type(model).__name__} that runs padded sees the words that it shall predict. "
+            f"Use objective mlm, or a decoder such as gpt"
+        )
+
+
+def _try(model: nn.Module, *batches: Batch) -> list[Tensor]:
+    """Hidden states (T, D) of each batch, run as one rectangle, without dropout and without gradients."""
+    backbone: Any = model.base_model
+    training = model.training
+    model.train(mode=False)
+    try:
+        with torch.no_grad():
+            return [_flat(backbone(**_inputs(model, batch)), batch) for batch in batches]
+    finally:
+        model.train(mode=training)
 
 
 def rectangles(batch: Batch) -> Iterator[Batch]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bmtool.artifacts.manifest import Artifact
-    from bmtool.contracts import Job
+    from bmtool.contracts import Architecture, Job
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.corpora import Corpora
     from bmtool.train.loop import Fitted
@@ -102,15 +102,20 @@ class Config(Training):
         names = [str(self.data), *(str(corpus.data) for corpus in self.mix)]
         if len(set(names)) < len(names):
             raise explained("names the same corpus twice", at="mix")
-        known = self.model.objectives if self.model is not None else None
-        for stretch in self.stretches():
-            if self.model is not None and known is not None and stretch.objective.name() not in known:
-                raise explained(
-                    f"architecture '{self.model.name()}' can't learn '{stretch.objective.name()}'; "
-                    f"it learns {' or '.join(known)}",
-                    at="phases" if self.phases else "objective",
-                )
+        if self.model is not None:
+            self._check_objectives(self.model)
         return self
+
+    def _check_objectives(self, model: Architecture) -> None:
+        *earlier, last = [stretch.objective.name() for stretch in self.stretches()]
+        place = "phases" if self.phases else "objective"
+        for name, known, where in [
+            *((name, (*model.objectives, *model.detours), " in a phase that isn't the last") for name in earlier),
+            (last, model.objectives, " at the end" if self.phases else ""),
+        ]:
+            if name not in known:
+                learns = f"it learns {' or '.join(known)}{where}"
+                raise explained(f"architecture '{model.name()}' can't learn '{name}'; {learns}", at=place)
 
     def check_budget(self) -> None:
         """As everywhere; with phases, each of them has one, and room for a text."""

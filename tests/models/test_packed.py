@@ -221,3 +221,26 @@ def test_what_packed_attention_cannot_honour_is_refused(given, said):
 @pytest.mark.parametrize(("family", "length"), [("bert", 512), ("roberta", 510), ("gpt2", 1024), ("modernbert", 8192)])
 def test_a_model_has_as_many_positions_as_a_document_may_use(family, length):
     assert longest_document(CONFIGS[family]()) == length
+
+
+@pytest.mark.parametrize("family", [name for name in PACKED if name in BERT_LIKE])
+def test_in_a_causal_batch_an_encoder_looks_back_only(family):
+    packed, _ = make_pair(family, "AutoModelForMaskedLM")
+    batch = dataclasses.replace(make_batch(), is_causal=True)
+    start, end = batch.cu_seq_lens[-2:].tolist()
+    middle = (start + end) // 2
+    changed = batch.input_ids.clone()
+    changed[0, middle:end] = (changed[0, middle:end] + 1) % 5 + 10
+
+    before = lm_logits_at(packed, batch, torch.arange(start, end))
+    after = lm_logits_at(packed, dataclasses.replace(batch, input_ids=changed), torch.arange(start, end))
+
+    assert torch.allclose(before[: middle - start], after[: middle - start], atol=1e-6)
+    assert not torch.allclose(before[middle - start :], after[middle - start :], atol=1e-3)
+
+
+def test_an_encoder_that_runs_padded_takes_no_causal_batch():
+    model, _ = make_pair("deberta-v2", "AutoModelForMaskedLM")
+
+    with pytest.raises(ConfigError, match="a 'deberta-v2' model reads both ways"):
+        lm_logits_at(model, dataclasses.replace(make_batch(), is_causal=True), torch.arange(3))

@@ -217,7 +217,14 @@ def test_a_phase_has_the_settings_of_the_section_but_for_its_own():
         ({"phases": [{"max_steps": 3}]}, "with phases, each phase has a budget of its own. Remove this line"),
         ({"max_steps": None, "phases": [{"max_seq_length": 16}]}, "set exactly one of max_tokens, max_steps"),
         ({"max_steps": None, "phases": [{"max_steps": 3, "max_seq_length": 512}]}, "must hold at least one text"),
-        ({"max_steps": None, "phases": [{"max_steps": 3, "objective": "clm"}]}, "can't learn 'clm'"),
+        (
+            {"max_steps": None, "phases": [{"max_steps": 3, "objective": "clm"}]},
+            "architecture 'bert' can't learn 'clm'; it learns mlm or mlm_nsp at the end",
+        ),
+        (
+            {"max_steps": None, "model": GPT, "objective": "clm", "phases": [{"max_steps": 3, "objective": "mlm"}] * 2},
+            "architecture 'gpt' can't learn 'mlm'; it learns clm in a phase that isn't the last",
+        ),
         ({"mix": [{"data": "a", "weight": 0.6}, {"data": "b", "weight": "50%"}]}, "leave no tokens for 'data'"),
         ({"mix": [{"data": "corpus"}]}, "names the same corpus twice"),
     ],
@@ -298,3 +305,19 @@ def test_a_state_that_was_not_kept_is_missed_by_name(make_job, corpus, pretraine
         run(settings(model=None, from_state=True, **{"from": str(pretrained.folder)}), job)
 
     assert any("only with from" in problem for problem in problems(from_state=True))
+
+
+def test_an_encoder_takes_a_causal_detour_and_ends_masked(make_job, corpus):
+    job = make_job(inputs={"data": corpus})
+    phases = [{"max_steps": 30, "objective": "clm"}, {"max_steps": 2}]
+
+    summary = run(settings(max_steps=None, phases=phases, learning_rate=5e-3), job)
+
+    log = read_log(job.folder / "metrics.jsonl")
+    validations = {line["phase"]: line["metrics"] for line in log if line["kind"] == "validation"}
+    losses = [line["loss"] for line in log if line["kind"] == "train" and line["phase"] == 1]
+    assert losses[-1] < 0.9 * losses[0]
+    assert "bits_per_byte" in validations[1]
+    assert "masked_accuracy" in validations[2]
+    assert summary["objective"] == "mlm"
+    assert transformers.AutoModelForMaskedLM.from_pretrained(job.folder).config.is_decoder is False
