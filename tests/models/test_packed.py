@@ -237,10 +237,3 @@ def test_in_a_causal_batch_an_encoder_looks_back_only(family):
 
     assert torch.allclose(before[: middle - start], after[: middle - start], atol=1e-6)
     assert not torch.allclose(before[middle - start :], after[middle - start :], atol=1e-3)
-
-
-def test_an_encoder_that_runs_padded_takes_no_causal_batch():
-    model, _ = make_pair("deberta-v2", "AutoModelForMaskedLM")
-
-    with pytest.raises(ConfigError, match="a 'deberta-v2' model reads both ways"):
-        lm_logits_at(model, dataclasses.replace(make_batch(), is_causal=True), torch.arange(3))
