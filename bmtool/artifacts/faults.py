@@ -1,7 +1,8 @@
 """Fault points: make an interesting moment happen on purpose, by the environment variable BMTOOL_FAULT.
 
 `kill@commit:renamed` kills the process right after the rename of a commit, `enospc@write:3` makes the third write fail
-with a full disk, `nan@step:7` makes the loss of step 7 not a number. Several are separated by commas.
+with a full disk, `nan@step:7` makes the loss of step 7 not a number. Several are separated by commas. With `#1` behind
+it, a fault is for the second of several processes alone.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ def fault(place: str, at: int | None = None) -> bool:
         return False
     _seen[place] = _seen.get(place, 0) + 1
     here = {place, f"{place}:{_seen[place] if at is None else at}"}
+    here |= {f"{name}#{os.environ.get('RANK', '0')}" for name in here}
     return any(_strike(item) for item in wanted.split(",") if item.partition("@")[2] in here)
 
 

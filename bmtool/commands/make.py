@@ -16,6 +16,7 @@ from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
 from bmtool.runner.pipeline import load_pipeline
 from bmtool.runner.plan import Node, Planner
 from bmtool.runner.stop import StopRequest
+from bmtool.runner.together import dismiss, follow, is_follower
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,7 +40,15 @@ class Request:
 
 
 def make(request: Request, console: Console) -> int:
-    """Make what was asked for, print it, return the exit code."""
+    """Make what was asked for, print it, return the exit code. Of several processes the first one does."""
+    if is_follower():
+        return follow()
+    code = _lead(request, console)
+    dismiss()
+    return code
+
+
+def _lead(request: Request, console: Console) -> int:
     results: list[Result] = []
     error: BmtoolError | None = None
     try:

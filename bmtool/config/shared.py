@@ -32,7 +32,10 @@ class Runtime(Settings):
     device: Literal["auto", "cpu", "cuda"] = "auto"
     """`auto` takes a GPU if there is one."""
     threads: PositiveInt | None = None
-    """By default what the machine and the container allow."""
+    """By default what the machine and the container allow, shared by the processes."""
+    processes: PositiveInt = 1
+    """Processes that train together on this machine, one a GPU. They share the batches of a step, so that
+    `gradient_accumulation_steps` must be a multiple of it; the result is the same but for rounding."""
     workers: PositiveInt | None = None
     """Processes that prepare data; by default one a processor that may be used."""
 

@@ -62,9 +62,12 @@ def _ending(code: int) -> str:
     return f"exit code {code}" if code > 0 else signal.Signals(-code).name
 
 
-def die_with_parent() -> None:
-    """Called first thing in a child: ask the kernel to end this process when its parent ends (Linux only)."""
-    parent = int(os.environ.pop(PARENT, "0"))
+def die_with_parent(parent: int = 0) -> None:
+    """Called first thing in a child: ask the kernel to end this process when its parent ends (Linux only).
+
+    `parent` is the process id of a parent that doesn't tell it in the environment.
+    """
+    parent = parent or int(os.environ.pop(PARENT, "0"))
     if sys.platform != "linux" or not parent:
         return
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

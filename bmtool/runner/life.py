@@ -17,6 +17,7 @@ from bmtool.runner.environment import describe_environment, git_revision
 from bmtool.runner.history import append_history
 from bmtool.runner.plan import Node, fingerprint_of, resolved, upstream
 from bmtool.runner.reasons import why
+from bmtool.runner.together import run_stage
 
 if TYPE_CHECKING:
     from bmtool.artifacts.store import Store
@@ -174,7 +175,7 @@ class Runner:
             is_fresh=self.options.force,
         )
         started = datetime.now(UTC)
-        summary = node.module.run(node.config, job)
+        summary = run_stage(node.stage, node.config, job, self.stop)
         self._check_raw(node)
         environment = describe_environment() | summary.pop("environment", {})
         manifest = Manifest(

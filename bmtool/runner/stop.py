@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from types import FrameType
 
-_REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+#: What each signal is called.
+REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 
 #: A stage that hasn't looked at the request for so long is ended; it has nothing to save beyond what is on the disk.
 GRACE_SECONDS = 3
@@ -41,7 +43,7 @@ class StopRequest:
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen to SIGINT, SIGTERM, SIGUSR1 and the clock, as long as the block runs."""
-        before = {number: signal.signal(number, self._on_signal) for number in [*_REASONS, signal.SIGALRM]}
+        before = {number: signal.signal(number, self._on_signal) for number in [*REASONS, signal.SIGALRM]}
         if self.max_seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, self.max_seconds)
         try:
@@ -51,9 +53,23 @@ class StopRequest:
             for number, handler in before.items():
                 signal.signal(number, handler)
 
+    @contextmanager
+    def lent(self) -> Iterator[float | None]:
+        """Leave signals and clock to what runs in the block; yields the seconds that `max_seconds` has left."""
+        left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        handlers = {number: signal.getsignal(number) for number in REASONS}
+        end = time.monotonic() + left
+        try:
+            yield left or None
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+            if left:
+                signal.setitimer(signal.ITIMER_REAL, max(0.001, end - time.monotonic()))
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
         if self._reason:  # asked before: a second Ctrl-C, or the grace is over
             raise stopped(self._reason, "what was on the disk is kept")
-        self._reason = _REASONS.get(signal.Signals(number), "--max-time")
+        self._reason = REASONS.get(signal.Signals(number), "--max-time")
         signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)

@@ -18,23 +18,29 @@ if TYPE_CHECKING:
 _STAT = Path("/proc/stat")
 
 
-def pick_device(wanted: str) -> tuple[torch.device, str]:
-    """The device and why: `auto` is the first GPU if there is one.
+def pick_device(wanted: str, local_rank: int = 0) -> tuple[torch.device, str]:
+    """The device and why: `auto` is a GPU if there is one, a GPU of its own for each process on this machine.
 
     Raises:
-        ConfigError: `cuda` is asked for and isn't there.
+        ConfigError: `cuda` is asked for and isn't there; or there are more processes than GPUs.
     """
     if wanted == "cpu":
         return torch.device("cpu"), "asked for"
     if torch.cuda.is_available():
-        return torch.device("cuda", 0), "asked for" if wanted == "cuda" else torch.cuda.get_device_name(0)
+        if local_rank >= torch.cuda.device_count():
+            raise ConfigError(
+                f"runtime.processes: each process needs a GPU of its own, and there are {torch.cuda.device_count()}. "
+                f"Lower it, or set runtime.device to cpu"
+            )
+        device = torch.device("cuda", local_rank)
+        return device, "asked for" if wanted == "cuda" else torch.cuda.get_device_name(device)
     if wanted == "cuda":
         raise ConfigError("runtime.device: cuda is asked for, and torch finds no GPU. Set it to auto or cpu")
     return torch.device("cpu"), "no GPU"
 
 
-def pick_threads(wanted: int | None) -> tuple[int, str]:
-    """How many threads torch computes with, and why.
+def pick_threads(wanted: int | None, local_size: int = 1) -> tuple[int, str]:
+    """How many threads torch computes with, and why; the processes on this machine share its processors.
 
     Never by the machine's load: the order in which sums are added depends on the number of threads, and so do results.
 
@@ -46,13 +52,16 @@ def pick_threads(wanted: int | None) -> tuple[int, str]:
         raise ConfigError("OMP_DYNAMIC is set in the environment: torch's matrix products come out wrong. Unset it")
     if wanted is not None:
         return wanted, "asked for"
-    return usable_processors()
+    processors, reason = usable_processors()
+    if local_size == 1:
+        return processors, reason
+    return max(1, processors // local_size), f"{reason}, shared by {local_size} processes"
 
 
-def set_up(runtime: Runtime) -> tuple[torch.device, dict[str, str]]:
+def set_up(runtime: Runtime, local_rank: int = 0, local_size: int = 1) -> tuple[torch.device, dict[str, str]]:
     """Set torch's threads and return the device; the choices with their reasons are for the log and the summary."""
-    device, device_reason = pick_device(runtime.device)
-    threads, threads_reason = pick_threads(runtime.threads)
+    device, device_reason = pick_device(runtime.device, local_rank)
+    threads, threads_reason = pick_threads(runtime.threads, local_size)
     torch.set_num_threads(threads)
     return device, {"device": f"{device.type} ({device_reason})", "threads": f"{threads} ({threads_reason})"}
 

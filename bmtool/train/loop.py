@@ -21,7 +21,7 @@ from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Fitted, Trainer
 from bmtool.train.weights import Weights
-from bmtool.train.world import World
+from bmtool.train.world import PartDoneError, World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -45,6 +45,8 @@ def fit(
 ) -> Fitted:
     """Train `model` in place, phase after phase, and return what was done; the log is `job.folder/metrics.jsonl`.
 
+    Only the first process of a run returns: what its caller does then, such as writing the model, is done once.
+
     Saved states in `job.folder/checkpoints` are gone on from; on a CPU with as many threads the result is the same, bit
     for bit, as without the interruption. A step sums gradients over a window of micro-batches and divides by the number
     of targets in the window, so that k micro-batches equal one batch, whichever of the run's processes did them.
@@ -63,6 +65,7 @@ def fit(
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
         DivergedError: three windows in a short time gave no usable gradient, and no saved state helped.
         StorageError: the disk is full or broken.
+        PartDoneError: in every process but the first, when training is done.
         ConfigError: the model can't be packed, or is too short for `max_seq_length`; or a step's batches can't be
             shared out among the processes.
     """
@@ -78,7 +81,10 @@ def fit(
             while True:
                 trainer.validate_if_due()
                 if trainer.is_finished:
-                    return trainer.finish()
+                    fitted = trainer.finish()
+                    if not trainer.stepper.world.is_first:
+                        raise PartDoneError
+                    return fitted
                 trainer.stop_if_asked()
                 trainer.enter_phase()
                 step = trainer.stepper.step()
@@ -102,7 +108,7 @@ def _prepare(
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
     courses = [phase.course(job.seed, number) for number, phase in enumerate(phases)]
-    device, dtype, choices = _choose(training, job, state)
+    device, dtype, choices = _choose(training, job, state, world)
     note = drop_attention_dropout(model)
     if note:
         job.console.say(note)
@@ -148,16 +154,22 @@ def _check_shares(phases: Sequence[Phase], world: World) -> None:
             )
 
 
-def _choose(training: Training, job: Job, state: State) -> tuple[torch.device, torch.dtype, dict[str, str]]:
+def _choose(
+    training: Training, job: Job, state: State, world: World
+) -> tuple[torch.device, torch.dtype, dict[str, str]]:
     """Device and precision (that of a saved state goes on), and all choices with their reasons."""
-    device, choices = set_up(job.runtime)
+    device, choices = set_up(job.runtime, world.local_rank, world.local_size)
     dtype, reason = pick_precision(state.precision or training.precision, device)
     if state.precision:
         reason = "as the saved state"
     state.precision = short_name(dtype)
     choices = {"precision": f"{state.precision} ({reason})", **choices}
+    if world.size > 1:
+        choices["processes"] = f"{world.size} (asked for)"
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
-    warning = busy_warning(torch.get_num_threads(), other_running(), os.cpu_count() or 1)
+    siblings = world.local_size - 1
+    own = torch.get_num_threads() * world.local_size
+    warning = busy_warning(own, max(0, other_running() - siblings), os.cpu_count() or 1)
     if warning:
         job.console.say(warning)
     return device, dtype, choices

@@ -103,13 +103,15 @@ class Stepper:
 
     def _count(self, batches: Sequence[Batch]) -> tuple[int, dict[str, int]]:
         """Tokens of the whole window, and how many targets each loss term has in it, over all processes."""
-        terms = sorted({term for batch in batches for term in batch.counts})
-        own = [sum(batch.counts.get(term, 0) for batch in batches) for term in terms]
-        operations = sum(self.work.of_batch(batch) for batch in batches)
-        tokens = sum(batch.num_tokens for batch in batches)
-        num_tokens, operations, *counts = self.world.total([tokens, operations, *own])
-        self.state.operations += operations
-        return int(num_tokens), {term: int(count) for term, count in zip(terms, counts, strict=True)}
+        operations = float(sum(self.work.of_batch(batch) for batch in batches))
+        tokens = sum(int(batch.num_tokens) for batch in batches)
+        counts = [{term: int(count) for term, count in batch.counts.items()} for batch in batches]
+        # A window that is still being warmed up may have no batch for this process: it doesn't know the terms then.
+        parts = self.world.gathered([tokens, operations, counts])
+        self.state.operations += sum(part[1] for part in parts)
+        counted = [count for part in parts for count in part[2]]
+        terms = sorted({term for count in counted for term in count})
+        return sum(part[0] for part in parts), {term: sum(count.get(term, 0) for count in counted) for term in terms}
 
     def _backward(
         self, places: list[tuple[int, int]], batches: list[Batch], counts: dict[str, int]
@@ -130,9 +132,12 @@ class Stepper:
             self.weights.add_gradients()
             for term, value in parts.items():
                 means[term] += value.detach()
+        own = [float(value) for value in means.values()]
+        totals = self.world.total([*own, *self.weights.have_gradients()])
+        losses, have_gradients = totals[: len(own)], totals[len(own) :]
+        self.weights.complete_gradients(have_gradients)
         self.world.add_up(self.weights.gradients())
-        totals = self.world.total([float(value) for value in means.values()])
-        return {term: math.nan if is_broken else value for term, value in zip(means, totals, strict=True)}
+        return {term: math.nan if is_broken else loss for term, loss in zip(means, losses, strict=True)}
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""

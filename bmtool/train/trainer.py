@@ -220,23 +220,24 @@ class Trainer:
 
     def _measure(self, phase: Phase, examples: Examples | None) -> dict[str, float | None]:
         """Metrics of the weights as they are; the first process measures for all."""
-        metrics: dict[str, float | None] = {}
+        metrics: dict[str, float | None] | None = {}
         if self.stepper.world.is_first and examples is not None:
-            try:
-                outputs = run_goal(
-                    self.stepper.model,
-                    phase.goal,
-                    examples,
-                    phase.training.per_device_batch_tokens,
-                    stop=self.job.stop if self.stepper.world.size == 1 else None,
-                )
-            except StoppedHalfwayError:
-                self.stop_if_asked()  # the saved state says that this is still due
-                raise
-            scores = phase.score(outputs)
-            metrics = {name: value if math.isfinite(value) else None for name, value in scores.items()}
-        told: dict[str, float | None] = self.stepper.world.told(metrics)
+            metrics = self._scores(phase, examples)
+        told: dict[str, float | None] | None = self.stepper.world.told(metrics)
+        if told is None:
+            self.stop_if_asked()  # the saved state says that this is still due
+            raise AssertionError("validation was given up, and nobody had asked to stop")
         return told
+
+    def _scores(self, phase: Phase, examples: Examples) -> dict[str, float | None] | None:
+        """The same in this process; None if it was asked to stop on the way."""
+        batch_tokens = phase.training.per_device_batch_tokens
+        try:
+            outputs = run_goal(self.stepper.model, phase.goal, examples, batch_tokens, stop=self.job.stop)
+        except StoppedHalfwayError:
+            return None
+        scores = phase.score(outputs)
+        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
     def _watch(self) -> dict[str, dict[str, float | None]]:
         """Metrics of each corpus that is watched."""
@@ -272,13 +273,14 @@ class Trainer:
 
     def stop_if_asked(self) -> None:
         """After a signal to any process, or when time is over: save, and end with the error that says so."""
-        reason = self.job.stop.reason
-        if not self.stepper.world.total([bool(reason)])[0]:
+        world = self.stepper.world
+        if not world.total([bool(self.job.stop.reason)])[0]:
             return
-        reason = reason or "another process was asked to stop"
+        reason = self.job.stop.reason or "a signal to one of its processes"  # or by now to this one as well
         if self.checkpoints.last_step != self.state.step:
             self.save()
         self.checkpoints.finish()
+        world.told(None)  # a process that ends may be the end of the others: not before the state is on the disk
         raise stopped(reason, f"step {self.state.step:,} of {self.num_steps:,} is saved")
 
     def finish(self) -> Fitted:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from torch import Tensor, nn
 
@@ -64,6 +64,16 @@ class Weights:
     def gradients(self) -> list[Tensor]:
         """The gradients of the masters that have one."""
         return [master.grad for master in self.masters.values() if master.grad is not None]
+
+    def have_gradients(self) -> list[bool]:
+        """Of each master, whether it has a gradient."""
+        return [master.grad is not None for master in self.masters.values()]
+
+    def complete_gradients(self, wanted: Sequence[float]) -> None:
+        """Give each master that is `wanted` a gradient of 0 if it has none, as other processes have one."""
+        for master, is_wanted in zip(self.masters.values(), wanted, strict=True):
+            if is_wanted and master.grad is None:
+                master.grad = torch.zeros_like(master)
 
     def clear_gradients(self) -> None:
         """Forget all gradients."""

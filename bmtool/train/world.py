@@ -3,39 +3,66 @@
 from __future__ import annotations
 
 import json
+import os
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.distributed as dist
 
-from bmtool.errors import TryAgainError
+from bmtool.errors import TryAgainError, stopped
+from bmtool.train.device import pick_device
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
+    from torch.distributed.distributed_c10d import Store
+
+    from bmtool.contracts import Stop
 
 #: Gradients are summed in pieces of so many numbers: large enough for the wire, small beside the gradients themselves.
 _PIECE = 8 * 1024**2
+
+#: How long one process may keep the others waiting, in validation or when it saves. A process that ends is noticed at
+#: once, by its closed connections; this is for one that hangs.
+_PATIENCE = timedelta(days=1)
+
+#: How often a process looks whether the others are there.
+_POLL_SECONDS = 0.05
+
+
+class ProcessGoneError(TryAgainError):
+    """Another process of the run is gone. What became of it, it has said itself, or whoever started it knows."""
+
+
+class PartDoneError(Exception):
+    """This process has done its part of the training: the first one alone goes on, and writes what is left behind."""
 
 
 @dataclass(frozen=True)
 class World:
     """This process among those of the run. Each does its share of a step's batches; all hold the same weights.
 
-    Raises (every method): TryAgainError, if another process is gone; the same command goes on from the saved state.
+    Raises (every method): ProcessGoneError; the same command goes on from the saved state.
     """
 
     rank: int = 0
     size: int = 1
+    local_rank: int = 0
+    """Among the processes on this machine."""
+    local_size: int = 1
 
     @classmethod
     def current(cls) -> World:
         """The group this process has joined; without one it is alone."""
         if not dist.is_available() or not dist.is_initialized():
             return cls()
-        return cls(dist.get_rank(), dist.get_world_size())
+        local = int(os.environ.get("LOCAL_RANK", "0")), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+        return cls(dist.get_rank(), dist.get_world_size(), *local)
 
     @property
     def is_first(self) -> bool:
@@ -49,6 +76,20 @@ class World:
         tensor = torch.tensor(values, dtype=torch.float64)
         _together(lambda: dist.all_reduce(tensor))
         return [float(value) for value in tensor.tolist()]
+
+    def gathered(self, value: Any) -> list[Any]:
+        """What each process says, by rank: plain JSON values."""
+        if self.size == 1:
+            return [value]
+        data = torch.frombuffer(bytearray(json.dumps(value).encode()), dtype=torch.uint8)
+        lengths = torch.zeros(self.size, dtype=torch.int64)
+        lengths[self.rank] = len(data)
+        _together(lambda: dist.all_reduce(lengths))
+        padded = torch.zeros(int(lengths.max()), dtype=torch.uint8)
+        padded[: len(data)] = data
+        parts = [torch.empty_like(padded) for _ in range(self.size)]
+        _together(lambda: dist.all_gather(parts, padded))
+        return [json.loads(bytes(part[: int(n)].tolist())) for part, n in zip(parts, lengths, strict=True)]
 
     def add_up(self, tensors: Sequence[Tensor]) -> None:
         """Replace each tensor by its sum over all processes."""
@@ -91,7 +132,55 @@ def _together(talk: Callable[[], Any]) -> None:
     try:
         talk()
     except RuntimeError as error:
-        raise TryAgainError(
+        raise ProcessGoneError(
             f"another process of this run is gone ({str(error).strip().partition(chr(10))[0]}). Run the same command "
             f"again: it goes on from the saved state"
         ) from error
+
+
+@contextmanager
+def joined(store: Store, wanted_device: str, stop: Stop) -> Iterator[None]:
+    """For the block, be one of the processes that torchrun's environment (RANK, WORLD_SIZE, ...) speaks of.
+
+    Args:
+        store: what all of them can read and write; each group has one, or a prefix, of its own.
+        wanted_device: `runtime.device`. With a GPU sums of gradients go through NCCL, all other words through gloo.
+        stop: asks to stop waiting for the others.
+
+    Raises:
+        ConfigError: this process has no device.
+        StoppedError, TryAgainError: asked to stop before all were there; or one of them is gone.
+    """
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    device, _ = pick_device(wanted_device, int(os.environ.get("LOCAL_RANK", "0")))
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    _meet(store, rank, size, stop)
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
+    _together(lambda: dist.init_process_group(backend, store=store, rank=rank, world_size=size, timeout=_PATIENCE))
+    try:
+        yield
+    finally:
+        dist.destroy_process_group()
+
+
+def _meet(store: Store, rank: int, size: int, stop: Stop) -> None:
+    """Wait until every process is there. To wait inside torch would be deaf to signals."""
+    here = [f"here/{other}" for other in range(size)]
+    _together(lambda: store.set(here[rank], "1"))
+    while not is_said(store, here):
+        if stop.reason:
+            raise stopped(stop.reason, "nothing was begun")
+        time.sleep(_POLL_SECONDS)
+
+
+def is_said(store: Store, keys: Sequence[str]) -> bool:
+    """Whether all these keys have values."""
+    said = False
+
+    def look() -> None:
+        nonlocal said
+        said = store.check(list(keys))
+
+    _together(look)
+    return said
