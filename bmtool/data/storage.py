@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -128,8 +129,7 @@ class SplitWriter:
 
     def adopt(self, files: Sequence[Path]) -> bool:
         """Take finished shards over as links; False where the file system can't: then nothing was taken."""
-        self.cut()
-        places = [self.folder / f"data-{len(self.shards) + index:05d}.arrow" for index in range(len(files))]
+        places = self._next_places(len(files))
         try:
             for source, path in zip(files, places, strict=True):
                 os.link(source, path)
@@ -141,6 +141,17 @@ class SplitWriter:
             return False
         self.shards += places
         return True
+
+    def take(self, files: Sequence[Path]) -> None:
+        """Take finished shards over as they are: they are moved, across file systems too."""
+        places = self._next_places(len(files))
+        for source, path in zip(files, places, strict=True):
+            shutil.move(source, path)
+        self.shards += places
+
+    def _next_places(self, count: int) -> list[Path]:
+        self.cut()
+        return [self.folder / f"data-{len(self.shards) + index:05d}.arrow" for index in range(count)]
 
     def close(self) -> list[str]:
         """Write what is left; the names of the shards. A split without rows has one empty shard."""

@@ -25,13 +25,14 @@ from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from bmtool.contracts import Job, TokenizerTrainer
     from bmtool.data.passes.collect import Collected
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.units import RowRules
+    from bmtool.data.passes.workers import Tick
     from bmtool.runner.pipeline import Pipeline
 
 VERSION = 2
@@ -167,11 +168,13 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
     from bmtool.data.lean import load_lean
+    from bmtool.data.passes.libraries import load_libraries
+    from bmtool.data.passes.workers import dismiss, num_workers, summon
 
-    load_lean()  # before anything else loads them
-    from bmtool.data.passes.workers import dismiss
-
+    workers, _ = num_workers(job.runtime.workers, sum(source.num_bytes() for source in config.sources))
+    summon(workers, load_libraries)  # they load while this process does
     try:
+        load_lean()  # before anything else loads them
         return _prepare(config, job)
     finally:
         dismiss()  # the passes share their workers
@@ -257,9 +260,15 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     from bmtool.artifacts.faults import fault
     from bmtool.data.passes.contaminated import drop_contaminated
     from bmtool.data.passes.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
-    from bmtool.data.passes.nearness import drop_similar, measure_overlap, report_conflicts, top_copies
+    from bmtool.data.passes.nearness import report_conflicts, top_copies
     from bmtool.data.passes.origins import report_origins
     from bmtool.data.passes.publish import draw
+    from bmtool.data.passes.similar_pass import SimilarTask, with_overlap, without_similar
+    from bmtool.data.passes.workers import run_one
+
+    def by_worker(work: Callable[[SimilarTask, Tick], Decisions]) -> Decisions:
+        task = SimilarTask(config.near, collected.units, decisions, rules, job)
+        return run_one(work, task, stop=job.stop, advance=lambda _: None)
 
     rows = Rows(collected.units)
     decisions = Decisions(np.ones(rows.num_rows, bool))
@@ -267,7 +276,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
         gone, kept = exact_copies(collected.units, rows.num_rows)
         decisions.lose(Loss(DUPLICATE, gone, kept))
     if config.near is not None:
-        drop_similar(config.near, rows, decisions, rules, job)
+        decisions = by_worker(without_similar)
     report_conflicts(rows, decisions, rules)
     decisions.facts["top_copies"] = top_copies(rows, decisions)
     if config.decontaminate:
@@ -285,7 +294,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     if config.sample is not None:
         draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
     if rules.is_sketched:
-        measure_overlap(config.near, rows, decisions, rules, job)
+        decisions = by_worker(with_overlap)
     decisions.facts |= report_origins(rows, decisions.keep, rules)
     fault("prepare:decided")
     return decisions

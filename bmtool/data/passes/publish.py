@@ -19,6 +19,7 @@ from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.shards import Finished
 from bmtool.data.passes.split import Draw, share_of_ids, sorted_labels
 from bmtool.data.passes.unit_pass import PIECE, joined_texts
+from bmtool.data.passes.workers import run_one
 from bmtool.data.passes.writing import Writing, Written
 from bmtool.data.rows import text_bytes
 from bmtool.data.text.documents import text_buffers
@@ -27,6 +28,7 @@ from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
@@ -35,6 +37,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.collect import Collected, KeptUnit, RowRules
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.workers import Tick
 
 #: More distinct labels than this are no labels.
 MAX_LABELS = 10_000
@@ -125,7 +128,7 @@ def publish(
     labels = find_labels(rules, counts)
     if stratify is not None:
         check_stratified(counts, stratify)
-    write_drops(rules, collected, decisions, job)
+    lose_rows(rules, collected, decisions, job)
     finished = Finished(Shelf(shelf_of(job) / "shards"))
     writing = Writing(rules, collected.units, decisions, splits, job, labels, tokenizer, tokens, finished)
     return Published(writing.write(), labels, counts, tokenizer)
@@ -167,27 +170,50 @@ def find_labels(rules: RowRules, counts: Mapping[str, Counter[str]]) -> tuple[st
     return labels
 
 
-def write_drops(rules: RowRules, collected: Collected, decisions: Decisions, job: Job) -> None:
+@dataclass(frozen=True)
+class DropsTask:
+    """What a worker needs to know to write down what went."""
+
+    names: tuple[str, ...]
+    """Columns of text and words"""
+    units: Sequence[KeptUnit]
+    losses: Sequence[Loss]
+    folder: Path
+
+
+def lose_rows(rules: RowRules, collected: Collected, decisions: Decisions, job: Job) -> None:
     """Write `dropped.arrow`, and count what the decisions cost in the ledger."""
-    names = rules.of_kind("text", "words")
-    writer = DropWriter(job.folder)
-    for unit in collected.units:
+    task = DropsTask(tuple(rules.of_kind("text", "words")), collected.units, decisions.losses, job.folder)
+    for loss, counts in zip(
+        decisions.losses, run_one(write_drops, task, stop=job.stop, advance=lambda _: None), strict=True
+    ):
+        collected.lose(loss.reason, counts)
+        collected.ledger.rows_out -= counts[0]
+    fault("prepare:drops")
+
+
+def write_drops(task: DropsTask, tick: Tick) -> list[list[int]]:
+    """Write every row that went, by the first pass or since; rows, bytes and words that each loss costs."""
+    writer = DropWriter(task.folder)
+    for unit in task.units:
+        tick(0)
         for batch in in_reading_order(unit.dropped(), unit.facts["pieces"]).to_batches():
             writer.write(batch)
-    for loss in decisions.losses:
+    names, costs = list(task.names), []
+    for loss in task.losses:
         counts = [len(loss.rows), 0, 0]
-        kept_ids = loss.kept_ids if loss.kept is None else Rows(collected.units).ids(loss.kept)
-        for unit in collected.units:
+        kept_ids = loss.kept_ids if loss.kept is None else Rows(task.units).ids(loss.kept)
+        for unit in task.units:
+            tick(0)
             first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
             if first < end:
                 batch = _lost_rows(unit, loss.rows[first:end] - unit.start)
                 counts[1] += int(text_bytes(batch, names).sum())
                 counts[2] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
                 writer.write(_loss_batch(unit, loss, slice(first, end), batch, kept_ids))
-        collected.lose(loss.reason, counts)
-        collected.ledger.rows_out -= counts[0]
+        costs.append(counts)
     writer.close()
-    fault("prepare:drops")
+    return costs
 
 
 def _lost_rows(unit: KeptUnit, inside: NDArray[np.int64]) -> pa.RecordBatch:

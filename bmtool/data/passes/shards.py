@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bmtool.data.storage import NO_LINKS
+from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from bmtool.data.passes.kept import Shelf
+    from bmtool.data.storage import SplitWriter
 
 #: Raised when the same units make another shard than before.
 VERSION = 1
@@ -84,12 +84,15 @@ class Finished:
         facts = self.shelf.find(key)
         return None if facts is None else [self.shelf.path(key) / name for name in sorted(facts["files"])]
 
-    def keep(self, key: str, files: Sequence[Path]) -> None:
-        """Link the files of a shard, so that later datasets find them. Where links can't be made nothing is kept."""
-        try:
-            with self.shelf.filling(key) as (folder, _):
-                for index, path in enumerate(files):
-                    os.link(path, folder / f"{index:05d}.arrow")
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
+    def put(self, key: str, writer: SplitWriter) -> None:
+        """Let a split have the files of a shard, as links. Where none can be made they are moved, and nothing is kept.
+
+        Raises:
+            TryAgainError: they were removed meanwhile.
+        """
+        files = self.find(key)
+        if files is None:
+            raise TryAgainError(f"{self.shelf.path(key)}: this shard was removed. Run the command again")
+        if not writer.adopt(files):
+            writer.take(files)
+            self.shelf.remove(key)

@@ -1,26 +1,17 @@
 """Run one function over many tasks, in this process or in several, and give the results in the order of the tasks.
 
-Workers are processes of their own, started afresh: they hold no lock and no thread of the run, and die with it. What a
-worker does is a pure function of its task, so how many there are changes nothing but the time. Tasks and results go
-through a pipe between the two; nothing that is pickled is ever read from a file.
+What a worker does is a pure function of its task, so how many there are changes nothing but the time. How workers are
+started and ended is in `bmtool.data.passes.crew`.
 """
 
 from __future__ import annotations
 
-import ctypes
-import importlib
-import os
-import signal
-import subprocess
-import sys
-import traceback
 from collections.abc import Callable
-from dataclasses import dataclass
 from itertools import chain, islice
-from multiprocessing import Pipe
-from multiprocessing.connection import Connection, wait
+from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from bmtool.data.passes.crew import Crew, Worker, start_crew
 from bmtool.data.processors import usable_processors
 from bmtool.errors import BmtoolError, TryAgainError, stopped
 
@@ -42,13 +33,6 @@ AHEAD = 2
 LOOK_SECONDS = 0.2
 
 SAVED = "what is done is kept"
-
-
-@dataclass
-class _Worker:
-    process: subprocess.Popen[bytes]
-    connection: Connection
-    task: int | None = None
 
 
 def run_tasks(
@@ -86,55 +70,60 @@ def run_tasks(
         yield function(task, tick)
 
 
-#: Workers that wait for more to do: to start one takes a second, in which it loads its libraries.
-_idle: list[_Worker] = []
+#: Processes that were started, and those of them that wait for more to do: to start some takes a second, in which
+#: libraries are loaded.
+_crews: list[Crew] = []
+_idle: list[Worker] = []
+
+
+def summon(workers: int, load: Callable[[], None]) -> None:
+    """Start workers before there is anything to do: they load their libraries by `load` meanwhile."""
+    if workers > 1:
+        _add_crew(workers, load.__module__, load.__qualname__)
 
 
 def dismiss() -> None:
-    """End the workers that wait for more to do."""
-    while _idle:
-        _end(_idle.pop())
+    """End all workers."""
+    _idle.clear()
+    while _crews:
+        _crews.pop().end()
+
+
+def _add_crew(size: int, module: str, load: str | None = None) -> None:
+    _crews.append(start_crew(size, module, load))
+    _idle.extend(_crews[-1].workers)
+
+
+def run_one(function: Callable[[T, Tick], R], task: T, *, stop: Stop, advance: Tick) -> R:
+    """`function(task, tick)`, by a worker that waits for more to do, or here if there is none.
+
+    A worker has loaded the libraries that this process may never need. Errors are those of `run_tasks`.
+    """
+    if not _idle:
+        return next(run_tasks(function, [task], workers=1, stop=stop, advance=advance))
+    [result] = _run_in_processes(function, iter([task]), 1, stop, advance)
+    return result
 
 
 def _run_in_processes(
     function: Callable[[T, Tick], R], tasks: Iterable[T], workers: int, stop: Stop, advance: Tick
 ) -> Iterator[R]:
-    crew: list[_Worker] = []
+    if len(_idle) < workers:
+        _add_crew(workers - len(_idle), function.__module__)
+    crew = [_idle.pop(0) for _ in range(workers)]
     is_done = False
     try:
-        crew.extend(_idle.pop() if _idle else _start() for _ in range(workers))
         yield from _results(crew, (function.__module__, function.__qualname__), iter(tasks), stop, advance)
         is_done = True
     finally:
         if is_done:
             _idle.extend(crew)
         else:
-            for worker in crew:
-                _end(worker)
-
-
-def _end(worker: _Worker) -> None:
-    worker.process.kill()
-    worker.process.wait()
-    worker.connection.close()
-
-
-def _start() -> _Worker:
-    here, there = Pipe()
-    # -P: without it the current folder comes first, and a file of the user's called json.py would be imported.
-    command = [sys.executable, "-P", "-m", __name__, str(there.fileno())]
-    # One thread each: the processes are what runs side by side.
-    environment = {**os.environ, "RAYON_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "TOKENIZERS_PARALLELISM": "false"}
-    with there:
-        # In a group of its own: Ctrl-C reaches the run alone, which then ends its workers.
-        process = subprocess.Popen(
-            command, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL, env=environment, process_group=0
-        )
-    return _Worker(process, here)
+            dismiss()
 
 
 def _results(
-    crew: list[_Worker], function: tuple[str, str], tasks: Iterator[Any], stop: Stop, advance: Tick
+    crew: list[Worker], function: tuple[str, str], tasks: Iterator[Any], stop: Stop, advance: Tick
 ) -> Iterator[Any]:
     """`function` is named by its module and its name there."""
     done: dict[int, Any] = {}
@@ -165,14 +154,14 @@ def _results(
             taken += 1
 
 
-def _send(worker: _Worker, task: Any, stop: Stop) -> None:
+def _send(worker: Worker, task: Any, stop: Stop) -> None:
     try:
         worker.connection.send(task)
     except OSError:
         raise _lost(worker, stop) from None
 
 
-def _receive(worker: _Worker, stop: Stop) -> tuple[str, Any]:
+def _receive(worker: Worker, stop: Stop) -> tuple[str, Any]:
     try:
         kind, value = worker.connection.recv()
     except (EOFError, OSError):  # between two messages, or in the middle of one
@@ -182,8 +171,8 @@ def _receive(worker: _Worker, stop: Stop) -> tuple[str, Any]:
     return kind, value
 
 
-def _lost(worker: _Worker, stop: Stop) -> BmtoolError:
-    code = worker.process.wait()
+def _lost(worker: Worker, stop: Stop) -> BmtoolError:
+    code = worker.exit_code()
     if stop.reason:  # a whole service was told to end: its workers got the signal, too
         return stopped(stop.reason, SAVED)
     how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
@@ -191,28 +180,6 @@ def _lost(worker: _Worker, stop: Stop) -> BmtoolError:
         f"a worker process {how}; {SAVED}. Too little memory? Then set runtime.workers lower. "
         "The same command goes on from there"
     )
-
-
-def _serve(connection: Connection) -> None:
-    """Answer tasks until the other side is gone."""
-    while True:
-        try:
-            module, name, task = connection.recv()
-        except EOFError:
-            return
-        try:
-            function = getattr(importlib.import_module(module), name)
-            connection.send(("result", function(task, lambda amount: connection.send(("tick", amount)))))
-        except (BmtoolError, OSError) as error:
-            connection.send(("error", error))
-        except Exception:  # noqa: BLE001  # told to the run, which ends with it
-            connection.send(("bug", traceback.format_exc()))
-
-
-def _die_with_parent() -> None:
-    """Ask Linux to kill this process when the run is gone."""
-    set_parent_death_signal = 1  # PR_SET_PDEATHSIG, prctl(2)
-    ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGKILL)
 
 
 #: Below this much text for each, starting a worker costs more than it brings.
@@ -228,15 +195,3 @@ def num_workers(wanted: int | None, total_bytes: int) -> tuple[int, str]:
     if useful < free:
         return int(useful), f"{total_bytes / 1e6:,.0f} MB are too little for more"
     return free, reason
-
-
-def main(descriptor: str) -> None:
-    """What a worker process runs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    _die_with_parent()
-    with Connection(int(descriptor)) as connection:
-        _serve(connection)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,34 +1,31 @@
-"""Write the splits of a dataset from what is kept of its units, shard by shard."""
+"""Write the splits of a dataset: count what is in them, have their shards written, and put these in their places."""
 
 from __future__ import annotations
 
 import hashlib
 import shutil
 from collections import Counter
-from contextlib import ExitStack
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
-from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import write_json
 from bmtool.data.dataset import TOKENS
 from bmtool.data.encode import ids_dtype
+from bmtool.data.passes.shard_pass import Part, Piece, ShardTask, pieces_of, write_shard
 from bmtool.data.passes.shards import Finished, Shard, Share, shards_of
+from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.rows import schema_of, text_bytes
 from bmtool.data.storage import SplitWriter, features, write_split_info
-from bmtool.errors import stopped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from bmtool.console import Progress
     from bmtool.contracts import Job
     from bmtool.data.passes.collect import KeptUnit, RowRules
     from bmtool.data.passes.decide import Decisions
@@ -66,19 +63,6 @@ class Written:
 
 
 @dataclass(frozen=True)
-class Piece:
-    """A record batch of a unit, and which tokens belong to its rows."""
-
-    batch: pa.RecordBatch
-    rows: slice
-    """In the unit"""
-    has_tokens: NDArray[np.bool_]
-    """Rows that were encoded"""
-    first_encoded: int
-    """How many rows of the unit before it were encoded"""
-
-
-@dataclass(frozen=True)
 class Writing:
     """Writes the splits of one dataset."""
 
@@ -109,17 +93,14 @@ class Writing:
         schema = self.schema()
         described = features(schema, dict.fromkeys(self.rules.of_kind("label", "tags"), self.labels))
         written, shares = self._measure()
-        with self.job.console.progress("writing rows", int(self.decisions.keep.sum())) as progress:
-            for split in self.splits:
-                written[split].shards = shards_of(shares[split], schema, self.labels)
-                names = self._write_split(split, schema, written[split], progress)
-                write_split_info(
-                    self.job.folder / split,
-                    names,
-                    written[split].rows,
-                    described=described,
-                    fingerprint=self.job.fingerprint,
-                )
+        for split, out in written.items():
+            out.shards = shards_of(shares[split], schema, self.labels)
+        self._make(schema, written)
+        for split, out in written.items():
+            names = self._put_together(split, schema, out)
+            write_split_info(
+                self.job.folder / split, names, out.rows, described=described, fingerprint=self.job.fingerprint
+            )
         write_json(self.job.folder / "dataset_dict.json", {"splits": list(self.splits)})
         return written
 
@@ -133,11 +114,11 @@ class Writing:
         for index, unit in enumerate(self.units):
             lengths = np.diff(self.tokens[index].offsets()) if self.tokenizer is not None else None
             before = {split: one.text_bytes for split, one in written.items()}
-            for piece in self._pieces(unit):
+            for piece in pieces_of(unit, self._encoded(unit)):
                 sizes = text_bytes(piece.batch, names)
                 tokens = None if lengths is None else _token_lengths(lengths, piece)
                 for split, out in written.items():
-                    mask = self._mask(unit, piece, split)
+                    mask = self.decisions.of_split(split, unit.rows)[piece.rows]
                     out.rows += int(mask.sum())
                     out.text_bytes += int(sizes[mask].sum())
                     out.lengths.append((sizes if tokens is None else tokens)[mask])
@@ -152,15 +133,6 @@ class Writing:
         tokens = self.tokens[index].folder.name if self.tokenizer is not None else ""
         return f"{unit.key}/{tokens}/{hashlib.sha256(bits).hexdigest()}"
 
-    def _pieces(self, unit: KeptUnit) -> Iterator[Piece]:
-        encoded = self._encoded(unit)
-        start = at = 0
-        for batch in unit.batches():
-            rows = slice(start, start + batch.num_rows)
-            yield Piece(batch, rows, encoded[rows], at)
-            start = rows.stop
-            at += int(encoded[rows].sum())
-
     def _encoded(self, unit: KeptUnit) -> NDArray[np.bool_]:
         """Which rows of a unit have ids: those that stayed when it was encoded, so also those without any token."""
         encoded = self.decisions.keep[unit.rows].copy()
@@ -170,82 +142,47 @@ class Writing:
                 encoded[loss.rows[first:end] - unit.start] = True
         return encoded
 
-    def _mask(self, unit: KeptUnit, piece: Piece, split: str) -> NDArray[np.bool_]:
-        rows = slice(unit.start + piece.rows.start, unit.start + piece.rows.stop)
-        return self.decisions.of_split(split, rows)
-
     # ---------------------------------------------------------------- writing it
 
-    def _write_split(self, split: str, schema: pa.Schema, out: Written, progress: Progress) -> list[str]:
+    def _make(self, schema: pa.Schema, written: Mapping[str, Written]) -> None:
+        """Have all shards written that aren't there already."""
+        tasks = []
+        rows = int(self.decisions.keep.sum())
+        with self.job.console.progress("writing rows", rows) as progress:
+            for split, out in written.items():
+                for shard in out.shards:
+                    if self.job.is_fresh or self.finished.find(shard.key) is None:
+                        tasks.append(self._task(split, shard, schema))
+                    else:
+                        span = slice(self.units[shard.first].start, self.units[shard.end - 1].rows.stop)
+                        progress.advance(int(self.decisions.of_split(split, span).sum()))
+            size = sum(out.text_bytes for out in written.values())
+            workers = min(num_workers(self.job.runtime.workers, size)[0], max(len(tasks), 1))
+            for _ in run_tasks(write_shard, tasks, workers=workers, stop=self.job.stop, advance=progress.advance):
+                pass
+
+    def _task(self, split: str, shard: Shard, schema: pa.Schema) -> ShardTask:
+        parts = []
+        for index in range(shard.first, shard.end):
+            unit = self.units[index]
+            chosen, encoded = self.decisions.of_split(split, unit.rows), self._encoded(unit)
+            tokens = self.tokens[index] if self.tokenizer is not None else None
+            parts.append(Part(unit, np.packbits(chosen).tobytes(), np.packbits(encoded).tobytes(), tokens))
+        columns = tuple(self.rules.of_kind("label", "tags"))
+        return ShardTask(shard.key, self.finished.shelf.folder, schema, columns, self.labels, tuple(parts))
+
+    def _put_together(self, split: str, schema: pa.Schema, out: Written) -> list[str]:
+        """Put the shards of a split into its folder; their names there."""
         folder = self.job.folder / split
         shutil.rmtree(folder, ignore_errors=True)
         writer = SplitWriter(folder, schema)
-        made: list[tuple[str, slice]] = []
-        with ExitStack() as stack:
-            stack.callback(writer.abandon)
-            for shard in out.shards:
-                first = len(writer.shards)
-                files = None if self.job.is_fresh else self.finished.find(shard.key)
-                if files is None or not writer.adopt(files):
-                    for index in range(shard.first, shard.end):
-                        self._write_unit(index, split, writer)
-                    writer.cut()
-                    made.append((shard.key, slice(first, len(writer.shards))))
-                rows = slice(self.units[shard.first].start, self.units[shard.end - 1].rows.stop)
-                progress.advance(int(self.decisions.of_split(split, rows).sum()))
-            names = writer.close()
-        for key, places in made:
-            self.finished.keep(key, [folder / name for name in names[places]])
-        return names
-
-    def _write_unit(self, index: int, split: str, writer: SplitWriter) -> None:
-        unit = self.units[index]
-        if not self.decisions.of_split(split, unit.rows).any():
-            return
-        ids = self.tokens[index].ids() if self.tokenizer is not None else None
-        offsets = self.tokens[index].offsets() if self.tokenizer is not None else None
-        for piece in self._pieces(unit):
-            if self.job.stop.reason:
-                raise stopped(self.job.stop.reason, "all rows are read and kept")
-            fault("prepare:write")
-            mask = self._mask(unit, piece, split)
-            if mask.any():
-                lists = None if ids is None or offsets is None else _spread(ids, offsets, piece)
-                writer.write(self._as_stored(piece.batch, lists, mask, writer.schema))
-
-    def _as_stored(
-        self, batch: pa.RecordBatch, lists: pa.Array | None, mask: NDArray[np.bool_], schema: pa.Schema
-    ) -> pa.RecordBatch:
-        """The rows of a batch as they go to disk."""
-        columns: Mapping[str, pa.Array] = dict(zip(batch.schema.names, batch.columns, strict=True))
-        stored = {name: self._label_ids(columns[name]) for name in self.rules.of_kind("label", "tags")}
-        if lists is not None:
-            stored[TOKENS] = lists
-        columns = {**columns, **stored}
-        finished = pa.record_batch([columns[name] for name in schema.names], schema=schema)
-        return finished if mask.all() else finished.filter(pa.array(mask))
-
-    def _label_ids(self, column: pa.Array) -> pa.Array:
-        known = pa.array(self.labels, pa.string())
-        if pa.types.is_list(column.type):
-            flat = pc.index_in(pc.list_flatten(column), known).cast(pa.int64())
-            lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-            offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-            return pa.ListArray.from_arrays(pa.array(offsets), flat)
-        return pc.index_in(column, known).cast(pa.int64())
+        for shard in out.shards:
+            self.finished.put(shard.key, writer)
+        return writer.close()
 
 
 def _token_lengths(lengths: NDArray[np.int64], piece: Piece) -> NDArray[np.int64]:
     """(rows,) tokens of each row of a batch; 0 for rows that weren't encoded. `lengths` are the unit's."""
     own = np.zeros(len(piece.has_tokens), np.int64)
-    own[piece.has_tokens] = lengths[piece.first_encoded : piece.first_encoded + int(piece.has_tokens.sum())]
+    own[piece.has_tokens] = lengths[piece.first_encoded : piece.first_encoded + piece.num_encoded]
     return own
-
-
-def _spread(ids: NDArray[Any], offsets: NDArray[np.int64], piece: Piece) -> pa.Array:
-    """A list of ids for each row of a batch; an empty one for rows that weren't encoded."""
-    own = offsets[piece.first_encoded : piece.first_encoded + int(piece.has_tokens.sum()) + 1]
-    lengths = np.zeros(len(piece.has_tokens), np.int64)
-    lengths[piece.has_tokens] = np.diff(own)
-    borders = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(borders), pa.array(np.asarray(ids[own[0] : own[-1]])))

@@ -154,7 +154,7 @@ def test_the_next_function_finds_the_workers_of_the_last(work):
 
 @pytest.mark.parametrize("tasks", [[], [7]])
 def test_for_no_task_or_one_no_process_is_started(work, tasks, monkeypatch):
-    monkeypatch.setattr(module, "_start", None)
+    monkeypatch.setattr(module, "start_crew", None)
 
     assert results(work.square, tasks, 4) == [n * n for n in tasks]
 

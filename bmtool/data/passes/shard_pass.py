@@ -1,0 +1,139 @@
+"""Third pass of prepare, over a shard: the rows of a few units that are in one split, as they stay on the disk."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from bmtool.artifacts.faults import fault
+from bmtool.data.dataset import TOKENS
+from bmtool.data.passes.kept import Shelf
+from bmtool.data.storage import SplitWriter
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.workers import Tick
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one unit gives to a shard. N rows."""
+
+    unit: KeptUnit
+    chosen: bytes
+    """packed bits, one a row: whether it is in the shard"""
+    encoded: bytes
+    """likewise: whether it has token ids"""
+    tokens: UnitTokens | None
+
+
+@dataclass(frozen=True)
+class ShardTask:
+    """What a worker needs to know."""
+
+    key: str
+    shelf: Path
+    schema: pa.Schema
+    label_columns: tuple[str, ...]
+    labels: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A record batch of a unit, and which tokens belong to its rows."""
+
+    batch: pa.RecordBatch
+    rows: slice
+    """In the unit"""
+    has_tokens: NDArray[np.bool_]
+    """Rows that were encoded"""
+    first_encoded: int
+    """How many rows of the unit before it were encoded"""
+
+    @property
+    def num_encoded(self) -> int:
+        """How many of its rows were encoded."""
+        return int(self.has_tokens.sum())
+
+
+def pieces_of(unit: KeptUnit, encoded: NDArray[np.bool_]) -> Iterator[Piece]:
+    """The batches of a unit; `encoded` (N,) says which of its rows have token ids."""
+    start = at = 0
+    for batch in unit.batches():
+        rows = slice(start, start + batch.num_rows)
+        piece = Piece(batch, rows, encoded[rows], at)
+        yield piece
+        start, at = rows.stop, at + piece.num_encoded
+
+
+def write_shard(task: ShardTask, tick: Tick) -> str:
+    """Write a shard and keep its files under the task's key, which it gives back. Without rows there is no file."""
+    with Shelf(task.shelf).filling(task.key) as (folder, _):
+        writer = SplitWriter(folder, task.schema)
+        try:
+            for part in task.parts:
+                _write_part(part, task, writer, tick)
+            writer.cut()
+        finally:
+            writer.abandon()
+    return task.key
+
+
+def _write_part(part: Part, task: ShardTask, writer: SplitWriter, tick: Tick) -> None:
+    chosen, encoded = _unpacked(part.chosen, part.unit), _unpacked(part.encoded, part.unit)
+    if not chosen.any():
+        return
+    ids = part.tokens.ids() if part.tokens is not None else None
+    offsets = part.tokens.offsets() if part.tokens is not None else None
+    for piece in pieces_of(part.unit, encoded):
+        mask = chosen[piece.rows]
+        tick(int(mask.sum()))
+        fault("prepare:write")
+        if mask.any():
+            lists = None if ids is None or offsets is None else _spread(ids, offsets, piece)
+            writer.write(_as_stored(piece.batch, lists, mask, task))
+
+
+def _unpacked(bits: bytes, unit: KeptUnit) -> NDArray[np.bool_]:
+    return np.unpackbits(np.frombuffer(bits, np.uint8), count=unit.num_rows).astype(bool)
+
+
+def _as_stored(batch: pa.RecordBatch, lists: pa.Array | None, mask: NDArray[np.bool_], task: ShardTask) -> Any:
+    """The rows of a batch as they go to disk."""
+    columns: Mapping[str, pa.Array] = dict(zip(batch.schema.names, batch.columns, strict=True))
+    stored = {name: _label_ids(columns[name], task.labels) for name in task.label_columns}
+    if lists is not None:
+        stored[TOKENS] = lists
+    columns = {**columns, **stored}
+    finished = pa.record_batch([columns[name] for name in task.schema.names], schema=task.schema)
+    return finished if mask.all() else finished.filter(pa.array(mask))
+
+
+def _label_ids(column: pa.Array, labels: tuple[str, ...]) -> pa.Array:
+    known = pa.array(labels, pa.string())
+    if pa.types.is_list(column.type):
+        flat = pc.index_in(pc.list_flatten(column), known).cast(pa.int64())
+        lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
+        offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+        return pa.ListArray.from_arrays(pa.array(offsets), flat)
+    return pc.index_in(column, known).cast(pa.int64())
+
+
+def _spread(ids: NDArray[Any], offsets: NDArray[np.int64], piece: Piece) -> pa.Array:
+    """A list of ids for each row of a batch; an empty one for rows that weren't encoded."""
+    own = offsets[piece.first_encoded : piece.first_encoded + piece.num_encoded + 1]
+    lengths = np.zeros(len(piece.has_tokens), np.int64)
+    lengths[piece.has_tokens] = np.diff(own)
+    borders = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
+    return pa.ListArray.from_arrays(pa.array(borders), pa.array(np.asarray(ids[own[0] : own[-1]])))

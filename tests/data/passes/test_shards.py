@@ -1,0 +1,70 @@
+"""A shard is written once, under a key, and put into every split that needs it."""
+
+import errno
+import os
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from bmtool.data.passes.collect import KeptUnit
+from bmtool.data.passes.kept import Shelf
+from bmtool.data.passes.shard_pass import Part, ShardTask, write_shard
+from bmtool.data.passes.shards import Finished
+from bmtool.data.passes.unit_pass import ROWS
+from bmtool.data.storage import SplitWriter, StreamFile, read_stream
+from bmtool.errors import TryAgainError
+
+SCHEMA = pa.schema({"id": pa.string(), "text": pa.string()})
+CHOSEN = np.array([True, False, True, True, False])
+
+
+@pytest.fixture
+def finished(tmp_path):
+    """Kept shards, one of which is written: rows 0, 2 and 3 of a unit of 5."""
+    (tmp_path / "unit").mkdir()
+    batch = pa.record_batch([[f"id {n}" for n in range(5)], [f"text {n}" for n in range(5)]], schema=SCHEMA)
+    file = StreamFile(tmp_path / "unit" / ROWS, SCHEMA)
+    file.write(batch)
+    file.close()
+    unit = KeptUnit("u", 0, tmp_path / "unit", {"totals": {"rows": 5}}, 0)
+    bits = np.packbits(CHOSEN).tobytes()
+    shelf = Shelf(tmp_path / "shards")
+
+    write_shard(ShardTask("abc", shelf.folder, SCHEMA, (), (), (Part(unit, bits, bits, None),)), lambda _: None)
+
+    return Finished(shelf)
+
+
+def put(finished, folder):
+    writer = SplitWriter(folder, SCHEMA)
+    finished.put("abc", writer)
+    [name] = writer.close()
+    return folder / name
+
+
+def test_a_shard_holds_the_chosen_rows_and_is_linked(finished, tmp_path):
+    path = put(finished, tmp_path / "train")
+
+    ids = [one for batch in read_stream(path) for one in batch.column("id").to_pylist()]
+    assert ids == ["id 0", "id 2", "id 3"]
+    assert path.samefile(finished.find("abc")[0])
+
+
+def test_where_no_link_can_be_made_a_shard_is_moved_and_nothing_is_kept(finished, tmp_path, monkeypatch):
+    def no_link(source, target):
+        raise OSError(errno.EPERM, "not on this file system")
+
+    monkeypatch.setattr(os, "link", no_link)
+    expected = finished.find("abc")[0].read_bytes()
+
+    path = put(finished, tmp_path / "train")
+
+    assert path.read_bytes() == expected
+    assert finished.find("abc") is None
+
+
+def test_a_shard_that_was_removed_meanwhile_is_made_again_by_the_next_run(finished, tmp_path):
+    finished.shelf.remove("abc")
+
+    with pytest.raises(TryAgainError, match=r"this shard was removed\. Run the command again"):
+        put(finished, tmp_path / "train")
