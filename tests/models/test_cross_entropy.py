@@ -1,5 +1,7 @@
 """The chunked cross-entropy is torch's, value and gradients."""
 
+import math
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -78,3 +80,36 @@ def test_frozen_inputs_get_no_gradient():
 
     assert features.grad is None
     assert weight.grad is not None
+
+
+def test_a_hopeless_label_costs_what_it_should_in_training():
+    features, weight = torch.tensor([[200.0]], requires_grad=True), torch.tensor([[1.0], [-1.0]])
+
+    loss = summed_cross_entropy(features, weight, None, torch.tensor([1]))
+    loss.backward()
+
+    assert loss.item() == pytest.approx(400.0)
+    assert features.grad.item() == pytest.approx(2.0)
+
+
+def test_a_label_that_is_almost_sure_still_has_a_loss_and_a_gradient_in_bfloat16():
+    logits = torch.tensor([[8.0] + [0.0] * 3])
+    features, weight = torch.ones(1, 1, dtype=torch.bfloat16), logits.t().bfloat16().requires_grad_()
+    expected = F.cross_entropy(logits, torch.tensor([0]))
+
+    loss = summed_cross_entropy(features, weight, None, torch.tensor([0]))
+    loss.backward()
+
+    assert torch.softmax(logits, -1).bfloat16()[0, 0] == 1
+    assert loss.item() == pytest.approx(expected.item(), rel=0.01)
+    assert weight.grad[0, 0].item() == pytest.approx(math.expm1(-expected.item()), rel=0.01)
+
+
+def test_gradients_are_given_once():
+    features, weight, _, labels = make_inputs(torch.float32)
+    loss = summed_cross_entropy(features, weight, None, labels)
+
+    loss.backward(retain_graph=True)
+
+    with pytest.raises(RuntimeError, match="taken already"):
+        loss.backward()
