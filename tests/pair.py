@@ -1,0 +1,93 @@
+"""One of two processes that train a tiny model together; started by `tests/train/test_world.py`, which uses it too."""
+
+import dataclasses
+import json
+import os
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+from bmtool.architectures.bert import Bert
+from bmtool.config.model import validate
+from bmtool.config.shared import Runtime, Training
+from bmtool.console import Console
+from bmtool.contracts import Job
+from bmtool.data.dataset import open_dataset
+from bmtool.data.encode import load_tokenizer
+from bmtool.data.scores import evaluate_metrics
+from bmtool.errors import TryAgainError
+from bmtool.models.build import new_model
+from bmtool.objectives.mlm import Mlm
+from bmtool.train.loop import fit
+from bmtool.train.phases import Phase
+from bmtool.train.world import PartDoneError, World, joined
+from safetensors.torch import save_file
+
+#: Settings by name. Batches of 96 tokens hold from 3 documents up, and each another number of hidden words.
+SETTINGS = {
+    "two": {"gradient_accumulation_steps": 2},
+    "four": {"gradient_accumulation_steps": 4},
+    "rising": {"gradient_accumulation_steps": 2, "batch_warmup_steps": 4},
+    "stopped": {"gradient_accumulation_steps": 2},
+}
+
+
+class StopAt:
+    """Asks to stop after a number of steps."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    @property
+    def reason(self):
+        self.looks -= 1
+        return "SIGTERM" if self.looks == 0 else ""
+
+
+def train(corpus, folder, name, stop=None):
+    """Train with the settings `name`; the first process writes the weights into `folder/name.safetensors`."""
+    plain = {"learning_rate": 3e-3, "max_seq_length": 32, "per_device_batch_tokens": 96, "max_steps": 10}
+    plain |= {"precision": "fp32", "save_every": "1000 steps", "eval_every": "5 steps"} | SETTINGS[name]
+    dataset = open_dataset(corpus)
+    goal = Mlm()
+    tokenizer = load_tokenizer(dataset.tokenizer_folder)
+    examples, validation = (goal.examples(dataset[split], tokenizer, 32) for split in ("train", "validation"))
+    small = Bert(hidden_size=32, num_attention_heads=2, num_hidden_layers=1, dropout=0.1)
+    config = small.config(vocab_size=200, max_seq_length=64, special_ids={"pad": 0, "bos": 0, "eos": 0})
+    model = new_model(config, goal.auto_class, seed=0)
+    job = Job(
+        folder / name, {}, 0, Runtime(device="cpu", threads=1), Console(quiet=True), stop or SimpleNamespace(reason="")
+    )
+    job.folder.mkdir(exist_ok=True)
+    phase = Phase(
+        goal, examples, validation, validate(Training, plain), lambda got: evaluate_metrics(goal.metrics, got, ())
+    )
+    try:
+        fit(model, [phase], job=job)
+    except (PartDoneError, TryAgainError):
+        return
+    save_file({key: value.detach() for key, value in model.named_parameters()}, folder / f"{name}.safetensors")
+
+
+def main(corpus, folder):
+    """All of the above, and what the processes tell each other."""
+    from torch.distributed.rendezvous import rendezvous
+
+    rank = int(os.environ["RANK"])
+    store = next(iter(rendezvous("env://")))[0]
+    with joined(store, "cpu", SimpleNamespace(reason="")):
+        world = World.current()
+        said = {
+            "world": dataclasses.astuple(world),
+            "total": world.total([rank + 1, 0.5]),
+            "told": world.told({"from": rank}),
+            "gathered": world.gathered(["a"] * (rank + 1)),
+        }
+        (folder / f"said-{rank}.json").write_text(json.dumps(said))
+        for name in ("two", "four", "rising"):
+            train(corpus, folder, name)
+        train(corpus, folder, "stopped", StopAt(7) if rank == 1 else None)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,96 @@
+"""Two real processes: what they tell each other, and that they train what one process trains."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from bmtool.train.monitor import read_log
+from bmtool.train.world import World
+from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from pair import train
+
+
+@pytest.fixture(scope="module")
+def pair(corpus, tmp_path_factory):
+    """What two processes left."""
+    folder = tmp_path_factory.mktemp("pair")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    script = Path(__file__).parent.parent / "pair.py"
+    shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    processes = [
+        subprocess.Popen(
+            [sys.executable, script, corpus.folder, folder],
+            env={**os.environ, **shared, "RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    said = [process.communicate(timeout=300)[1] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], "\n".join(said)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def alone(corpus, tmp_path_factory):
+    """The same by this process."""
+    folder = tmp_path_factory.mktemp("alone")
+    for name in ("two", "four", "rising"):
+        train(corpus.folder, folder, name)
+    return folder
+
+
+def log_of(folder, name):
+    clocks = ("tokens_per_second", "loading_share", "rss_bytes", "flop_utilisation")
+    lines = read_log(folder / name / "metrics.jsonl")
+    return [{key: value for key, value in line.items() if key not in clocks} for line in lines]
+
+
+def test_what_processes_say_reaches_all(pair):
+    said = [json.loads((pair / f"said-{rank}.json").read_text()) for rank in range(2)]
+
+    assert [one.pop("world") for one in said] == [[0, 2, 0, 2], [1, 2, 1, 2]]
+    assert said[0] == said[1] == {"total": [3, 1], "told": {"from": 0}, "gathered": [["a"], ["a", "a"]]}
+
+
+def test_a_process_alone_says_it_to_itself():
+    world = World.current()
+
+    assert (world.total([2, 0.5]), world.told({"a": 1}), world.gathered("b")) == ([2, 0.5], {"a": 1}, ["b"])
+
+
+def test_two_processes_train_the_weights_of_one_bit_for_bit(pair, alone):
+    two, one = (load_file(folder / "two.safetensors") for folder in (pair, alone))
+
+    assert all(torch.equal(value, two[name]) for name, value in one.items())
+
+
+@pytest.mark.parametrize("name", ["two", "four", "rising"])
+def test_weights_and_losses_equal_those_of_one_process(pair, alone, name):
+    two, one = (load_file(folder / f"{name}.safetensors") for folder in (pair, alone))
+    both = zip(log_of(pair, name), log_of(alone, name), strict=True)
+
+    # Sums of float32 in another order, over 10 steps of AdamW at 3e-3.
+    assert max(float((value - two[key]).abs().max()) for key, value in one.items()) < 1e-4
+    for here, there in both:
+        assert (here["step"], here["tokens"]) == (there["step"], there["tokens"])
+        assert here.get("loss", 0) == pytest.approx(there.get("loss", 0), rel=1e-5)
+
+
+def test_one_process_goes_on_where_two_were_stopped(pair, alone, corpus):
+    states = [path.name for path in (pair / "stopped" / "checkpoints").iterdir()]
+
+    train(corpus.folder, pair, "stopped")
+
+    assert states == ["step-00000006"]
+    resumed, one = load_file(pair / "stopped.safetensors"), load_file(alone / "two.safetensors")
+    assert all(torch.equal(value, resumed[name]) for name, value in one.items())
