@@ -41,7 +41,7 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     info = read_info(checkpoint.folder)
     task = task_of(checkpoint.folder, info)
     labels = tuple(info["labels"])
-    model = open_model(checkpoint.folder, task.auto_class, labels, attention="sdpa")
+    model = open_model(checkpoint.folder, task.auto_class, labels, attention="any")
     for name in _COPIED:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)

@@ -1,5 +1,6 @@
 """Models that can't be packed: rows of about equal length, the real tokens' answers alone, and no leak by padding."""
 
+import dataclasses
 import itertools
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from packing import BERT_LIKE, CONFIGS, LABELS, PADDED, make_batch
+from packing import BERT_LIKE, CONFIGS, LABELS, LLAMA, PADDED, documents, make_batch
 
 
 @settings(max_examples=30, deadline=None)
@@ -98,6 +99,27 @@ def test_a_model_in_which_padding_would_leak_is_refused_by_name(make, said):
 
     with pytest.raises(ConfigError, match=rf"a '{config.model_type}' model .*{said}"):
         new_model(config, "AutoModel")
+
+
+def test_a_decoder_that_is_not_packed_learns_the_next_words_of_each_document_alone():
+    config = transformers.MistralConfig(**LLAMA)
+    model = new_model(config, "AutoModelForCausalLM", seed=0)
+    batch = dataclasses.replace(make_batch(), is_causal=True)
+    positions = torch.tensor([0, 3, 30])
+
+    logits = lm_logits_at(model, batch, positions)
+
+    alone = torch.cat([model(ids).logits[0] for ids in documents(batch)])[positions]
+    assert (logits - alone).abs().max() < 1e-5
+
+
+@pytest.mark.parametrize("auto_class", ["AutoModelForMaskedLM", "AutoModelForCausalLM"])
+def test_an_encoder_that_is_padded_is_not_trained_on_what_it_sees(auto_class):
+    model = new_model(CONFIGS["rembert"](), auto_class)
+    batch = dataclasses.replace(make_batch(), is_causal=True)
+
+    with pytest.raises(ConfigError, match="sees the words that it shall predict"):
+        lm_logits_at(model, batch, torch.tensor([0, 3, 30]))
 
 
 def test_trying_a_model_leaves_it_as_it_was():
