@@ -194,9 +194,9 @@ def lose_rows(rules: RowRules, collected: Collected, decisions: Decisions, job: 
 
 def write_drops(task: DropsTask, tick: Tick) -> list[list[int]]:
     """Write every row that went, by the first pass or since; rows, bytes and words that each loss costs."""
+    tick(0)
     writer = DropWriter(task.folder)
     for unit in task.units:
-        tick(0)
         for batch in in_reading_order(unit.dropped(), unit.facts["pieces"]).to_batches():
             writer.write(batch)
     names, costs = list(task.names), []
@@ -204,7 +204,6 @@ def write_drops(task: DropsTask, tick: Tick) -> list[list[int]]:
         counts = [len(loss.rows), 0, 0]
         kept_ids = loss.kept_ids if loss.kept is None else Rows(task.units).ids(loss.kept)
         for unit in task.units:
-            tick(0)
             first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
             if first < end:
                 batch = _lost_rows(unit, loss.rows[first:end] - unit.start)
