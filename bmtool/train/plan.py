@@ -73,13 +73,11 @@ def generator(seed: int, epoch: int, batch: int, purpose: int = DATA, *, phase: 
 
 @lru_cache(maxsize=1)
 def _first_fit() -> Callable[..., Any]:
-    """`_fit`, compiled; the machine code is cached on disk where numba finds a folder that it may write."""
-    import numba
+    """`_fit`, compiled when it is first needed."""
+    from bmtool.data.compiled import nb
 
-    try:
-        return numba.njit(cache=True)(_fit)
-    except RuntimeError:  # "no locator available": neither the package's folder nor the user's cache is writable
-        return numba.njit(_fit)
+    compiled: Callable[..., Any] = nb.njit(cache=True)(_fit)
+    return compiled
 
 
 def _fit(lengths: NDArray[np.int64], batch_tokens: int, look_ahead: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

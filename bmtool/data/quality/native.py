@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
+from bmtool.data.compiled import nb
 
 if TYPE_CHECKING:
     from collections.abc import Callable

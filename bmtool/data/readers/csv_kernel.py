@@ -5,7 +5,7 @@ Delimiter, quotes and line ends are single bytes of ASCII, which are never a par
 
 from __future__ import annotations
 
-import numba as nb
+from bmtool.data.compiled import nb
 
 #: What is wrong with a row.
 GOOD, NOT_DELIMITED, RETURN, UNCLOSED, TOO_MANY_LINES, TOO_LONG = range(6)

@@ -8,10 +8,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 from tokenizers import Tokenizer, pre_tokenizers
 
+from bmtool.data.compiled import nb
 from bmtool.data.segments.forms import joins
 from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, prefix_space, split_gpt2, split_gpt4
 from bmtool.data.segments.trie import build_trie, longest

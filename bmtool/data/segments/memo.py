@@ -15,8 +15,9 @@ from __future__ import annotations
 import secrets
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
+
+from bmtool.data.compiled import nb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -10,8 +10,9 @@ separates segments is judged by `classes` alone, which are probed from the token
 
 from __future__ import annotations
 
-import numba as nb
 import numpy as np
+
+from bmtool.data.compiled import nb
 
 #: Classes of code points. UNKNOWN: not probed yet.
 UNKNOWN = 255

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
+
+from bmtool.data.compiled import nb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -12,9 +12,9 @@ import json
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.segments.forms import Forms, joins
 from bmtool.data.segments.splitting import SPACE, UNKNOWN, WORD, split_metaspace
 from bmtool.data.segments.trie import build_trie

@@ -9,9 +9,9 @@ from __future__ import annotations
 import unicodedata
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.segments.forms import Forms
 from bmtool.data.segments.splitting import ALONE, SPACE, UNKNOWN, WORD, split_bert
 from bmtool.data.segments.trie import build_trie, longest

@@ -20,10 +20,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.known_runs import (
     LEAST_SHARE,
     LONG_RUN,

@@ -11,12 +11,12 @@ from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.shingles import SHINGLE, WORDS_HELD, hash_words, shingle, short_shingle, word_tables
 from bmtool.data.text.documents import text_buffers
 from bmtool.data.text.words import code_point

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.lookup import Lookup, lookup
 from bmtool.data.similarity.shingle_sets import shingles
 from bmtool.data.similarity.shingles import SHINGLE, hash_words, word_tables

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba as nb
 import numpy as np
+
+from bmtool.data.compiled import nb
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.bands import BANDS, Sketches, band_keys, equal_values
 from bmtool.data.similarity.fingerprints import VALUES
 from bmtool.data.similarity.lookup import find, lookup

@@ -5,9 +5,9 @@ from __future__ import annotations
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.shingles import SHINGLE, WORDS_HELD, hash_words, shingle, short_shingle, word_tables
 from bmtool.data.text.documents import text_buffers
 

@@ -12,9 +12,9 @@ from __future__ import annotations
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.words import ALONE, LETTER, code_point, lower_case, word_classes
 
 if TYPE_CHECKING:

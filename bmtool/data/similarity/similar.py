@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.again import compared_again
 from bmtool.data.similarity.bands import Sketches
 from bmtool.data.similarity.candidates import Compared, compared

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.similarity.bands import BANDS, band_key, band_keys
 from bmtool.data.similarity.fingerprints import VALUES
 from bmtool.data.similarity.lookup import Lookup, find, lookup

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:

@@ -10,11 +10,11 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING, Literal
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.documents import text_buffers
 from bmtool.data.text.words import code_point
 

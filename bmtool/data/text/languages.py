@@ -12,11 +12,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.cleaning import normalise
 from bmtool.data.text.documents import text_buffers
 from bmtool.errors import ConfigError

@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 import pyarrow as pa
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.documents import text_buffers
 from bmtool.data.text.words import ALONE, LETTER, code_point, lower_case, word_classes
 from bmtool.errors import DataError

@@ -11,9 +11,9 @@ import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
 
-import numba as nb
 import numpy as np
 
+from bmtool.data.compiled import nb
 from bmtool.data.text.scripts import UNSPACED
 
 if TYPE_CHECKING:
