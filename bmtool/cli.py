@@ -33,6 +33,10 @@ Set = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of paths.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would be made, and why; make nothing.")]
+Smoke = Annotated[
+    bool,
+    typer.Option("--smoke", help="Try it on 1,000 rows in 20 steps; the results, under NAME.smoke, fit no other run."),
+]
 Force = Annotated[bool, typer.Option("--force", help="Make it again from nothing.")]
 MaxTime = Annotated[
     str | None, typer.Option("--max-time", metavar="2h", help="Save and stop after this long, exit 75.")
@@ -117,6 +121,7 @@ def _make(
     overrides: list[str] | None,
     as_json: bool,
     dry_run: bool,
+    smoke: bool,
     force: bool,
     max_time: str | None,
     wait: str | None,
@@ -130,7 +135,7 @@ def _make(
 
     console = Console(quiet=quiet, verbose=verbose)
     _call(console, lambda: _enter(folder))
-    options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0, tuple(overrides or ()))
+    options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0, tuple(overrides or ()), smoke)
     request = Request(command, file, stages, dataset, as_json, _seconds("--max-time", max_time), options)
     code = make(request, console)
     if code:
@@ -148,6 +153,7 @@ def prepare(
     set_: Set = None,
     json: Json = False,
     dry_run: DryRun = False,
+    smoke: Smoke = False,
     force: Force = False,
     max_time: MaxTime = None,
     wait: Wait = None,
@@ -161,14 +167,15 @@ def prepare(
         from bmtool.commands.preview import Request, preview
 
         given = {"--dry-run": dry_run, "--force": force, "--max-time": max_time, "--wait": wait, "--locked": locked}
+        given["--smoke"] = smoke
         others = [flag for flag, value in given.items() if value not in (False, None)]
         request = Request(file, dataset, sample, set_ or [], others, json)
         console = Console(quiet=quiet, verbose=verbose)
         _call(console, lambda: _enter(folder) or preview(request, console))
         return
     _make(
-        "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, force=force,
-        max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+        "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
+        force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
     )  # fmt: skip
 
 
@@ -180,6 +187,7 @@ def _stage(name: str, text: str) -> None:
         set_: Set = None,
         json: Json = False,
         dry_run: DryRun = False,
+        smoke: Smoke = False,
         force: Force = False,
         max_time: MaxTime = None,
         wait: Wait = None,
@@ -189,8 +197,8 @@ def _stage(name: str, text: str) -> None:
         verbose: Verbose = False,
     ) -> None:
         _make(
-            name, file, (name,), overrides=set_, as_json=json, dry_run=dry_run, force=force,
-            max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+            name, file, (name,), overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
+            force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
         )  # fmt: skip
 
     app.command(name, help=text)(command)
@@ -210,6 +218,7 @@ def run(
     set_: Set = None,
     json: Json = False,
     dry_run: DryRun = False,
+    smoke: Smoke = False,
     force: Force = False,
     max_time: MaxTime = None,
     wait: Wait = None,
@@ -228,8 +237,8 @@ def run(
     if start > end:
         raise typer.BadParameter(f"'{first}' comes after --until {last}", param_hint="--from")
     _make(
-        "run", file, STAGES[start : end + 1], overrides=set_, as_json=json, dry_run=dry_run, force=force,
-        max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+        "run", file, STAGES[start : end + 1], overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
+        force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
     )  # fmt: skip
 
 

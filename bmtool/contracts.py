@@ -77,6 +77,8 @@ class Job:
     """A folder shared by all runs of a store, for work that can be taken up again; None: nothing is kept."""
     is_fresh: bool = False
     """Whether everything is made from nothing (`--force`): what `cache` holds is not read."""
+    is_smoke: bool = False
+    """Whether this is a smoke run (`--smoke`): `prepare` takes a few rows, the settings of the others are small."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ class GateResult:
     passed: bool
     message: str
     """`accuracy 0.412 is below 0.5`: what was asked, what was seen."""
+    is_about_quality: bool = True
+    """Whether it asks for what a few steps on a few rows can't give; a smoke run says it, and doesn't fail."""
 
     @property
     def verdict(self) -> str:

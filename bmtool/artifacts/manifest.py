@@ -45,6 +45,8 @@ class Manifest:
     git_revision: str | None = None
     started: str = ""
     finished: str = ""
+    is_smoke: bool = False
+    """Made by `--smoke`, from a few rows in a few steps: nothing but another smoke run may read it."""
     format_version: int = FORMAT_VERSION
 
     def to_json(self) -> str:
@@ -65,6 +67,11 @@ class Artifact:
     def summary(self) -> dict[str, Any]:
         """The recorded summary; empty for a foreign folder."""
         return self.manifest.summary if self.manifest else {}
+
+    @property
+    def is_smoke(self) -> bool:
+        """Whether a smoke run made it."""
+        return self.manifest is not None and self.manifest.is_smoke
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -85,6 +85,8 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
     pipeline = load_pipeline(request.file, request.options.overrides)
+    if request.options.is_smoke:
+        pipeline = pipeline.in_little()
     if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
         raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
     store = Store(pipeline.output_dir)
@@ -119,6 +121,6 @@ def _next(request: Request, pipeline: Pipeline) -> str:
     stage = next((stage for stage in later if getattr(pipeline, stage)), None)
     if stage:
         return request.options.suggested(f"bmtool {stage} {request.file}")
-    if pipeline.finetune:
+    if pipeline.finetune and not pipeline.is_smoke:
         return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE"
     return ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeVar, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Self, TypeVar, get_args, get_origin
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, SerializeAsAny, ValidationError, model_serializer
 from pydantic_core import PydanticCustomError
@@ -54,6 +54,10 @@ class Settings(BaseModel):
 
     exclusive: ClassVar[tuple[tuple[str, ...], ...]] = ()
     """Groups of keys of which one replaces the others when `--set` or an extending file sets it."""
+
+    def in_little(self) -> Self:
+        """A section as a smoke run has it (`bmtool.config.smoke`). Most are the same."""
+        return self
 
 
 class Component(Settings):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -16,6 +16,7 @@ from pydantic import (
 )
 
 from bmtool.config.model import HOW, Settings, Words, explained
+from bmtool.config.smoke import SMOKE_EVAL_STEPS, SMOKE_STEPS, little_budget
 from bmtool.config.units import Count, Every, EverySteps, Interval, Ratio
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError
@@ -121,6 +122,10 @@ class Training(Settings):
                 at="decay_ratio",
             )
         return self
+
+    def in_little(self) -> Self:
+        """A few steps, with validations among them."""
+        return self.model_copy(update=little_budget(SMOKE_STEPS) | {"eval_every": Interval(steps=SMOKE_EVAL_STEPS)})
 
     def check_budget(self) -> None:
         """How long to train is said, and once."""

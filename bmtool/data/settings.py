@@ -84,9 +84,19 @@ class TokenizerFrom(Settings):
         return inner if not (folder / "tokenizer.json").exists() and inner.is_dir() else folder
 
     def files(self) -> list[tuple[str, Path]]:
-        """What is taken over."""
+        """What is taken over.
+
+        Raises:
+            MissingInputError: it isn't there, or was learned from a few rows.
+        """
+        from bmtool.artifacts.manifest import MANIFEST, read_manifest
         from bmtool.data.tokenizer_files import tokenizer_files
 
+        for folder in (self.path(), self.path().parent):
+            if (folder / MANIFEST).is_file() and read_manifest(folder).is_smoke:
+                raise MissingInputError(
+                    f"{folder}: a smoke run learned this tokenizer from a few rows. Take one made without --smoke"
+                )
         return tokenizer_files(self.path())
 
 

@@ -175,6 +175,7 @@ def write_checkpoint_card(folder: Path, job: Job, settings: Mapping[str, Any], s
                 if value is not None
             ],
             training={
+                **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
                 **training,
                 "seed": job.seed,
                 **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},

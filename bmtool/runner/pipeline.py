@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,7 @@ from bmtool.config.compose import compose
 from bmtool.config.document import Node
 from bmtool.config.references import STAGES
 from bmtool.config.shared import Head, Name, Runtime
+from bmtool.config.smoke import SMOKE_SUFFIX
 from bmtool.runner.relations import Relations
 
 if TYPE_CHECKING:
@@ -39,6 +40,19 @@ class Pipeline:
     output_dir: Path = Path("runs")
     seed: int = 0
     runtime: Runtime = field(default_factory=Runtime)
+    is_smoke: bool = False
+    """Whether it is a smoke run's"""
+
+    def in_little(self) -> Pipeline:
+        """The same for a smoke run: under another name, and each section as it is in little."""
+        sections = {stage: getattr(self, stage) for stage in STAGES[1:]}
+        return replace(
+            self,
+            name=self.name + SMOKE_SUFFIX,
+            prepare={name: dataset.in_little() for name, dataset in self.prepare.items()},
+            **{stage: config and config.in_little() for stage, config in sections.items()},
+            is_smoke=True,
+        )
 
 
 def load_pipeline(

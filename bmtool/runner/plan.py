@@ -12,6 +12,7 @@ from bmtool.artifacts.manifest import MANIFEST, Artifact
 from bmtool.artifacts.store import Place, Store, open_artifact
 from bmtool.config.model import what
 from bmtool.config.references import STAGES
+from bmtool.config.smoke import SMOKE_SUFFIX
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError, MissingInputError, did_you_mean
 from bmtool.runner.pipeline import stage_module
@@ -131,7 +132,8 @@ class Planner:
         if self.console is not None:
             for source in getattr(config, "sources", ()):  # only datasets have some
                 source.fetch(replace(self.console, prefix=f"{stage} {dataset}: "))
-        settings = what(config)
+        is_smoke = self.pipeline.is_smoke
+        settings = what(config) | ({"smoke": True} if is_smoke else {})
         settings.pop("seed", None)
         identity = Identity(
             stage=stage,
@@ -139,7 +141,7 @@ class Planner:
             settings=settings,
             seed=getattr(config, "seed", None) or 0,
             inputs={role: fingerprint_of(source) for role, source in inputs.items()},
-            raw={name: self.store.hashes.sha256(path) for name, path in module.raw(config)},
+            raw={name: self.store.hash_of_raw(path, is_smoke=is_smoke) for name, path in module.raw(config)},
         )
         place = self.store.place(stage, identity.fingerprint())
         return Node(stage, dataset, config, inputs, identity, place, is_named)
@@ -163,6 +165,8 @@ class Planner:
         """An artifact that another file of the same name made: this file has no section for it."""
         link = f"{self.pipeline.name}/prepare/{name}" if kind == "dataset" else f"{self.pipeline.name}/{name}"
         artifact = self.store.named(link)
+        if artifact is None and self.pipeline.is_smoke:  # what was really made serves as well
+            artifact = self.store.named(link.replace(f"{SMOKE_SUFFIX}/", "/", 1))
         if artifact is None:
             known = ", ".join(self.pipeline.prepare) or "none"
             where = f"under 'prepare' (there: {known})" if kind == "dataset" else "a section of this file"
@@ -180,6 +184,11 @@ class Planner:
     def _checked(self, artifact: Artifact, kind: str) -> Artifact:
         if artifact.kind != kind:
             raise MissingInputError(f"{artifact.folder}: a {kind} is needed here, and this is a {artifact.kind}")
+        if artifact.is_smoke and not self.pipeline.is_smoke:
+            raise MissingInputError(
+                f"{artifact.folder}: a smoke run made this {kind}, from a few rows or in a few steps, and only a smoke "
+                f"run may read it. Make it without --smoke"
+            )
         return artifact
 
 

@@ -67,6 +67,7 @@ class Work:
     raw: dict[str, str]
     cache: str | None
     is_fresh: bool
+    is_smoke: bool
 
     @classmethod
     def of(cls, stage: str, config: Settings, job: Job) -> Work:
@@ -86,6 +87,7 @@ class Work:
             raw=dict(job.raw),
             cache=None if job.cache is None else str(job.cache),
             is_fresh=job.is_fresh,
+            is_smoke=job.is_smoke,
         )
 
     @property
@@ -113,6 +115,7 @@ class Work:
             raw=self.raw,
             cache=None if self.cache is None else Path(self.cache),
             is_fresh=self.is_fresh,
+            is_smoke=self.is_smoke,
         )
 
 

@@ -72,7 +72,7 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
     """Each format is the checkpoint, as far as it was compared."""
     del config
     return [
-        GateResult(name, _is_equal(numbers), f"{name}: {_told(numbers)}")
+        GateResult(name, _is_equal(numbers), f"{name}: {_told(numbers)}", is_about_quality=False)
         for name, numbers in summary["formats"].items()
     ]
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
+from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
 from bmtool.data.passes.presets import PRESETS, settings_of
 from bmtool.data.settings import KeyFile as ScrubKey
@@ -107,6 +108,15 @@ class Config(Settings):
             raise explained("the split leaves no train rows for the tokenizer to learn from", at="split")
         return self
 
+    def in_little(self) -> Self:
+        """Splits that hold some of a few rows, and need no row of every label."""
+        shares = {
+            name: max(share, SMOKE_SPLIT) for name in ("validation", "test") if (share := getattr(self.split, name))
+        }
+        if sum(shares.values()) >= 1:
+            shares = {}
+        return self.model_copy(update={"split": self.split.model_copy(update={**shares, "stratify": None})})
+
     def kinds(self) -> dict[str, str]:
         """Every column and its kind: what the task reads, and what is kept besides."""
         kinds = {"text": "text"} if self.task is None else dict(self.task.columns)
@@ -192,7 +202,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.tokenizers import load_tokenizer
     from bmtool.report.dataset import write_dataset_report
 
-    rules = row_rules(config, job.raw)
+    rules = row_rules(config, job.raw, max_rows=-(-SMOKE_ROWS // len(config.sources)) if job.is_smoke else None)
     collected = collect(rules, job)
     check_rows(collected)
     say_rejected(collected, job.console)
@@ -232,7 +242,7 @@ def describe(summary: dict[str, Any]) -> list[str]:
     return describe_lines(summary)
 
 
-def row_rules(config: Config, raw: Mapping[str, str]) -> RowRules:
+def row_rules(config: Config, raw: Mapping[str, str], *, max_rows: int | None = None) -> RowRules:
     """What is done to each row; `raw` holds the sha256 of raw files by name."""
     from bmtool.data.passes.units import RowRules
 
@@ -250,6 +260,7 @@ def row_rules(config: Config, raw: Mapping[str, str]) -> RowRules:
         is_hashed=config.is_exact,
         is_sketched=config.near is not None or has_splits,
         extra={name: raw.get(name, "") for name in other},
+        max_rows=max_rows,
     )
 
 

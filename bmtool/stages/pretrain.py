@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.config.shared import Training
+from bmtool.config.smoke import SMOKE_STEPS, little_budget
 from bmtool.config.units import Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
@@ -128,6 +129,15 @@ class Config(Training):
         for stretch in self.stretches():
             stretch.check_budget()
             stretch.check_room()
+
+    def in_little(self) -> Self:
+        """The few steps are shared out among the phases, each of which has one at least."""
+        little = super().in_little()
+        if not self.phases:
+            return little
+        few = little_budget(max(1, SMOKE_STEPS // len(self.phases)))
+        phases = tuple(phase.model_copy(update=few) for phase in self.phases)
+        return little.model_copy(update={"phases": phases, "max_steps": None})
 
     @property
     def longest(self) -> int:

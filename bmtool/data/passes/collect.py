@@ -11,6 +11,7 @@ from bmtool.artifacts.files import fsync_file
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import Ledger
 from bmtool.data.passes.cuts import Cuts
+from bmtool.data.passes.few import few_units
 from bmtool.data.passes.kept import Shelf, read_array
 from bmtool.data.passes.unit_pass import (
     DROPPED,
@@ -195,7 +196,7 @@ class _Reading:
             def pieces(name: str, path: Path, cuts: Cuts = cuts, sha256: Any = sha256) -> Iterator[Any]:
                 return cuts.pieces(name, path, sha256(name) or _sha256_of(path))
 
-            for unit in units_of(self.rules, index, files[index], pieces):
+            for unit in self.units(index, files[index], pieces):
                 kept = None if self.job.is_fresh else self.shelf.find(unit.key)
                 self.order.append((replace(unit, pieces=()), kept))
                 if kept is not None:
@@ -203,6 +204,12 @@ class _Reading:
                     continue
                 whole = [cuts.filled(one, sha256(one.file) or _sha256_of(one.path)) for one in unit.pieces]
                 yield UnitTask(self.rules, replace(unit, pieces=tuple(whole)), self.shelf.folder)
+
+    def units(self, index: int, files: list[tuple[str, Path]], pieces: Any) -> Iterator[Unit]:
+        """The units of a source; of a smoke run one."""
+        if self.rules.max_rows is None:
+            return units_of(self.rules, index, files, pieces)
+        return few_units(self.rules, index, files, pieces, self.rules.max_rows)
 
 
 def _sha256_of(path: Path) -> str:

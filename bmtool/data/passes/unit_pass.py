@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
+from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.rows import row_ids, schema_of, text_bytes
@@ -139,6 +140,8 @@ class UnitPass:
         rules = self.rules
         reading = Reading(rules.columns_of(self.unit.source), schema_of(rules.kinds), self.reject)
         batches = rules.sources[self.unit.source].read(piece, reading)
+        if rules.max_rows is not None:
+            batches = few_rows(batches, -(-rules.max_rows // len(self.unit.pieces)))
         while True:
             with self.clock.step("read"):
                 batch = next(batches, None)

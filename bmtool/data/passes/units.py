@@ -49,6 +49,8 @@ class RowRules:
     """Whether similar rows will be looked for"""
     extra: Mapping[str, str] = field(default_factory=dict)
     """sha256 of other files that decide what is done, such as a list of blocked words"""
+    max_rows: int | None = None
+    """About so many rows of a source are taken, for a smoke run (`bmtool.data.passes.few`); None: all"""
 
     def of_kind(self, *kinds: str) -> list[str]:
         """The columns of these kinds."""
@@ -74,6 +76,7 @@ class RowRules:
             "is_hashed": self.is_hashed,
             "is_sketched": self.is_sketched,
             "extra": dict(self.extra),
+            **({} if self.max_rows is None else {"max_rows": self.max_rows}),
         }
 
 
@@ -107,15 +110,15 @@ def units_of(
     for name, path in files:
         for piece in pieces(name, path):
             if waiting and size + piece.size > UNIT_BYTES:
-                yield _unit(source, identity, waiting)
+                yield unit_of(source, identity, waiting)
                 waiting, size = [], 0
             waiting.append(piece)
             size += piece.size
             if size >= UNIT_BYTES or (size >= EARLY_BYTES and _ends_early(piece)):
-                yield _unit(source, identity, waiting)
+                yield unit_of(source, identity, waiting)
                 waiting, size = [], 0
     if waiting:
-        yield _unit(source, identity, waiting)
+        yield unit_of(source, identity, waiting)
 
 
 def _ends_early(piece: Piece) -> bool:
@@ -123,7 +126,8 @@ def _ends_early(piece: Piece) -> bool:
     return digest[0] % EARLY_ONE_IN == 0
 
 
-def _unit(source: int, identity: dict[str, Any], pieces: list[Piece]) -> Unit:
+def unit_of(source: int, identity: dict[str, Any], pieces: Sequence[Piece]) -> Unit:
+    """A unit of these pieces; `identity` is `RowRules.identity` of the source."""
     described = {**identity, "pieces": [(piece.file, piece.key, piece.first, piece.part) for piece in pieces]}
     plain = json.dumps(described, sort_keys=True, ensure_ascii=False)
     return Unit(source, tuple(pieces), hashlib.sha256(plain.encode()).hexdigest()[:32])
