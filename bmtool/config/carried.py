@@ -22,7 +22,7 @@ def to_plain(settings: Settings) -> Any:
     """
     plain = _plain(settings)
     if from_plain(plain) != settings:
-        raise AssertionError(f"{type(settings).__qualname__} holds a value that can't be told to another process")
+        raise AssertionError(f"{type(settings).__qualname__} would arrive as other settings")
     return plain
 
 
@@ -48,7 +48,11 @@ def _plain(value: Any) -> Any:
         return {"kind": "dict", "value": {name: _plain(member) for name, member in value.items()}}
     if isinstance(value, tuple | list):
         return [_plain(member) for member in value]
-    return {"kind": "path", "value": str(value)} if isinstance(value, Path) else value
+    if isinstance(value, Path):
+        return {"kind": "path", "value": str(value)}
+    if not isinstance(value, str | int | float | bool | None):
+        raise AssertionError(f"a {type(value).__name__} can't be told to another process")
+    return value
 
 
 def _class(kind: str) -> type[Settings]:
