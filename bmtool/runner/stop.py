@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 #: What each signal is called.
 REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
 
-#: A stage that hasn't looked at the request for so long is ended; it has nothing to save beyond what is on the disk.
+#: A stage that doesn't look at the request for so long is ended; it has nothing to save beyond what is on the disk.
 GRACE_SECONDS = 3
+
+#: One that looked twice before, such as training after each step, is given so many times the time between its looks.
+GRACE_LOOKS = 3
 
 
 class StopRequest:
@@ -27,10 +30,17 @@ class StopRequest:
         """Ask by itself after `max_seconds`."""
         self.max_seconds = max_seconds
         self._reason = ""
+        self._looked_at: float | None = None
+        self._interval = 0.0
+        """Seconds between the last two looks."""
 
     @property
     def reason(self) -> str:
         """Empty while there is none. A stage that has read one isn't ended by force any more."""
+        now = time.monotonic()
+        if self._looked_at is not None:
+            self._interval = now - self._looked_at
+        self._looked_at = now
         if self._reason:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return self._reason
@@ -72,4 +82,4 @@ class StopRequest:
         if self._reason:  # asked before: a second Ctrl-C, or the grace is over
             raise stopped(self._reason, "what was on the disk is kept")
         self._reason = REASONS.get(signal.Signals(number), "--max-time")
-        signal.setitimer(signal.ITIMER_REAL, GRACE_SECONDS)
+        signal.setitimer(signal.ITIMER_REAL, max(GRACE_SECONDS, GRACE_LOOKS * self._interval))

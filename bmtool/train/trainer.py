@@ -157,6 +157,7 @@ class Trainer:
             raise diverged(state, self.training)
         stepper.weights.load(saved.tensors(MODEL))
         stepper.optimizer.load_state(stepper.weights.masters, saved.tensors(OPTIMIZER))
+        stepper.world.told(None)  # the next saved state may push this one out: not before all have read it
         note_rollback(state, saved.step)
         self.job.console.warn(
             f"step {state.step:,}: training diverged; the weights of step {saved.step:,} go on from here"

@@ -49,6 +49,22 @@ def test_a_stage_that_does_not_listen_is_ended_after_the_grace(monkeypatch):
         stubborn()
 
 
+def test_a_stage_that_looks_after_each_long_step_is_waited_for(monkeypatch):
+    monkeypatch.setattr("bmtool.runner.stop.GRACE_SECONDS", 0.01)
+    stop = StopRequest()
+
+    with stop.listening():
+        looks = []
+        for step in range(3):
+            looks.append(stop.reason)
+            if step == 1:
+                os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.2)
+        looks.append(stop.reason)
+
+    assert looks == ["", "", "SIGTERM", "SIGTERM"]
+
+
 def test_a_second_ctrl_c_ends_at_once():
     stop = StopRequest()
 
@@ -71,3 +87,24 @@ def test_the_handlers_of_before_are_back_afterwards():
 
     assert during != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+def test_signals_and_time_that_were_lent_come_back():
+    stop = StopRequest(max_seconds=60)
+    seen = []
+
+    with stop.listening():
+        with stop.lent() as seconds_left:
+            signal.signal(signal.SIGTERM, lambda number, frame: seen.append(number))
+            os.kill(os.getpid(), signal.SIGTERM)
+            wait_for(lambda: seen)
+            clock = signal.getitimer(signal.ITIMER_REAL)[0]
+        asked = stop.is_asked
+        back = signal.getitimer(signal.ITIMER_REAL)[0]
+        os.kill(os.getpid(), signal.SIGTERM)
+        wait_for(lambda: stop.is_asked)
+
+        assert stop.reason == "SIGTERM"
+
+    assert (seen, clock, asked) == ([signal.SIGTERM], 0, False)
+    assert 50 < back <= seconds_left <= 60
