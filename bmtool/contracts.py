@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.data.text.documents import Documents
     from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.estimate import Outline
 
 
 # ---------------------------------------------------------------- stages
@@ -135,6 +136,13 @@ class Stage(Protocol):
 
     def describe(self, summary: dict[str, Any]) -> list[str]:
         """The few lines a person wants to see at the end."""
+
+
+class TrainingStage(Stage, Protocol):
+    """A stage that makes a checkpoint. It can also say what it would train."""
+
+    def outline(self, config: Any, job: Job) -> Outline:
+        """The model without weights and what it would be trained on, for `--dry-run`; nothing is written."""
 
 
 # ---------------------------------------------------------------- data
@@ -643,6 +651,7 @@ __all__ = [
     "Task",
     "TokenSource",
     "TokenizerTrainer",
+    "TrainingStage",
     "Verdict",
     "Weighing",
 ]

@@ -95,7 +95,7 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
     if request.options.is_locked:
         check_locked(nodes, store, pipeline.name)
     if request.options.dry_run:
-        results += dry_run(nodes, store, pipeline.name, console, force=request.options.force)
+        results += dry_run(nodes, store, pipeline, console, force=request.options.force)
         return
     stop = StopRequest(request.max_seconds)
     runner = Runner(pipeline, store, console, stop, request.options, results)

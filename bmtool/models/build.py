@@ -83,6 +83,12 @@ def new_model(
     return model
 
 
+def bare_model(config: PretrainedConfig, auto_class: str, labels: Sequence[str] | None = None) -> PreTrainedModel:
+    """The same model without weights, on torch's meta device: to be counted, not run."""
+    with torch.device("meta"):
+        return new_model(config, auto_class, labels, attention="any")
+
+
 def special_ids(tokenizer: Tokenizer, tokenizer_folder: Path) -> Mapping[str, int]:
     """Token ids by role (`pad`, `mask`, ...) as `tokenizer_config.json` names the tokens; {} without that file."""
     path = tokenizer_folder / "tokenizer_config.json"

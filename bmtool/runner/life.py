@@ -14,6 +14,7 @@ from bmtool.contracts import Job
 from bmtool.errors import BmtoolError, ConfigError, GateError, MissingInputError, TryAgainError
 from bmtool.runner.crash import as_error
 from bmtool.runner.environment import describe_environment, git_revision
+from bmtool.runner.estimate import estimate_lines
 from bmtool.runner.history import append_history
 from bmtool.runner.plan import Node, fingerprint_of, resolved, upstream
 from bmtool.runner.reasons import why
@@ -248,8 +249,9 @@ class Runner:
         return not gate.passed and not (self.pipeline.is_smoke and gate.is_about_quality)
 
 
-def dry_run(nodes: list[Node], store: Store, name: str, console: Console, *, force: bool) -> list[Result]:
-    """Say for every node whether it would be made, and why; make nothing."""
+def dry_run(nodes: list[Node], store: Store, pipeline: Pipeline, console: Console, *, force: bool) -> list[Result]:
+    """Say for every node whether it would be made, and why, and of training what it takes; make nothing."""
+    name = pipeline.name
     results = []
     for node in nodes:
         found = None if force else store.find(node.place)
@@ -257,7 +259,13 @@ def dry_run(nodes: list[Node], store: Store, name: str, console: Console, *, for
         console.say(f"{node.label}: {reason}")
         status = "up_to_date" if found else "would_run"
         folder = str(found.folder) if found else None
-        results.append(Result(node.stage, node.dataset, status, folder, node.place.fingerprint))
+        summary: dict[str, Any] = {}
+        if found is None and node.module.KIND == "checkpoint":
+            lines, taken = estimate_lines(node, store, pipeline.runtime, console)
+            for line in lines:
+                console.say(f"{node.label}: {line}")
+            summary = {"estimate": taken} if taken else {}
+        results.append(Result(node.stage, node.dataset, status, folder, node.place.fingerprint, summary=summary))
     return results
 
 

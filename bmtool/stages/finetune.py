@@ -26,11 +26,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from tokenizers import Tokenizer
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from bmtool.contracts import Examples, Job, Task
     from bmtool.data.dataset import Dataset
     from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.estimate import Outline
     from bmtool.train.loop import Fitted
     from bmtool.train.selection import Selection
 
@@ -158,6 +159,30 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     return summary
 
 
+def outline(config: Config, job: Job) -> Outline:
+    """The model without weights, and the rows that it would be trained on."""
+    from bmtool.data.dataset import open_dataset
+    from bmtool.data.encode import load_tokenizer
+    from bmtool.data.labelled import task_of
+    from bmtool.models.build import bare_model
+    from bmtool.models.checkpoint import open_config
+    from bmtool.train.estimate import Outline
+    from bmtool.train.layers import freeze
+    from bmtool.train.phases import Phase
+
+    dataset = open_dataset(job.inputs["data"].folder)
+    task = task_of(dataset)
+    folder = _tokenizer_folder(job)
+    parts = _examples(config, job, task, dataset, load_tokenizer(folder))
+    settings = _new_config(config, folder) or open_config(job.inputs["from"].folder)
+    model = bare_model(settings, task.auto_class, dataset.labels)
+    if config.frozen_layers is not None:
+        freeze(model, config.frozen_layers)
+    validation = parts.get("validation")
+    phase = Phase(task, parts["train"], validation, training=config, score=lambda _: {})
+    return Outline(model, [phase], keeps_best=validation is not None)
+
+
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
     """None: `evaluate` has them."""
     del config, summary
@@ -236,19 +261,28 @@ def _tokenizer_folder(job: Job) -> Path:
 
 def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokenizer_folder: Path) -> PreTrainedModel:
     """The checkpoint with a head for `labels`, or a new model; new weights depend on the seed alone."""
-    from bmtool.data.encode import load_tokenizer
-    from bmtool.models.build import new_model, special_ids
+    from bmtool.models.build import new_model
     from bmtool.models.checkpoint import open_model
 
-    if config.model is None:
+    settings = _new_config(config, tokenizer_folder)
+    if settings is None:
         return open_model(job.inputs["from"].folder, task.auto_class, labels, seed=job.seed)
+    return new_model(settings, task.auto_class, labels, job.seed)
+
+
+def _new_config(config: Config, tokenizer_folder: Path) -> PretrainedConfig | None:
+    """What a new model is built from; None where a checkpoint goes on."""
+    from bmtool.data.encode import load_tokenizer
+    from bmtool.models.build import special_ids
+
+    if config.model is None:
+        return None
     tokenizer = load_tokenizer(tokenizer_folder)
-    settings = config.model.config(
+    return config.model.config(
         vocab_size=tokenizer.get_vocab_size(),
         max_seq_length=config.max_seq_length,
         special_ids=special_ids(tokenizer, tokenizer_folder),
     )
-    return new_model(settings, task.auto_class, labels, job.seed)
 
 
 def _weighing(config: Config, train: Examples, labels: tuple[str, ...]) -> Weighing:

@@ -19,12 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from torch import Tensor
-    from transformers import PreTrainedModel
+    from transformers import PretrainedConfig, PreTrainedModel
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts import Architecture, Job
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.corpora import Corpora
+    from bmtool.train.estimate import Outline
     from bmtool.train.loop import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
 
@@ -201,6 +202,20 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     return summary
 
 
+def outline(config: Config, job: Job) -> Outline:
+    """The model without weights, and the pieces that it would be trained on."""
+    from bmtool.models.build import bare_model
+    from bmtool.models.checkpoint import open_config
+    from bmtool.train.corpora import open_corpora
+    from bmtool.train.estimate import Outline
+
+    stretches = config.stretches()
+    corpora = open_corpora(_corpora(config, job), [corpus.weight for corpus in config.mix], job.console)
+    settings = _new_config(config, corpora) or open_config(job.inputs["from"].folder)
+    model = bare_model(settings, stretches[-1].objective.auto_class)
+    return Outline(model, [corpora.phase(stretch.objective, stretch) for stretch in stretches])
+
+
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
     """None: `evaluate` has them."""
     del config, summary
@@ -238,23 +253,32 @@ def _corpora(config: Config, job: Job) -> dict[str, Artifact]:
 
 def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
     """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
-    from bmtool.models.build import new_model, special_ids
+    from bmtool.models.build import new_model
     from bmtool.models.checkpoint import open_model
     from bmtool.models.packed import set_dropout
 
     auto_class = config.stretches()[-1].objective.auto_class
-    if config.model is None:
+    settings = _new_config(config, corpora)
+    if settings is None:
         _check_tokenizer(config, job, corpora.tokenizer_folder)
         model = open_model(job.inputs["from"].folder, auto_class)
     else:
-        settings = config.model.config(
-            vocab_size=corpora.tokenizer.get_vocab_size(),
-            max_seq_length=config.longest,
-            special_ids=special_ids(corpora.tokenizer, corpora.tokenizer_folder),
-        )
         model = new_model(settings, auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
     return model
+
+
+def _new_config(config: Config, corpora: Corpora) -> PretrainedConfig | None:
+    """What a new model is built from; None where a checkpoint goes on."""
+    from bmtool.models.build import special_ids
+
+    if config.model is None:
+        return None
+    return config.model.config(
+        vocab_size=corpora.tokenizer.get_vocab_size(),
+        max_seq_length=config.longest,
+        special_ids=special_ids(corpora.tokenizer, corpora.tokenizer_folder),
+    )
 
 
 def _optimizer_state(job: Job) -> dict[str, Tensor]:

@@ -70,16 +70,22 @@ def storage_errors(what: str) -> Iterator[None]:
         raise StorageError(f"{what}: {error}. The last good state is kept; free some space and rerun") from error
 
 
-def check_space(folder: Path, num_weights: int, *, keeps_best: bool) -> None:
-    """Make sure, before the first step, that the states and the final model fit on the disk.
+def space_needed(num_weights: int, *, keeps_best: bool) -> int:
+    """Bytes on the disk for the states and the final model.
 
     A state holds weights and two moments in float32, and with a best model one more copy; for a moment there are
     `KEPT` + 1 of them. The final model is one copy.
+    """
+    return 4 * num_weights * ((3 + keeps_best) * (KEPT + 1) + 1)
+
+
+def check_space(folder: Path, num_weights: int, *, keeps_best: bool) -> None:
+    """Make sure, before the first step, that the states and the final model fit on the disk.
 
     Raises:
         StorageError: they don't fit.
     """
-    needed = 4 * num_weights * ((3 + keeps_best) * (KEPT + 1) + 1)
+    needed = space_needed(num_weights, keeps_best=keeps_best)
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < needed:

@@ -1,0 +1,121 @@
+"""What `--dry-run` says of training before it begins holds for the run that follows."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from bmtool.artifacts.manifest import Manifest
+from bmtool.artifacts.store import Store
+from bmtool.commands.make import Request, make
+from bmtool.config.model import validate
+from bmtool.console import Console
+from bmtool.runner.estimate import ASSUMED_SHARE, share_reached, time_text
+from bmtool.runner.life import Options
+from bmtool.stages import finetune, pretrain
+from bmtool.train.estimate import estimate
+
+PRETRAIN = {
+    "data": "corpus",
+    "model": {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2},
+    "objective": "mlm",
+    "max_seq_length": 32,
+    "per_device_batch_tokens": 256,
+    "precision": "fp32",
+}
+
+
+@pytest.mark.parametrize("budget", [{"max_steps": 4}, {"max_tokens": 2000}, {"num_train_epochs": 1.5}])
+def test_weights_steps_and_tokens_of_pre_training_are_those_of_the_run(make_job, tmp_path, corpus, budget):
+    config = validate(pretrain.Config, PRETRAIN | budget)
+    job = make_job(tmp_path / "a", {"data": corpus})
+
+    taken = estimate(pretrain.outline(config, job), torch.float32, job.seed)
+    summary = pretrain.run(config, job)
+
+    assert taken.parameters == summary["parameters"]
+    assert taken.steps == summary["steps"]
+    assert taken.tokens == pytest.approx(summary["tokens"], rel=0.1)
+
+
+def test_fine_tuning_is_outlined_from_the_checkpoint_without_its_weights(make_job, tmp_path, reviews, pretrained):
+    config = validate(finetune.Config, {"data": "stars", "num_train_epochs": 2, "max_seq_length": 32})
+    job = make_job(tmp_path / "a", {"data": reviews, "from": pretrained})
+
+    outline = finetune.outline(config, job)
+    in_float32, in_bfloat16 = (estimate(outline, dtype, 0).memory for dtype in (torch.float32, torch.bfloat16))
+
+    count = sum(one.numel() for one in outline.model.parameters())
+    assert all(one.is_meta for one in outline.model.parameters())
+    assert in_float32["optimizer"] == 8 * count
+    assert (in_float32["weights"], in_bfloat16["weights"]) == (4 * count, 6 * count)
+    assert in_bfloat16["activations"] == in_float32["activations"] / 2
+    assert list(job.folder.iterdir()) == []
+
+
+CONFIG = """\
+version: 1
+name: x
+runtime: {device: cpu, threads: 1}
+prepare:
+  corpus: {sources: texts.jsonl, tokenizer: {type: wordpiece, vocab_size: 200}}
+pretrain:
+  data: corpus
+  model: {architecture: bert, hidden_size: 32, num_attention_heads: 2, num_hidden_layers: 1}
+  objective: mlm
+  max_seq_length: 16
+  per_device_batch_tokens: 256
+  max_steps: 7
+"""
+
+
+def test_a_dry_run_says_what_training_takes_once_its_data_is_there(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(CONFIG)
+    Path("texts.jsonl").write_text("".join(json.dumps({"text": f"text number {n}"}) + "\n" for n in range(300)))
+
+    def run(command, **options):
+        request = Request(command, Path("c.yaml"), (command,), as_json=True, options=Options(**options))
+        assert make(request, Console()) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["results"][-1], said.err
+
+    before, said_before = run("pretrain", dry_run=True)
+    run("prepare")
+    after, said_after = run("pretrain", dry_run=True)
+
+    assert before["summary"] == {}
+    assert "pretrain: how long it takes can't be known before prepare corpus is made\n" in said_before
+    taken = after["summary"]["estimate"]
+    assert (after["status"], taken["steps"], taken["share"]) == ("would_run", 7, ASSUMED_SHARE)
+    assert taken["seconds"] == pytest.approx(taken["operations"] / taken["matmul_peak"] / ASSUMED_SHARE)
+    assert f"M weights, 7 steps, {taken['tokens']:,} tokens\n" in said_after
+    assert "a step, without validation" in said_after
+
+
+def manifest(fingerprint, share, finished, precision="bf16 (asked for)"):
+    choices = {"precision": precision, "device": "cpu (asked for)"}
+    plain = Manifest("checkpoint", "pretrain", 1, fingerprint, {}, {}, {}, {"flop_utilisation": share})
+    return replace(plain, environment={"choices": choices}, finished=finished)
+
+
+def test_the_speed_reckoned_with_is_that_of_the_newest_runs_of_the_same_kind(tmp_path):
+    store = Store(tmp_path)
+    runs = [manifest(f"{n}" * 12, n / 10, f"2026-01-0{n}") for n in range(1, 8)]
+    others = [manifest("a" * 12, 0.9, "2026-02-01", "fp32 (asked for)"), manifest("b" * 12, None, "2026-02-02")]
+    for one in [*runs, *others]:
+        folder = store.place("pretrain", one.fingerprint).folder
+        folder.mkdir(parents=True)
+        (folder / "manifest.json").write_text(one.to_json())
+
+    assert share_reached(store, "bf16 ", "cpu") == (0.5, "as 5 earlier runs here")
+    assert share_reached(store, "fp32 ", "cpu") == (0.9, "as 1 earlier run here")
+    assert share_reached(store, "bf16 ", "cuda") == (
+        ASSUMED_SHARE,
+        "assumed: no run here was long enough to be measured",
+    )
+
+
+def test_times_are_said_in_the_unit_that_fits():
+    assert [time_text(seconds) for seconds in (0.25, 90, 5400, 200_000)] == ["0.25 s", "1.5 min", "1.5 h", "2.3 days"]
