@@ -1,11 +1,13 @@
 """Compiled kernels belong to one state of the source: another state never finds them."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
 import bmtool
 from bmtool.data.compiled import NAME, kernel_folder, nb, source_key
+from numba.core.dispatcher import Dispatcher
 
 PACKAGE = Path(bmtool.__file__).parent
 
@@ -57,3 +59,19 @@ def test_every_module_takes_numba_from_there():
     others = [path for path in PACKAGE.rglob("*.py") if "import numba" in path.read_text()]
 
     assert [path.name for path in others] == ["compiled.py"]
+
+
+def test_no_kernel_that_python_calls_is_compiled_by_each_process_anew():
+    from bmtool.data.quality.tables import tables
+
+    tables()
+
+    called = [
+        value
+        for name, module in list(sys.modules.items())
+        if name.startswith("bmtool.data.")
+        for value in vars(module).values()
+        if isinstance(value, Dispatcher) and value.signatures
+    ]
+    assert len(called) > 3
+    assert [kernel.__name__ for kernel in called if kernel.stats.cache_path is None] == []

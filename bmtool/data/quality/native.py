@@ -34,5 +34,5 @@ def spliced(function: Kernel) -> Kernel:
     return kernel
 
 
-#: For the small ones that are put into their callers.
-inlined = nb.njit(inline="always")
+#: For the small ones that are put into their callers. Python calls some as well: these are kernels of their own, too.
+inlined = nb.njit(inline="always", cache=True)
