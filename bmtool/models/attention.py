@@ -6,7 +6,8 @@ and, on purpose, not with AttentionMaskInterface: then transformers builds no T 
 `cu_seq_lens_q`, the keyword that transformers' own flash-attention implementations use.
 
 CPU: blocks of equal shape (`bmtool.models.windows`) are strided views, copied nowhere, that go to ATen's flash kernel
-as one batch. CUDA: `torch.nn.attention.varlen`, written from its documentation; not run on a GPU yet.
+as one batch. CUDA: `torch.nn.attention.varlen` in half precision, and the same blocks in float32, which it doesn't
+take; both are written from the documentation, and not run on a GPU yet.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import inspect
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmtool.errors import ConfigError
@@ -206,10 +208,26 @@ def attend(
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
     window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window - 1
-    if query.is_cuda:
-        return _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q, causal, window, scale), None
-    out, _ = packed_attention(query, key, value, cu_seq_lens_q, causal, window, scale)
-    return out, None
+    if not query.is_cuda:
+        return packed_attention(query, key, value, cu_seq_lens_q, causal, window, scale)[0], None
+    if query.dtype == torch.float32:
+        return attend_by_blocks(query, key, value, cu_seq_lens_q, causal, window, scale), None
+    return _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q, causal, window, scale), None
+
+
+def attend_by_blocks(
+    query: Tensor, key: Tensor, value: Tensor, cu_seq_lens: Tensor, causal: bool, window: int | None, scale: float
+) -> Tensor:
+    """The same as `packed_attention` by torch's public function, block by block, on any device and in any precision."""
+    parts = []
+    for block in document_blocks(cu_seq_lens, causal=causal, window=window):
+        how = _how(block, query.shape[1], causal, window, scale)
+        if how["attn_mask"] is not None:
+            how["attn_mask"] = how["attn_mask"].to(query.device, query.dtype)
+        q, k, v = block.of_queries(query), block.of_keys(key), block.of_keys(value)
+        out = F.scaled_dot_product_attention(q, k, v, enable_gqa=q.shape[1] != k.shape[1], **how)
+        parts.append(out.transpose(1, 2).flatten(0, 1))  # a block's queries are neighbours, and blocks are in order
+    return torch.cat(parts)[None]
 
 
 def _attend_cuda(

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from bmtool.models.attention import packed_attention
+from bmtool.models.attention import attend_by_blocks, packed_attention
 from bmtool.models.windows import WHOLE_TOKENS, document_blocks
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -46,6 +46,24 @@ def assert_as_by_mask(lengths, causal, window, *, key_heads=2):
 @pytest.mark.parametrize("window", [0, 3, 64, 250, None])
 def test_attention_is_what_a_mask_of_all_pairs_gives(causal, window):
     assert_as_by_mask([1, 7, 7, 64, 65, WHOLE_TOKENS, WHOLE_TOKENS + 1, 600, 600], causal, window)
+
+
+@pytest.mark.parametrize(
+    ("causal", "window", "key_heads"), [(False, 64, 2), (True, 3, 1), (True, None, 1), (False, None, 2)]
+)
+def test_the_way_that_float32_takes_on_a_gpu_gives_the_same(causal, window, key_heads):
+    borders = torch.tensor([0, 7, 14, 90, 520, 900], dtype=torch.int32)
+    ours, theirs = (make_states(900, key_heads=key_heads) for _ in range(2))
+
+    out = attend_by_blocks(*ours, borders, causal, window, 0.3)
+    wanted, _ = packed_attention(*theirs, borders, causal, window, 0.3)
+
+    direction = torch.randn(out.shape, generator=torch.Generator().manual_seed(1))
+    out.backward(direction)
+    wanted.backward(direction)
+    assert (out - wanted).abs().max() < 1e-5
+    for mine, reference in zip(ours, theirs, strict=True):
+        assert (mine.grad - reference.grad).abs().max() < 1e-4
 
 
 @pytest.mark.parametrize("window", [None, 5, 200])
