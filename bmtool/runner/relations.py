@@ -38,6 +38,7 @@ class Relations:
             if config is None:
                 continue
             found = [*self._data(stage, config), *self._start(stage, config), *self._gates(stage, config)]
+            found += self._shares(stage, config)
             for path, text in found:
                 self.document.problem(path, text)
             if not found and not self.left_out and stage in modules:
@@ -127,6 +128,20 @@ class Relations:
             known = " or ".join(earlier)
             hint = did_you_mean(start.value, earlier)
             yield (stage, "from"), f"expected {known}, or a path with a slash, got '{start}'.{hint}".removesuffix(".")
+
+    def _shares(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        """Processes that train together each take as many of a step's batches."""
+        processes = self.pipeline.runtime.processes
+        if stage not in _TRAINING:
+            return
+        stretches: dict[KeyPath, Any] = {(stage,): config}
+        if getattr(config, "phases", ()):
+            stretches = {(stage, "phases", index): stretch for index, stretch in enumerate(config.stretches())}
+        for place, settings in stretches.items():
+            steps = settings.gradient_accumulation_steps
+            if steps % processes:
+                key = "gradient_accumulation_steps"
+                yield (*place, key), f"runtime.processes is {processes}: this must be a multiple of it, and is {steps}"
 
     def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         """Gates on metrics that the task or the objective isn't measured by."""

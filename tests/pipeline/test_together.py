@@ -14,7 +14,8 @@ from bmtool.runner.agent import _after_signal, _ending
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from project import bmtool, tree
 
-WORDS = ("pretrain", "tiny.yaml", "--set", "pretrain.gradient_accumulation_steps=2")
+STEPS = "gradient_accumulation_steps=2"
+WORDS = ("pretrain", "tiny.yaml", "--set", f"pretrain.{STEPS}", "--set", f"finetune.{STEPS}")
 
 
 def test_killed_then_gone_on_with_by_torchrun_it_ends_with_the_bytes_of_one_process(at, tmp_path):

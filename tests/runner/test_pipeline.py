@@ -261,6 +261,21 @@ def test_one_faulty_section_hides_no_fault_of_another(load):
     ]
 
 
+def test_processes_must_be_able_to_share_out_a_step(load):
+    text = GOOD.replace("save_every: 10m", "gradient_accumulation_steps: 6\n  save_every: 10m")
+    phases = "phases: [{max_steps: 5}, {max_steps: 5, gradient_accumulation_steps: 4}]\n  save_every: 10m"
+    in_phases = GOOD.replace("max_tokens: 4M", "warmup_ratio: 0").replace("save_every: 10m", phases)
+
+    assert messages(load, text, "runtime.processes=4") == [
+        "c.yaml:29:3: pretrain.gradient_accumulation_steps: runtime.processes is 4: this must be a multiple of it, and is 6",
+        "c.yaml:33:1: finetune.gradient_accumulation_steps: runtime.processes is 4: this must be a multiple of it, and is 1",
+    ]
+    assert messages(load, in_phases, "runtime.processes=4", "finetune.gradient_accumulation_steps=8") == [
+        "c.yaml:29:12: pretrain.phases[0].gradient_accumulation_steps: runtime.processes is 4: this must be a multiple of it, and is 1",
+    ]
+    assert load(text, "runtime.processes=3", "finetune.gradient_accumulation_steps=3").runtime.processes == 3
+
+
 DATASETS = """\
 version: 1
 name: x
