@@ -18,12 +18,16 @@ if TYPE_CHECKING:
 #: How many documents may wait for a batch with room. Measured: 99.8 % of the tokens of a batch are real ones.
 LOOK_AHEAD = 256
 
+#: So many batches' documents are sorted by length together, as transformers' LengthGroupedSampler does: enough for
+#: batches of about one length, few enough for their order to stay random.
+SORTED_BATCHES = 50
+
 #: What a random stream is for: two purposes never share numbers.
 DATA, DROPOUT, REPLAY = 0, 1, 2
 
 
 def plan(
-    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int, *, phase: int = 0
+    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int, *, phase: int = 0, by_length: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A new order of all documents for this epoch, and where batches begin in it.
 
@@ -37,6 +41,8 @@ def plan(
         epoch: from 0.
         batch_tokens: how many tokens a batch holds at most.
         phase: of the run, from 0.
+        by_length: documents of about equal length share a batch, and the batch's longest times their number is at most
+            `batch_tokens`: for models that pad. It is no longer filled first fit.
 
     Returns:
         order (N,) and borders (B + 1,): batch b is `order[borders[b]:borders[b + 1]]`.
@@ -46,19 +52,41 @@ def plan(
     """
     if len(lengths) and int(lengths.max()) > batch_tokens:
         raise ValueError(f"a document of {int(lengths.max())} tokens doesn't fit into a batch of {batch_tokens}")
-    shuffled = generator(seed, epoch, 0, phase=phase).permutation(len(lengths))
-    return in_order(lengths, shuffled, batch_tokens)
+    rng = generator(seed, epoch, 0, phase=phase)
+    order, borders = in_order(lengths, rng.permutation(len(lengths)), batch_tokens, by_length=by_length)
+    if not by_length:
+        return order, borders
+    batches = rng.permutation(len(borders) - 1)  # else the longest of each group would follow each other
+    sizes = np.diff(borders)[batches]
+    ends = np.cumsum(sizes)
+    places = np.arange(len(order)) + np.repeat(borders[batches] - (ends - sizes), sizes)
+    return order[places], np.concatenate([borders[:1], ends])
 
 
 def in_order(
-    lengths: NDArray[np.int64], order: NDArray[np.int64], batch_tokens: int
+    lengths: NDArray[np.int64], order: NDArray[np.int64], batch_tokens: int, *, by_length: bool = False
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The same for documents in a given order (any selection of them)."""
+    if by_length:
+        return _by_length(lengths, order, batch_tokens)
     ordered = np.ascontiguousarray(lengths[order], dtype=np.int64)
     places, borders = _first_fit()(ordered, batch_tokens, LOOK_AHEAD)
     batch_of = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
     places = places[np.lexsort((-ordered[places], batch_of))]
     return order[places], borders
+
+
+def _by_length(
+    lengths: NDArray[np.int64], order: NDArray[np.int64], batch_tokens: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Groups of `SORTED_BATCHES` batches' tokens in the given order, each sorted, longest first, and cut."""
+    group_of = (np.cumsum(lengths[order]) - 1) // (SORTED_BATCHES * batch_tokens)
+    order = order[np.lexsort((-lengths[order], group_of))]
+    borders = [0]
+    for end in np.flatnonzero(np.diff(group_of, append=-1)) + 1:
+        while borders[-1] < end:
+            borders.append(min(int(end), borders[-1] + batch_tokens // int(lengths[order[borders[-1]]])))
+    return order, np.array(borders, dtype=np.int64)
 
 
 def generator(seed: int, epoch: int, batch: int, purpose: int = DATA, *, phase: int = 0) -> np.random.Generator:

@@ -42,6 +42,39 @@ def test_batches_of_natural_lengths_are_99_percent_full(longest):
     assert batch_sums(lengths, order, borders)[:-1].mean() > 0.995 * 4096
 
 
+@pytest.mark.parametrize("batch_tokens", [128, 1000, 4096])
+def test_batches_by_length_hold_every_document_once_and_fit_when_they_are_padded(batch_tokens):
+    lengths = natural_lengths()
+
+    order, borders = plan(lengths, 1, 2, batch_tokens, by_length=True)
+
+    assert np.array_equal(np.sort(order), np.arange(len(lengths)))
+    assert (borders[0], borders[-1]) == (0, len(lengths))
+    longest = np.maximum.reduceat(lengths[order], borders[:-1])
+    assert (longest * np.diff(borders)).max() <= batch_tokens
+    assert (longest == lengths[order[borders[:-1]]]).all()
+
+
+def test_batches_by_length_need_little_padding_and_come_in_a_random_order():
+    lengths = natural_lengths(20_000, 512)
+
+    order, borders = plan(lengths, 0, 0, 4096, by_length=True)
+    again, _ = plan(lengths, 0, 0, 4096, by_length=True)
+    other, _ = plan(lengths, 0, 1, 4096, by_length=True)
+
+    longest = np.maximum.reduceat(lengths[order], borders[:-1])
+    assert lengths.sum() / (longest * np.diff(borders)).sum() > 0.97
+    assert abs(np.corrcoef(longest[1:], longest[:-1])[0, 1]) < 0.2
+    assert np.array_equal(order, again)
+    assert not np.array_equal(order, other)
+
+
+def test_nothing_is_planned_by_length_into_no_batch():
+    order, borders = plan(np.zeros(0, np.int64), 0, 0, 128, by_length=True)
+
+    assert (len(order), borders.tolist()) == (0, [0])
+
+
 def test_long_documents_come_first_in_a_batch():
     lengths = natural_lengths(500)
 
