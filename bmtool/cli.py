@@ -45,6 +45,7 @@ Wait = Annotated[
     str | None, typer.Option("--wait", metavar="2h", help="Wait this long for a lock that another run holds.")
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Exit 2 if anything upstream would have to be made again.")]
+Offline = Annotated[bool, typer.Option("--offline", help="Use no network: of what `hf:` names, only what is cached.")]
 Folder = Annotated[Path | None, typer.Option("-C", metavar="FOLDER", help="Change into this folder first.")]
 Quiet = Annotated[bool, typer.Option("-q", "--quiet", help="Say only warnings and errors; stdout stays.")]
 Verbose = Annotated[bool, typer.Option("-v", "--verbose", help="Say more.")]
@@ -126,6 +127,7 @@ def _make(
     max_time: str | None,
     wait: str | None,
     locked: bool,
+    offline: bool,
     folder: Path | None,
     quiet: bool,
     verbose: bool,
@@ -135,6 +137,8 @@ def _make(
 
     console = Console(quiet=quiet, verbose=verbose)
     _call(console, lambda: _enter(folder))
+    if offline:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is loaded, by processes of this one too
     options = Options(force, dry_run, locked, _seconds("--wait", wait) or 0.0, tuple(overrides or ()), smoke)
     request = Request(command, file, stages, dataset, as_json, _seconds("--max-time", max_time), options)
     code = make(request, console)
@@ -158,6 +162,7 @@ def prepare(
     max_time: MaxTime = None,
     wait: Wait = None,
     locked: Locked = False,
+    offline: Offline = False,
     folder: Folder = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -175,7 +180,8 @@ def prepare(
         return
     _make(
         "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
-        force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+        force=force, max_time=max_time, wait=wait, locked=locked, offline=offline,
+        folder=folder, quiet=quiet, verbose=verbose,
     )  # fmt: skip
 
 
@@ -192,13 +198,15 @@ def _stage(name: str, text: str) -> None:
         max_time: MaxTime = None,
         wait: Wait = None,
         locked: Locked = False,
+        offline: Offline = False,
         folder: Folder = None,
         quiet: Quiet = False,
         verbose: Verbose = False,
     ) -> None:
         _make(
             name, file, (name,), overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
-            force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+            force=force, max_time=max_time, wait=wait, locked=locked, offline=offline,
+            folder=folder, quiet=quiet, verbose=verbose,
         )  # fmt: skip
 
     app.command(name, help=text)(command)
@@ -223,6 +231,7 @@ def run(
     max_time: MaxTime = None,
     wait: Wait = None,
     locked: Locked = False,
+    offline: Offline = False,
     folder: Folder = None,
     quiet: Quiet = False,
     verbose: Verbose = False,
@@ -238,7 +247,8 @@ def run(
         raise typer.BadParameter(f"'{first}' comes after --until {last}", param_hint="--from")
     _make(
         "run", file, STAGES[start : end + 1], overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
-        force=force, max_time=max_time, wait=wait, locked=locked, folder=folder, quiet=quiet, verbose=verbose,
+        force=force, max_time=max_time, wait=wait, locked=locked, offline=offline,
+        folder=folder, quiet=quiet, verbose=verbose,
     )  # fmt: skip
 
 

@@ -69,7 +69,7 @@ class Snapshot:
         return [(one, self.folder / one) for one in chosen]
 
 
-_HOW = "A run fetches what is missing, unless HF_HUB_OFFLINE=1 is set; check and --dry-run never do"
+_HOW = "A run fetches what is missing, unless --offline or HF_HUB_OFFLINE=1 is set; check and --dry-run never do"
 
 
 def cached(name: HubName, kind: Kind) -> Snapshot | None:
@@ -289,7 +289,7 @@ def _explained(name: HubName, kind: Kind) -> Iterator[None]:
     ) as error:
         cause = error.__cause__ or error
         if not isinstance(cause, errors.HfHubHTTPError):
-            offline = "With HF_HUB_OFFLINE=1 only what is in its cache is used"
+            offline = "With --offline only what is in its cache is used"
             what = f"{type(cause).__name__}: {str(cause).partition(chr(10))[0]}"
             raise TryAgainError(f"{name}: {hub} can't be reached: {what}. {offline}") from None
         status = cause.response.status_code

@@ -62,6 +62,8 @@ class Artifact:
     kind: str
     fingerprint: str
     manifest: Manifest | None = None
+    revision: str = ""
+    """`hf:org/name@COMMIT`, for a checkpoint of the hub"""
 
     @property
     def summary(self) -> dict[str, Any]:

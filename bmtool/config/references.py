@@ -7,15 +7,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, model_serializer
 
+from bmtool.config.hub import PREFIX, hub_name
 from bmtool.config.model import Settings, Words, explained, shown
 
 STAGES = ("prepare", "pretrain", "finetune", "evaluate", "export")
 
 
 class Reference(Settings):
-    """A name in this file (a dataset under `prepare:`, or a stage), or a path with a slash."""
+    """A name in this file (a dataset under `prepare:`, or a stage), a path with a slash, or a name on the hub."""
 
-    form: Literal["name", "path"]
+    form: Literal["name", "path", "hub"]
     value: str
 
     @model_serializer
@@ -28,12 +29,20 @@ class Reference(Settings):
 
 def reference(value: Any) -> Any:
     """`corpus` is a name in this file, `runs/x/pretrain` a folder; nothing is looked up on disk."""
+    if isinstance(value, str) and value.startswith(PREFIX):
+        text = f"'{value}': what `prepare` made is read here. A dataset of the hub is one of its sources"
+        raise explained(f"{text}: {{type: huggingface, path: '{value}'}}")
+    return reference_to_model(value)
+
+
+def reference_to_model(value: Any) -> Any:
+    """The same, or `hf:org/name@revision`: the scheme is the consent to use the network."""
     if isinstance(value, Reference):
         return value
     if not isinstance(value, str) or not value.strip():
         raise explained(f"expected a name, or a path with a slash, got {shown(value)}")
-    if value.startswith("hf:"):
-        raise explained(f"'{value}': the hub isn't read yet. Download the checkpoint and give its folder, with a slash")
+    if hub_name(value) is not None:
+        return Reference(form="hub", value=value)
     if "/" in value:
         return Reference(form="path", value=value)
     if not re.fullmatch(r"[A-Za-z0-9_.-]+", value):
@@ -42,3 +51,10 @@ def reference(value: Any) -> Any:
 
 
 Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]
+
+#: Of what the hub has too: a checkpoint, or a tokenizer.
+ModelRef = Annotated[
+    Reference,
+    BeforeValidator(reference_to_model),
+    Words("a name in this file, a path with a slash, or hf:org/name@revision"),
+]

@@ -1,4 +1,4 @@
-"""Settings that `prepare` is made of: sources by their file's ending, splits, samples, limits, tokenizers."""
+"""Settings that `prepare` is made of: sources by their file's ending, splits, samples, limits."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import (
     BeforeValidator,
-    Field,
     NonNegativeInt,
     PositiveInt,
     SerializeAsAny,
@@ -14,17 +13,16 @@ from pydantic import (
     model_validator,
 )
 
-from bmtool.config.model import HOW, Choose, Component, Settings, explained, validate
-from bmtool.config.references import Ref
+from bmtool.config.model import Choose, Component, Settings, explained
 from bmtool.config.units import Count, Ratio
 from bmtool.data.readers.unpack import PACKINGS
 from bmtool.errors import ConfigError, MissingInputError
-from bmtool.registry import SOURCES, TOKENIZERS
+from bmtool.registry import SOURCES
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bmtool.contracts import Source, TokenizerTrainer
+    from bmtool.contracts import Source
 
 
 class ChooseSource(Choose):
@@ -62,62 +60,6 @@ class ChooseSource(Choose):
         )
 
 
-class TokenizerFrom(Settings):
-    """The tokenizer of a checkpoint or of another corpus, taken as it is."""
-
-    folder: Annotated[Ref, HOW] = Field(alias="from")
-
-    @model_validator(mode="after")
-    def _is_a_path(self) -> TokenizerFrom:
-        if self.folder.form != "path":
-            raise explained(f"'{self.folder}' is no path. Give the folder that holds tokenizer.json, with a slash")
-        return self
-
-    def path(self) -> Path:
-        """The folder that holds tokenizer.json: the one named, or its `tokenizer/`."""
-        from pathlib import Path
-
-        from bmtool.config.variables import expand
-
-        folder = Path(expand(self.folder.value))
-        inner = folder / "tokenizer"
-        return inner if not (folder / "tokenizer.json").exists() and inner.is_dir() else folder
-
-    def files(self) -> list[tuple[str, Path]]:
-        """What is taken over.
-
-        Raises:
-            MissingInputError: it isn't there, or was learned from a few rows.
-        """
-        from bmtool.artifacts.manifest import MANIFEST, read_manifest
-        from bmtool.data.tokenizer_files import tokenizer_files
-
-        for folder in (self.path(), self.path().parent):
-            if (folder / MANIFEST).is_file() and read_manifest(folder).is_smoke:
-                raise MissingInputError(
-                    f"{folder}: a smoke run learned this tokenizer from a few rows. Take one made without --smoke"
-                )
-        return tokenizer_files(self.path())
-
-
-class ChooseTokenizer(Choose):
-    """Reads `{from: FOLDER}` besides what every component is read from."""
-
-    def component(self, value: Any) -> Any:
-        """The class that `value` chooses."""
-        return TokenizerFrom if self._is_from(value) else super().component(value)
-
-    def __call__(self, value: Any) -> Any:
-        """Validate one YAML value."""
-        if isinstance(value, TokenizerFrom):
-            return value
-        return validate(TokenizerFrom, value) if self._is_from(value) else super().__call__(value)
-
-    @staticmethod
-    def _is_from(value: Any) -> bool:
-        return isinstance(value, dict) and "from" in value and "type" not in value
-
-
 def as_list(value: Any) -> Any:
     """One value where a list may stand; a tuple, as what follows is strict about types."""
     if isinstance(value, str | dict | Component):
@@ -133,13 +75,10 @@ def joined_as_tuples(value: Any) -> Any:
 
 
 _choose_source = ChooseSource(SOURCES)
-_choose_tokenizer = ChooseTokenizer(TOKENIZERS)
 if TYPE_CHECKING:
     OneSource = Source
-    OneTokenizer = TokenizerTrainer | TokenizerFrom
 else:
     OneSource = Annotated[SerializeAsAny[Component], BeforeValidator(_choose_source), _choose_source]
-    OneTokenizer = Annotated[SerializeAsAny[Settings], BeforeValidator(_choose_tokenizer), _choose_tokenizer]
 
 
 class Split(Settings):

@@ -101,6 +101,22 @@ def open_model(
 ) -> PreTrainedModel:
     """The checkpoint as a float32 `auto_class` in evaluation mode.
 
+    See `open_and_complete`; here what is new isn't told.
+    """
+    return open_and_complete(folder, auto_class, labels, attention, seed=seed, new_head=new_head)[0]
+
+
+def open_and_complete(
+    folder: Path,
+    auto_class: str,
+    labels: Sequence[str] | None = None,
+    attention: str = "packed",
+    *,
+    seed: int = 0,
+    new_head: bool = False,
+) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The checkpoint as a float32 `auto_class` in evaluation mode, and the names of its weights that are new.
+
     With `labels` a head may be missing, or be one for other labels: then it is new, and depends on `seed` alone. So it
     may with `new_head`, for a language model of which the backbone was published. Else every weight of the model must
     be in the checkpoint. Weights of another head are left out.
@@ -121,13 +137,15 @@ def open_model(
     if labels is None and missing and not new_head:
         raise ConfigError(
             f"{folder}: this checkpoint has no head for {auto_class} (missing: {_some(sorted(missing))}). "
-            f"It is a {', '.join(config.architectures or ['model without a head'])}"
+            f"It is a {', '.join(config.architectures or ['model without a head'])}. "
+            f"For pre-training to begin with a new one, set pretrain.new_head: true"
         )
     if attention == "packed":
         family_for(config).check(model)
-    _renew(model, missing if same_labels else missing | _label_parameters(model), auto_class, seed)
+    new = missing if same_labels else missing | _label_parameters(model)
+    _renew(model, new, auto_class, seed)
     model.train(mode=False)
-    return model
+    return model, frozenset(new)
 
 
 def head_parameters(model: PreTrainedModel) -> frozenset[str]:
@@ -272,6 +290,7 @@ __all__ = [
     "copy_tokenizer",
     "head_parameters",
     "new_model",
+    "open_and_complete",
     "open_config",
     "open_model",
     "read_info",

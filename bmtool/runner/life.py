@@ -226,6 +226,9 @@ class Runner:
         inputs = {
             role: {"path": folders[role], "fingerprint": fingerprint_of(source)} for role, source in node.inputs.items()
         }
+        for role, source in node.inputs.items():
+            if isinstance(source, Artifact) and source.revision:
+                inputs[role]["revision"] = source.revision
         return inputs | {f"source:{name}": {"sha256": sha256} for name, sha256 in node.identity.raw.items()}
 
     def _switch(self, node: Node, artifact: Artifact, status: str) -> None:

@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 from bmtool.artifacts.fingerprint import Identity
-from bmtool.artifacts.foreign import foreign_checkpoint
+from bmtool.artifacts.foreign import foreign_checkpoint, hub_checkpoint
 from bmtool.artifacts.manifest import MANIFEST, Artifact
 from bmtool.artifacts.store import Place, Store, open_artifact
+from bmtool.config.hub import hub_name
 from bmtool.config.model import what
 from bmtool.config.references import STAGES
 from bmtool.config.smoke import SMOKE_SUFFIX
 from bmtool.config.variables import expand
+from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, MissingInputError, did_you_mean
 from bmtool.runner.pipeline import stage_module
 
@@ -22,6 +24,9 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import Need, Stage
     from bmtool.runner.pipeline import Pipeline
+
+#: What is fetched with a checkpoint of the hub, as far as it is there: its tokenizer, and what bmtool notes beside it.
+HUB_FILES = (*TOKENIZER_FILES, "bmtool.json")
 
 
 @dataclass(frozen=True)
@@ -129,9 +134,8 @@ class Planner:
     def _make(self, stage: str, dataset: str | None, config: Settings, *, is_named: bool) -> Node:
         module = stage_module(stage)
         inputs = {role: self._resolve(role, need) for role, need in module.needs(config, self.pipeline).items()}
-        if self.console is not None:
-            for source in getattr(config, "sources", ()):  # only datasets have some
-                source.fetch(replace(self.console, prefix=f"{stage} {dataset}: "))
+        if self.console is not None and stage == "prepare":
+            cast("Any", config).fetch(replace(self.console, prefix=f"{stage} {dataset}: "))
         is_smoke = self.pipeline.is_smoke
         settings = what(config) | ({"smoke": True} if is_smoke else {})
         settings.pop("seed", None)
@@ -153,6 +157,9 @@ class Planner:
         if need.reference is None:
             raise AssertionError(f"need '{role}' says neither what it refers to nor what is to be made")
         name = need.reference.value
+        hub = hub_name(name)
+        if hub is not None:
+            return hub_checkpoint(hub, HUB_FILES, self.store.hashes, self.console)
         if need.reference.form == "path":
             return self._at_path(Path(expand(name)), need.kind)
         if need.kind == "dataset" and name in self.pipeline.prepare:

@@ -60,6 +60,8 @@ class Relations:
                         path,
                         f"'{other}' is a corpus. A dataset with a task is needed here: its test rows are looked up",
                     )
+                elif path[2] == "tokenizer" and known is not None and known.task is not None:
+                    yield path, f"'{other}' has a task. A corpus is needed here: its tokenizer is taken"
                 elif "against" in path and known is not None and known.near is None:
                     yield path, f"'{other}' keeps no sketches of its rows: set prepare.{other}.deduplicate: [near]"
                 elif name in self._reached_from(other):
@@ -75,6 +77,9 @@ class Relations:
         for number, way in enumerate(getattr(config, "deduplicate", ())):
             against = getattr(way, "against", ())
             found += [((*start, "deduplicate", number, "against", index), one) for index, one in enumerate(against)]
+        taken = getattr(config, "taken_tokenizer", None)
+        if taken is not None:
+            found.append(((*start, "tokenizer", "from"), taken.source))
         yield from ((path, one.value) for path, one in found if one.form == "name")
 
     def _reached_from(self, name: str) -> set[str]:

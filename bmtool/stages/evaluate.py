@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 from pydantic import Field, NonNegativeInt, model_validator
 
 from bmtool.config.model import HOW, Choose, Settings, explained
-from bmtool.config.references import Ref, Reference
+from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.config.units import Count
 from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
 from bmtool.data.gates import Gate, judge
@@ -33,8 +33,9 @@ KIND = "evaluation"
 class Config(Settings):
     """What is measured, on which rows, beside what, and what must be reached."""
 
-    from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
-    """The checkpoint: `finetune` (the default; `pretrain` in a file without it), or a folder, with a slash."""
+    from_: Annotated[ModelRef | None, HOW] = Field(default=None, alias="from")
+    """The checkpoint: `finetune` (the default; `pretrain` in a file without it), a folder, with a slash, or
+    hf:org/name@revision."""
     data: Annotated[Ref | None, HOW] = None
     """The dataset: by default the one that the checkpoint's section names."""
     split: str | None = None

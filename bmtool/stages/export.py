@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PositiveInt
 
 from bmtool.config.model import HOW, Settings
-from bmtool.config.references import Ref, Reference
+from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.contracts import GateResult, Need, OneExporter
 from bmtool.errors import ConfigError
 
@@ -25,7 +25,7 @@ KIND = "bundle"
 class Config(Settings):
     """What to write, and which rows to compare on."""
 
-    from_: Annotated[Ref, HOW] = Field(default=Reference(form="name", value="finetune"), alias="from")
+    from_: Annotated[ModelRef, HOW] = Field(default=Reference(form="name", value="finetune"), alias="from")
     data: Annotated[Ref | None, HOW] = None
     """The dataset whose rows are compared; without it, what the checkpoint was trained on."""
     formats: Annotated[tuple[OneExporter, ...], Field(min_length=1)]

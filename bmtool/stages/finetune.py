@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from bmtool.config.model import HOW, explained
-from bmtool.config.references import Ref, Reference
+from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.config.shared import Training
 from bmtool.config.units import Count, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, Weighing
@@ -47,8 +47,8 @@ class Config(Training):
 
     data: Annotated[Ref, HOW]
     """The labelled dataset: a name under `prepare:`, or a path with a slash."""
-    from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
-    """What to start from: `pretrain` (the default), or a checkpoint folder, with a slash."""
+    from_: Annotated[ModelRef | None, HOW] = Field(default=None, alias="from")
+    """What to start from: `pretrain` (the default), a checkpoint folder, with a slash, or hf:org/name@revision."""
     model: OneArchitecture | None = None
     """An architecture, to start from new weights instead."""
     tokenizer: Annotated[Ref | None, HOW] = None

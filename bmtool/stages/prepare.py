@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -15,13 +16,12 @@ from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.settings import (
     Limits,
     OneSource,
-    OneTokenizer,
     Sample,
     Split,
-    TokenizerFrom,
     as_list,
     joined_as_tuples,
 )
+from bmtool.data.tokenizer_settings import OneTokenizer, TokenizerFrom
 from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from bmtool.console import Console
     from bmtool.contracts import Job, TokenizerTrainer
     from bmtool.data.passes.collect import Collected
     from bmtool.data.passes.decide import Decisions
@@ -65,7 +66,7 @@ class Config(Settings):
     split: Split = Split()
     sample: Sample | None = None
     tokenizer: OneTokenizer | None = None
-    """For a corpus: a component, or `{from: FOLDER}`; wordpiece by default."""
+    """For a corpus: a component, or `{from: ...}`, with more tokens by `add_tokens`; wordpiece by default."""
     limits: Annotated[Limits, HOW] = Limits()
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
 
@@ -137,6 +138,22 @@ class Config(Settings):
         """Whether exact copies go. Similar ones include them, and finding them first is cheaper."""
         return any(isinstance(one, Exact | Near) for one in self.deduplicate)
 
+    @property
+    def taken_tokenizer(self) -> TokenizerFrom | None:
+        """The tokenizer that is taken from elsewhere, if one is."""
+        return self.tokenizer if isinstance(self.tokenizer, TokenizerFrom) else None
+
+    def fetch(self, console: Console) -> None:
+        """Bring here what isn't on this disk, and say so; nothing else in this stage uses the network."""
+        for one in (*self.sources, self.taken_tokenizer):
+            if one is not None:
+                one.fetch(console)
+
+    def revisions(self) -> dict[str, str]:
+        """The commits that names on the hub mean."""
+        parts = (*self.sources, self.taken_tokenizer)
+        return {name: commit for one in parts if one is not None for name, commit in one.revisions().items()}
+
     def tokenizer_trainer(self) -> TokenizerTrainer | None:
         """What learns the vocabulary of a corpus; None where it is taken from a folder, or not needed."""
         if self.task is not None or isinstance(self.tokenizer, TokenizerFrom):
@@ -147,11 +164,14 @@ class Config(Settings):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """Datasets whose test rows must not be here, and earlier ones whose rows must not come again."""
+    """Datasets whose test rows must not be here, earlier ones whose rows must not come again, one with a tokenizer."""
     del pipeline
     # By number: what a role is called is part of the fingerprint, and a path must not be.
     roles = {f"decontaminate:{index}": one for index, one in enumerate(config.decontaminate)}
     roles |= {f"against:{index}": one for index, one in enumerate(config.near.against if config.near else ())}
+    taken = config.taken_tokenizer
+    if taken is not None and taken.source.form == "name":
+        roles["tokenizer"] = taken.source
     return {role: Need("dataset", reference) for role, reference in roles.items()}
 
 
@@ -170,8 +190,8 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
     ]
     if config.scrub_key is not None:
         files.append(("scrub_key", config.scrub_key.path()))
-    if isinstance(config.tokenizer, TokenizerFrom):
-        files += config.tokenizer.files()
+    if config.taken_tokenizer is not None:
+        files += config.taken_tokenizer.files()
     return files
 
 
@@ -195,9 +215,10 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.decide import Loss
     from bmtool.data.passes.earlier import write_sketches
     from bmtool.data.passes.encode_pass import encode_units, encoded_by, without_tokens
-    from bmtool.data.passes.publish import publish
+    from bmtool.data.passes.publish import SampledTexts, publish
     from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
+    from bmtool.data.passes.tokenizer import make_tokenizer
     from bmtool.data.passes.writing import NO_TOKENS
     from bmtool.data.tokenizers import load_tokenizer
     from bmtool.report.dataset import write_dataset_report
@@ -209,7 +230,8 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     decisions = _decide(config, rules, collected, job)
     tokenizer, tokens = None, []
     if config.task is None:
-        _tokenizer(config, collected, decisions, job)
+        sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text")
+        make_tokenizer(job, sample, config.tokenizer_trainer(), config.taken_tokenizer)
         tokenizer = load_tokenizer(job.folder / "tokenizer")
         tokens = encode_units(collected, decisions.keep, job.folder / "tokenizer", job, shelf_of(job))
         decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
@@ -222,7 +244,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     )
     summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
-    revisions = {name: commit for source in config.sources for name, commit in source.revisions().items()}
+    revisions = config.revisions()
     if tokens:
         summary["environment"]["encoded_by"] = encoded_by(tokens)
     return summary | ({"revisions": revisions} if revisions else {})
@@ -309,20 +331,3 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     decisions.facts |= report_origins(rows, decisions.keep, rules)
     fault("prepare:decided")
     return decisions
-
-
-def _tokenizer(config: Config, collected: Collected, decisions: Decisions, job: Job) -> None:
-    """Train the corpus's tokenizer, or take one over; kept in `tokenizer/`."""
-    from bmtool.artifacts.faults import fault
-    from bmtool.data.passes.publish import SampledTexts
-    from bmtool.data.tokenizers import copy_tokenizer, is_saved, save_tokenizer
-
-    folder = job.folder / "tokenizer"
-    trainer = config.tokenizer_trainer()
-    if isinstance(config.tokenizer, TokenizerFrom):
-        copy_tokenizer(config.tokenizer.path(), folder)
-    elif trainer is not None and not is_saved(folder):
-        job.console.say(f"training the tokenizer ({trainer.name()})")
-        texts = SampledTexts(collected.units, decisions.of_split("train"), "text", trainer.sample_bytes)
-        save_tokenizer(folder, trainer.train(texts), trainer)
-    fault("prepare:tokenizer")

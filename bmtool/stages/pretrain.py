@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
-from bmtool.config.references import Ref
+from bmtool.config.references import ModelRef, Ref
 from bmtool.config.shared import Training
 from bmtool.config.smoke import SMOKE_STEPS, little_budget
 from bmtool.config.units import Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
-from bmtool.errors import MissingInputError
+from bmtool.errors import ConfigError, MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -77,8 +77,12 @@ class Config(Training):
     """Other corpora with their shares of the tokens, such as `[{data: general, weight: 5%}]`."""
     model: OneArchitecture | None = None
     """What to build, such as {architecture: bert, size: tiny}."""
-    from_: Annotated[Ref | None, HOW] = Field(default=None, alias="from")
-    """Instead of `model`: a checkpoint folder to go on from, with a slash. Its tokenizer must be the corpus's."""
+    from_: Annotated[ModelRef | None, HOW] = Field(default=None, alias="from")
+    """Instead of `model`: a checkpoint to go on from, a folder with a slash or hf:org/name@revision. Its tokenizer must
+    be the corpus's, which may have more tokens at the end."""
+    new_head: bool = False
+    """With `from`: where the checkpoint has no head for the objective, as most published encoders, start with a new
+    one. Without it such a checkpoint is refused."""
     objective: OneObjective
     """What is learnt: mlm (hidden words, for encoders) or clm (next words, for decoders)."""
     learning_rate: PositiveFloat = 1e-3
@@ -99,6 +103,8 @@ class Config(Training):
             raise explained("set one of model and from: build a model, or go on from a checkpoint")
         if self.from_state and self.from_ is None:
             raise explained("has an effect only with from: a new model has no state yet", at="from_state")
+        if self.new_head and self.from_ is None:
+            raise explained("has an effect only with from: a model that is built here is all new", at="new_head")
         if sum(corpus.weight for corpus in self.mix) >= 1:
             raise explained("the weights leave no tokens for 'data': their sum must be below 1", at="mix")
         names = [str(self.data), *(str(corpus.data) for corpus in self.mix)]
@@ -254,17 +260,33 @@ def _corpora(config: Config, job: Job) -> dict[str, Artifact]:
 def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
     """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
     from bmtool.models.build import new_model
-    from bmtool.models.checkpoint import open_model
     from bmtool.models.packed import set_dropout
 
     auto_class = config.stretches()[-1].objective.auto_class
     settings = _new_config(config, corpora)
     if settings is None:
-        _check_tokenizer(config, job, corpora.tokenizer_folder)
-        model = open_model(job.inputs["from"].folder, auto_class)
+        model = _opened(config, job, corpora, auto_class)
     else:
         model = new_model(settings, auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
+    return model
+
+
+def _opened(config: Config, job: Job, corpora: Corpora, auto_class: str) -> PreTrainedModel:
+    """The checkpoint, with a new head if it has none and may, and with rows for tokens that only the corpora have."""
+    from bmtool.models.checkpoint import open_and_complete
+    from bmtool.models.vocabulary import widen
+
+    added = _added_tokens(config, job, corpora.tokenizer_folder)
+    model, new = open_and_complete(job.inputs["from"].folder, auto_class, seed=job.seed, new_head=config.new_head)
+    if new:
+        job.console.say(f"the checkpoint has no head for this objective; a new one begins: {', '.join(sorted(new))}")
+    elif config.new_head:
+        job.console.warn("new_head has no effect: the checkpoint has a head for this objective, which goes on")
+    if added:
+        before, now = widen(model, added)
+        rows = f"{now:,} rows instead of {before:,}" if now > before else f"{now:,} rows, as before"
+        job.console.say(f"{len(added):,} new tokens start at the mean of the tokens they were: {rows} of embeddings")
     return model
 
 
@@ -293,21 +315,29 @@ def _optimizer_state(job: Job) -> dict[str, Tensor]:
     return load_file(path)
 
 
-def _check_tokenizer(config: Config, job: Job, tokenizer_folder: Path) -> None:
-    """The corpus must be encoded as the checkpoint reads."""
-    from bmtool.data.tokenizers import read_alike
+def _added_tokens(config: Config, job: Job, tokenizer_folder: Path) -> dict[int, list[int]]:
+    """The tokens that the corpus's tokenizer has behind all of the checkpoint's: their ids, and what they were before.
+
+    Raises:
+        MissingInputError: it is another tokenizer.
+        ConfigError: the optimizer's state, which is to be taken up, has no room for them.
+    """
+    from bmtool.data.extended import added_tokens
     from bmtool.models.checkpoint import require_tokenizer
 
     folder = job.inputs["from"].folder
     require_tokenizer(folder)
-    if read_alike(folder, tokenizer_folder):
-        return
-    name = config.data.value if config.data.form == "name" else "CORPUS"
-    wanted = config.from_ if config.from_ and config.from_.form == "path" else folder
-    raise MissingInputError(
-        f"the corpus '{config.data}' was encoded with another tokenizer than the checkpoint's. Prepare it with "
-        f"prepare.{name}.tokenizer: {{from: {wanted}}}"
-    )
+    added = added_tokens(folder, tokenizer_folder)
+    if added is None:
+        name = config.data.value if config.data.form == "name" else "CORPUS"
+        wanted = config.from_ if config.from_ and config.from_.form != "name" else folder
+        raise MissingInputError(
+            f"the corpus '{config.data}' was encoded with another tokenizer than the checkpoint's. Prepare it with "
+            f"prepare.{name}.tokenizer: {{from: {wanted}}}"
+        )
+    if added and config.from_state:
+        raise ConfigError(f"pretrain.from_state: the state has no room for {len(added):,} new tokens. Leave it out")
+    return added
 
 
 def _info(config: Config, job: Job) -> dict[str, Any]:

@@ -100,7 +100,7 @@ def test_what_is_in_the_cache_needs_no_network(server, monkeypatch):
         brought("hf:org/name", files="data/*")
     assert str(error.value) == (
         "hf:org/name: 1 of 3 files aren't in the hub's cache (data/test-0.jsonl, ...). A run fetches what is missing, "
-        "unless HF_HUB_OFFLINE=1 is set; check and --dry-run never do"
+        "unless --offline or HF_HUB_OFFLINE=1 is set; check and --dry-run never do"
     )
 
 

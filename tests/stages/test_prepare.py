@@ -533,7 +533,6 @@ def test_a_column_that_no_file_has_is_named(tmp_path, make_job):
         ({"split": {"stratify": "author"}}, "'author' is no label of the task"),
         ({"scrub": [{"type": "email", "replace": "pseudonym"}]}, "need a secret key"),
         ({"scrub": ["email"], "scrub_key": "key.txt"}, "only with a scrubber that makes pseudonyms"),
-        ({"tokenizer": {"from": "corpus"}}, "'corpus' is no path"),
         ({"sources": []}, ""),
         ({"sources": "x.doc"}, "has no known ending"),
     ],
