@@ -11,6 +11,7 @@ import torch
 
 from bmtool.data.processors import usable_processors
 from bmtool.errors import ConfigError
+from bmtool.train.memory import keep_memory
 
 if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
@@ -63,6 +64,8 @@ def set_up(runtime: Runtime, local_rank: int = 0, local_size: int = 1) -> tuple[
     device, device_reason = pick_device(runtime.device, local_rank)
     threads, threads_reason = pick_threads(runtime.threads, local_size)
     torch.set_num_threads(threads)
+    if device.type == "cpu":
+        keep_memory()
     return device, {"device": f"{device.type} ({device_reason})", "threads": f"{threads} ({threads_reason})"}
 
 

@@ -1,0 +1,36 @@
+"""Large blocks that are asked for again and again come from memory that the process has already."""
+
+import platform
+import subprocess
+import sys
+
+import pytest
+
+PROGRAM = """
+import ctypes, resource
+from bmtool.train.memory import keep_memory
+
+if {keeps}:
+    keep_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+faults = []
+for _ in range(4):
+    block = libc.malloc(40_000_000)
+    libc.memset(ctypes.c_void_p(block), 1, ctypes.c_size_t(40_000_000))
+    libc.free(ctypes.c_void_p(block))
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[0])
+"""
+
+
+def faults(*, keeps):
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM.format(keeps=keeps)], capture_output=True, text=True, check=True
+    )
+    return int(done.stdout)
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
+def test_a_large_block_is_not_taken_from_the_kernel_each_time():
+    assert faults(keeps=True) < 100 < faults(keeps=False)
