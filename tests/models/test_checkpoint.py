@@ -146,7 +146,9 @@ def test_a_missing_head_is_an_error_where_none_is_expected(masked):
     ) as error:
         open_model(masked, "AutoModelForSequenceClassification")
 
-    assert str(error.value).endswith("It is a BertForMaskedLM. For pre-training to begin with a new one, set pretrain.new_head: true")
+    assert str(error.value).endswith(
+        "It is a BertForMaskedLM. For pre-training to begin with a new one, set pretrain.new_head: true"
+    )
 
 
 def test_missing_and_strange_backbone_weights_are_errors(masked):
