@@ -6,6 +6,7 @@ N examples, T tokens of a packed batch, C classes, K sufficient statistics of a 
 
 from __future__ import annotations
 
+import importlib.util
 from abc import abstractmethod
 from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
 from dataclasses import dataclass, field
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Protocol, S
 from pydantic import Field, PrivateAttr
 
 from bmtool.config.model import Component, chosen
+from bmtool.errors import ConfigError
 from bmtool.registry import (
     ARCHITECTURES,
     BASELINES,
@@ -78,6 +80,8 @@ class Job:
     """A folder shared by all runs of a store, for work that can be taken up again; None: nothing is kept."""
     is_fresh: bool = False
     """Whether everything is made from nothing (`--force`): what `cache` holds is not read."""
+    reports: Path | None = None
+    """A folder outside of the artifact for what reporters keep, as `runs/NAME/reports/STAGE`; None: `folder`."""
     is_smoke: bool = False
     """Whether this is a smoke run (`--smoke`): `prepare` takes a few rows, the settings of the others are small."""
 
@@ -586,6 +590,61 @@ class Exporter(Component):
         """
 
 
+# ---------------------------------------------------------------- reports while training
+
+
+@dataclass(frozen=True)
+class ReportedRun:
+    """What a reporter knows of the run whose numbers it gets."""
+
+    name: str
+    """`pretrain-77c0a1b2c3d4`"""
+    project: str
+    """The pipeline's name"""
+    folder: Path
+    """Where it may keep files; no part of the artifact"""
+    handle: str
+    """What `Channel.handle` was when the same run began; empty for a new one"""
+    new_handle: str
+    """One that no other run has, for services that let their callers choose"""
+
+
+class Channel(Protocol):
+    """An open connection to where numbers go. It is used by one thread; whatever it raises is said and counted."""
+
+    @property
+    def handle(self) -> str:
+        """What the service knows the run by, so that it can be gone on with."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        """Send the numbers of a step, by names such as `train/loss`. A step is sent once a kind, in order."""
+
+    def close(self) -> None:
+        """Send what waits, and end."""
+
+
+class Reporter(Component):
+    """Sends a run's numbers somewhere besides `metrics.jsonl`. Training never waits for it, and never fails with it.
+
+    Its name is that of the package that it needs, and of the extra that brings it.
+    """
+
+    def check(self) -> None:
+        """Make sure, before training, that it can work.
+
+        Raises:
+            ConfigError: its package isn't installed.
+        """
+        if importlib.util.find_spec(self.name()) is None:
+            raise ConfigError(
+                f"report_to: {self.name()} isn't installed. Install it: pip install 'bmtool-pipeline[{self.name()}]'"
+            )
+
+    @abstractmethod
+    def open(self, run: ReportedRun) -> Channel:
+        """Connect, without asking anybody anything; no network unless the service's own variables say so."""
+
+
 # ---------------------------------------------------------------- settings that are a component, chosen by name
 
 if TYPE_CHECKING:
@@ -617,6 +676,7 @@ __all__ = [
     "Architecture",
     "Baseline",
     "Batch",
+    "Channel",
     "Cleaner",
     "Columns",
     "Deduplicator",
@@ -643,6 +703,8 @@ __all__ = [
     "Piece",
     "Reading",
     "Rejected",
+    "ReportedRun",
+    "Reporter",
     "Score",
     "Scrubber",
     "Source",

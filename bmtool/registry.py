@@ -64,6 +64,7 @@ TASKS = Kind("task", "tasks")
 METRICS = Kind("metric", "metrics")
 BASELINES = Kind("baseline", "baselines")
 EXPORTERS = Kind("exporter", "exporters")
+REPORTERS = Kind("reporter", "reporters")
 
 KINDS = (
     SOURCES,
@@ -78,4 +79,5 @@ KINDS = (
     METRICS,
     BASELINES,
     EXPORTERS,
+    REPORTERS,
 )

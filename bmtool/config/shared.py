@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal, Self
 
 from pydantic import (
     BeforeValidator,
@@ -15,11 +15,12 @@ from pydantic import (
     model_validator,
 )
 
-from bmtool.config.model import HOW, Settings, Words, explained
+from bmtool.config.model import HOW, Settings, Words, chosen, explained
 from bmtool.config.smoke import SMOKE_EVAL_STEPS, SMOKE_STEPS, little_budget
 from bmtool.config.units import Count, Every, EverySteps, Interval, Ratio
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError
+from bmtool.registry import REPORTERS
 
 Name = Annotated[
     str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$", max_length=64), Words("small letters, digits, '_' and '-'")
@@ -67,6 +68,16 @@ class Head(Settings):
     """The machine."""
 
 
+if TYPE_CHECKING:
+    from bmtool.contracts import Reporter as OneReporter
+else:
+    OneReporter = chosen(REPORTERS)
+
+
+def _listed(value: object) -> object:
+    return (value,) if isinstance(value, str | dict) else tuple(value) if isinstance(value, list) else value
+
+
 class Training(Settings):
     """How a model is trained: the budget (exactly one of three), the optimizer, the schedule, when to save."""
 
@@ -108,6 +119,8 @@ class Training(Settings):
     """How often the state is saved, so that an interrupted run goes on from there."""
     eval_every: EverySteps | None = None
     """How often the validation split is looked at; without it, after each epoch and at the end."""
+    report_to: Annotated[tuple[OneReporter, ...], BeforeValidator(_listed), HOW] = ()
+    """Where the numbers of `metrics.jsonl` go besides: tensorboard, mlflow, wandb. An outage never stops training."""
     seed: NonNegativeInt | None = None
     """Of weights, order and masks; by default the seed in the head."""
 

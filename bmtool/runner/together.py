@@ -67,6 +67,7 @@ class Work:
     raw: dict[str, str]
     cache: str | None
     is_fresh: bool
+    reports: str | None
     is_smoke: bool
 
     @classmethod
@@ -87,6 +88,7 @@ class Work:
             raw=dict(job.raw),
             cache=None if job.cache is None else str(job.cache),
             is_fresh=job.is_fresh,
+            reports=None if job.reports is None else str(job.reports),
             is_smoke=job.is_smoke,
         )
 
@@ -115,6 +117,7 @@ class Work:
             raw=self.raw,
             cache=None if self.cache is None else Path(self.cache),
             is_fresh=self.is_fresh,
+            reports=None if self.reports is None else Path(self.reports),
             is_smoke=self.is_smoke,
         )
 

@@ -16,6 +16,7 @@ from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
 from bmtool.train.optim import MUON_TOKENS, new_optimizer
 from bmtool.train.precision import pick_precision, short_name
+from bmtool.train.reporting import Reporting
 from bmtool.train.selection import Selection
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
@@ -69,29 +70,37 @@ def fit(
         ConfigError: the model can't be packed, or is too short for `max_seq_length`; or a step's batches can't be
             shared out among the processes.
     """
+    for reporter in phases[0].training.report_to:
+        reporter.check()
     require_packed(model)
     _check_length(model, max(phase.training.max_seq_length for phase in phases))
     checkpoints = Checkpoints(job.folder / RESUME, job.console)
     with storage_errors(str(job.folder)), closing(checkpoints):
         trainer = _prepare(model, phases, job, selection, rates, checkpoints)
         trainer.domains = domains or {}
-        trainer.begin(optimizer_state or {})
-        with job.console.progress("training", total=trainer.num_steps) as progress:
-            progress.advance(trainer.state.step)
-            while True:
-                trainer.validate_if_due()
-                if trainer.is_finished:
-                    fitted = trainer.finish()
-                    if not trainer.stepper.world.is_first:
-                        raise PartDoneError
-                    return fitted
-                trainer.stop_if_asked()
-                trainer.enter_phase()
-                step = trainer.stepper.step()
-                trainer.recover_if_broken()
-                trainer.log(step)
-                trainer.save_if_due()
-                progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})
+        with closing(trainer.monitor):
+            trainer.begin(optimizer_state or {})
+            return _train(trainer, job)
+
+
+def _train(trainer: Trainer, job: Job) -> Fitted:
+    """Step after step, until it is enough."""
+    with job.console.progress("training", total=trainer.num_steps) as progress:
+        progress.advance(trainer.state.step)
+        while True:
+            trainer.validate_if_due()
+            if trainer.is_finished:
+                fitted = trainer.finish()
+                if not trainer.stepper.world.is_first:
+                    raise PartDoneError
+                return fitted
+            trainer.stop_if_asked()
+            trainer.enter_phase()
+            step = trainer.stepper.step()
+            trainer.recover_if_broken()
+            trainer.log(step)
+            trainer.save_if_due()
+            progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})
 
 
 def _prepare(
@@ -124,7 +133,8 @@ def _prepare(
         rates=rates,
     )
     _say_muon(training, job)
-    monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first)
+    reporting = Reporting.of(training.report_to if world.is_first else (), job)
+    monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first, reporting=reporting)
     monitor.rewind(state.step)
     stepper = Stepper(model, phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
     trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)

@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import math
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
+
+from bmtool.train.reporting import Reporting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -22,6 +24,8 @@ class Monitor:
     path: Path
     is_silent: bool = False
     """For the processes of a run that don't write its log"""
+    reporting: Reporting = field(default_factory=Reporting)
+    """Gets every line as well"""
 
     def rewind(self, step: int) -> None:
         """Forget lines behind `step`, and a half-written last one: a resumed run writes them again."""
@@ -37,9 +41,14 @@ class Monitor:
         """Append one line; a number that isn't finite becomes null, as JSON has none."""
         if self.is_silent:
             return
-        line = json.dumps({"kind": kind, **{key: _plain(value) for key, value in values.items()}}, allow_nan=False)
+        plain = {key: _plain(value) for key, value in values.items()}
         with self.path.open("a", encoding="utf-8") as log:
-            log.write(line + "\n")
+            log.write(json.dumps({"kind": kind, **plain}, allow_nan=False) + "\n")
+        self.reporting.put(kind, plain)
+
+    def close(self) -> None:
+        """Wait a while for what was reported."""
+        self.reporting.close()
 
     def sync(self) -> None:
         """Wait until the log is on the disk, before a saved state that counts on it."""

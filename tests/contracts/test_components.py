@@ -17,6 +17,7 @@ from bmtool.contracts import (
     Filter,
     Metric,
     Objective,
+    Reporter,
     Scrubber,
     Source,
     Task,
@@ -37,6 +38,7 @@ BASES = {
     "metric": Metric,
     "baseline": Baseline,
     "exporter": Exporter,
+    "reporter": Reporter,
 }
 
 COMPONENTS = [pytest.param(kind, name, id=f"{kind.name} {name}") for kind in KINDS for name in kind.names()]
