@@ -133,14 +133,13 @@ def add_words(folder: Path, words: Sequence[str]) -> list[str]:
             raise ConfigError(f"tokenizer.add_tokens: '{word}' can't be one token: the tokenizer cuts it {cut}")
         new.append((word, parts[0]))
     add(growing, new)
-    given = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
-    content = growing.plain | {name: given.get(name) for name in ("truncation", "padding")}
-    text = json.dumps(content, ensure_ascii=False, indent=2) + "\n"
-    grown = _Growing(Tokenizer.from_str(text))
+    grown = _Growing(Tokenizer.from_str(json.dumps(growing.plain)))
     for word in words:
         if len(grown.pieces(word)) != 1:
             raise ConfigError(f"tokenizer.add_tokens: '{word}' can't be one token: it is too long for this tokenizer")
-    write_text(folder / "tokenizer.json", text)
+    given = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
+    growing.plain |= {name: given.get(name) for name in ("truncation", "padding")}  # taken off when it was loaded
+    write_text(folder / "tokenizer.json", json.dumps(growing.plain, ensure_ascii=False, indent=2) + "\n")
     for name in _OLD_FORMS:
         (folder / name).unlink(missing_ok=True)
     return [grown.token(place) for place in range(before, growing.next_id)]
