@@ -383,7 +383,10 @@ def inspect(
 
 def main() -> None:
     """The entry point of the command `bmtool`."""
+    from bmtool.data.lean import own_process
+
     _open_closed_streams()
+    own_process()
     app()
 
 

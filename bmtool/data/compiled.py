@@ -7,17 +7,27 @@ with kernels takes numba from here.
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
+from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numba as nb
 
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from typing import IO
+
 #: What each folder of kernels is called, with a hash of the source behind it.
 NAME = "kernels-"
+
+#: How often a process looks whether another one has compiled what it needs.
+LOOK_SECONDS = 0.1
 
 #: Kernels of another state of the source are removed after so many days: another process may still use them.
 _KEPT_DAYS = 7
@@ -65,6 +75,36 @@ def _bases() -> list[Path]:
     return [Path(__file__).parent / "__pycache__", cache / "bmtool"]
 
 
+@contextmanager
+def compiling_once(work: Sequence[str], tick: Callable[[int], None]) -> Iterator[None]:
+    """Let other processes wait that do the same work for the first time: they find the kernels that it compiles.
+
+    To compile what `prepare` calls takes 23 s of CPU, which every worker would spend. Work that was done once under
+    this source is done side by side. `tick` is called while it waits, with 0.
+    """
+    name = hashlib.sha256("\0".join(work).encode()).hexdigest()[:16]
+    done = Path(nb.config.CACHE_DIR) / f"{name}.done"  # type: ignore[attr-defined]
+    if done.exists():
+        yield
+        return
+    with done.with_suffix(".lock").open("a") as lock:  # it is free when its process ends, however that is
+        while not done.exists() and not _is_taken(lock):
+            tick(0)
+            time.sleep(LOOK_SECONDS)
+        if done.exists():  # another process was faster
+            fcntl.flock(lock, fcntl.LOCK_UN)
+        yield
+        done.touch()
+
+
+def _is_taken(lock: IO[str]) -> bool:
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 nb.config.CACHE_DIR = str(kernel_folder(_bases()))  # type: ignore[attr-defined]
 
-__all__ = ["NAME", "kernel_folder", "nb", "source_key"]
+__all__ = ["NAME", "compiling_once", "kernel_folder", "nb", "source_key"]

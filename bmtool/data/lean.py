@@ -24,12 +24,22 @@ class _LeftOut(MetaPathFinder):
         return None
 
 
+def own_process() -> None:
+    """Say that this process is a command's own, so that nobody in it wants columns as pandas' frames."""
+    _Own.is_said = True
+
+
+class _Own:
+    is_said = False
+
+
 def load_lean() -> None:
     """Load numba and pyarrow so, if none of the four is loaded already: 0.56 instead of 0.94 s of CPU.
 
-    Others in this process can import pandas and scipy afterwards, but pyarrow converts nothing to pandas then.
+    Others in this process can import pandas and scipy afterwards, but pyarrow converts nothing to pandas then. So it is
+    done only where `own_process` was called; whoever calls a stage from Python loads them as ever.
     """
-    if any(name in sys.modules for name in ("numba", *LEFT_OUT)):
+    if not _Own.is_said or any(name in sys.modules for name in ("numba", *LEFT_OUT)):
         return
     finder = _LeftOut()
     sys.meta_path.insert(0, finder)

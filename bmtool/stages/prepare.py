@@ -199,15 +199,19 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
     from bmtool.data.lean import load_lean
     from bmtool.data.passes.libraries import load_libraries
-    from bmtool.data.passes.workers import dismiss, num_workers, summon
+    from bmtool.data.passes.workers import sharing_workers, summon
 
-    workers, _ = num_workers(job.runtime.workers, sum(source.num_bytes() for source in config.sources))
-    summon(workers, load_libraries)  # they load while this process does
-    try:
+    with sharing_workers(load_libraries):
+        if _is_all_to_do(job):
+            summon(job.runtime.workers, sum(source.num_bytes() for source in config.sources))
         load_lean()  # before anything else loads them
         return _prepare(config, job)
-    finally:
-        dismiss()  # the passes share their workers
+
+
+def _is_all_to_do(job: Job) -> bool:
+    """Whether nothing is kept of any source, so that there is work for all workers."""
+    is_first = job.cache is None or not (job.cache / "rows").exists()
+    return (is_first or job.is_fresh) and not job.is_smoke
 
 
 def _prepare(config: Config, job: Job) -> dict[str, Any]:

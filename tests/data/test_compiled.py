@@ -1,12 +1,14 @@
 """Compiled kernels belong to one state of the source: another state never finds them."""
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
 
 import bmtool
-from bmtool.data.compiled import NAME, kernel_folder, nb, source_key
+import pytest
+from bmtool.data.compiled import NAME, compiling_once, kernel_folder, nb, source_key
 from numba.core.dispatcher import Dispatcher
 
 PACKAGE = Path(bmtool.__file__).parent
@@ -75,3 +77,42 @@ def test_no_kernel_that_python_calls_is_compiled_by_each_process_anew():
     ]
     assert len(called) > 3
     assert [kernel.__name__ for kernel in called if kernel.stats.cache_path is None] == []
+
+
+ONCE = """
+import sys, time
+from bmtool.data.compiled import compiling_once
+
+with compiling_once(sys.argv[1:], lambda amount: None):
+    start = time.monotonic()
+    time.sleep(0.3)
+    print(start, time.monotonic())
+"""
+
+
+def side_by_side(folder: Path) -> list[list[float]]:
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(folder)}
+    words = [sys.executable, "-c", ONCE, "units", "c4"]
+    runs = [subprocess.Popen(words, env=environment, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    return sorted([float(time) for time in run.communicate()[0].split()] for run in runs)
+
+
+def test_what_compiles_kernels_is_done_by_one_process_at_a_time_until_it_was_done_once(tmp_path):
+    first, second = side_by_side(tmp_path)
+
+    assert first[1] <= second[0]
+    assert [path.suffix for path in tmp_path.rglob("*.done")] == [".done"]
+
+
+def test_whoever_waits_for_another_process_to_compile_can_be_stopped(monkeypatch, tmp_path):
+    monkeypatch.setattr(nb.config, "CACHE_DIR", str(tmp_path))
+
+    def asked_to_stop(amount: int) -> None:
+        raise InterruptedError(amount)
+
+    with compiling_once(["units"], asked_to_stop):
+        with pytest.raises(InterruptedError), compiling_once(["units"], asked_to_stop):
+            pass
+        assert not list(tmp_path.glob("*.done"))
+    with compiling_once(["units"], asked_to_stop), compiling_once(["units"], asked_to_stop):
+        assert list(tmp_path.glob("*.done"))

@@ -7,7 +7,8 @@ import pytest
 
 WORK = """
 import sys
-from bmtool.data.lean import load_lean
+from bmtool.data.lean import load_lean, own_process
+own_process()
 load_lean()
 import numba, numpy as np, pyarrow as pa, pyarrow.compute as pc
 
@@ -42,3 +43,12 @@ def test_both_can_be_loaded_afterwards():
         "pandas",
         "scipy.linalg",
     ]
+
+
+def test_a_process_that_is_not_a_commands_own_can_convert_columns_to_pandas():
+    pytest.importorskip("pandas")
+    work = WORK.replace("own_process()\n", "")
+
+    words = [sys.executable, "-c", work + "print(pa.table({'a': [1, 2]}).to_pandas()['a'].sum())"]
+
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.split() == ["3"]

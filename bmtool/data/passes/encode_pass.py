@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.artifacts.files import sha256_of
+from bmtool.data.compiled import compiling_once
 from bmtool.data.encode import Encoder, load_tokenizer
 from bmtool.data.passes.kept import FACTS, Shelf, read_array, unsealed, write_array
 from bmtool.data.passes.unit_pass import ROWS, Clock
@@ -169,7 +170,8 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
     lengths: list[NDArray[np.int64]] = [np.zeros(1, np.int64)]
     start = 0
     texts_before, checked_before = encoder.num_texts, encoder.num_checked
-    with Shelf(task.shelf).filling(task.key) as (folder, facts), clock.step("encode"):
+    once = compiling_once(["encode", encoder.method], tick)
+    with once, Shelf(task.shelf).filling(task.key) as (folder, facts), clock.step("encode"):
         for batch in read_stream(task.unit / ROWS):
             tick(batch.num_rows)
             texts = batch.column("text").filter(pa.array(keep[start : start + batch.num_rows]))

@@ -1,12 +1,13 @@
-"""Load what every worker of `prepare` needs, once, before the workers are forked."""
+"""Load what every worker of `prepare` needs, once, in their leader, before they are forked."""
 
 from __future__ import annotations
 
 
 def load_libraries() -> None:
     """Import the passes, and have numba load what it puts off until a kernel is called."""
-    from bmtool.data.lean import load_lean
+    from bmtool.data.lean import load_lean, own_process
 
+    own_process()
     load_lean()
     import pyarrow as pa
 

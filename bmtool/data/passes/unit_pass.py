@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
+from bmtool.data.compiled import compiling_once
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
@@ -67,7 +68,9 @@ def kept_schema(rules: RowRules) -> pa.Schema:
 
 def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
     """Read a unit and keep what is left of it under its key; the facts noted with it, and the seconds it took."""
-    with Shelf(task.shelf).filling(task.unit.key) as (folder, facts):
+    rules = task.rules
+    steps = [one.name() for one in (rules.sources[task.unit.source], *rules.cleaners, *rules.filters, *rules.scrubbers)]
+    with compiling_once(["units", *steps], tick), Shelf(task.shelf).filling(task.unit.key) as (folder, facts):
         work = UnitPass(task, folder, tick)
         facts.update(work.run())
     return {**facts, "seconds": dict(work.clock.seconds), "worked_bytes": dict(work.clock.bytes)}

@@ -7,6 +7,7 @@ started and ended is in `bmtool.data.passes.crew`.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import contextmanager
 from itertools import chain, islice
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,11 +76,29 @@ def run_tasks(
 _crews: list[Crew] = []
 _idle: list[Worker] = []
 
+#: What leaders call before they fork workers, the last one.
+_loads: list[Callable[[], None]] = []
 
-def summon(workers: int, load: Callable[[], None]) -> None:
-    """Start workers before there is anything to do: they load their libraries by `load` meanwhile."""
+
+@contextmanager
+def sharing_workers(load: Callable[[], None]) -> Iterator[None]:
+    """Workers that are started inside load libraries by `load`, wait for more when they are done, and end with it."""
+    _loads.append(load)
+    try:
+        yield
+    finally:
+        _loads.pop()
+        dismiss()
+
+
+def summon(wanted: int | None, total_bytes: int) -> None:
+    """Start workers for so much text before the first task is known: they load their libraries meanwhile.
+
+    As many as this much text keeps busy. Where there are more tasks than that, `run_tasks` starts the others.
+    """
+    workers = min(num_workers(wanted, total_bytes)[0], total_bytes // WORKER_BYTES)
     if workers > 1:
-        _add_crew(workers, load.__module__, load.__qualname__)
+        _add_crew(workers, __name__)
 
 
 def dismiss() -> None:
@@ -89,9 +108,11 @@ def dismiss() -> None:
         _crews.pop().end()
 
 
-def _add_crew(size: int, module: str, load: str | None = None) -> None:
-    _crews.append(start_crew(size, module, load))
-    _idle.extend(_crews[-1].workers)
+def _add_crew(size: int, module: str) -> None:
+    """`module` is what a leader imports where nothing else is said."""
+    crew = start_crew(size, _loads[-1].__module__, _loads[-1].__qualname__) if _loads else start_crew(size, module)
+    _crews.append(crew)
+    _idle.extend(crew.workers)
 
 
 def run_one(function: Callable[[T, Tick], R], task: T, *, stop: Stop, advance: Tick) -> R:

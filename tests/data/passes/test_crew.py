@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from bmtool.data.passes import workers as module
-from bmtool.data.passes.workers import run_one, run_tasks, summon
+from bmtool.data.passes.workers import WORKER_BYTES, run_one, run_tasks, sharing_workers, summon
 from bmtool.errors import TryAgainError
 
 WORK = """
@@ -52,10 +52,18 @@ def is_gone(pid):
         return True
 
 
-def test_libraries_are_loaded_once_for_all_workers(work):
-    summon(2, work.load)
+def wait_until_gone(*pids):
+    deadline = time.monotonic() + 5
+    while not all(is_gone(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    assert all(is_gone(pid) for pid in pids)
 
-    found = list(run_tasks(work.who, range(6), workers=2, **ASKED))
+
+def test_libraries_are_loaded_once_for_all_workers(work):
+    with sharing_workers(work.load):
+        summon(2, 2 * WORKER_BYTES)
+
+        found = list(run_tasks(work.who, range(6), workers=2, **ASKED))
 
     leaders = {leader for _, leader, _, _ in found}
     assert len({pid for pid, *_ in found}) == 2
@@ -70,9 +78,10 @@ def test_workers_begin_with_one_thread(work):
 
 
 def test_a_leader_with_threads_forks_no_worker(work, capfd):
-    summon(2, work.load_badly)
-
-    with pytest.raises(TryAgainError, match="a worker process ended with code 1"):
+    with (
+        sharing_workers(work.load_badly),
+        pytest.raises(TryAgainError, match="a worker process ended with code 1"),
+    ):
         list(run_tasks(work.who, range(4), workers=2, **ASKED))
 
     assert "a library started 1 threads before the workers were forked" in capfd.readouterr().err
@@ -80,17 +89,29 @@ def test_a_leader_with_threads_forks_no_worker(work, capfd):
 
 def test_a_single_piece_of_work_is_done_by_a_worker_that_waits_or_here(work):
     here = run_one(work.who, 0, **ASKED)[0]
-    summon(2, work.load)
-    there = [run_one(work.who, 0, **ASKED)[0] for _ in range(2)]
+    with sharing_workers(work.load):
+        summon(2, 2 * WORKER_BYTES)
+
+        there = [run_one(work.who, 0, **ASKED)[0] for _ in range(2)]
 
     assert here == os.getpid()
     assert os.getpid() not in there
 
 
-def test_one_worker_is_this_process(work):
-    summon(1, work.load)
+@pytest.mark.parametrize(("wanted", "total_bytes"), [(1, 10 * WORKER_BYTES), (2, WORKER_BYTES)])
+def test_no_worker_is_started_ahead_that_this_much_text_does_not_need(work, wanted, total_bytes):
+    with sharing_workers(work.load):
+        summon(wanted, total_bytes)
 
-    assert run_one(work.who, 0, **ASKED)[0] == os.getpid()
+        assert run_one(work.who, 0, **ASKED)[0] == os.getpid()
+
+
+def test_workers_that_were_not_summoned_load_libraries_once_too_and_go_at_the_end(work):
+    with sharing_workers(work.load):
+        found = list(run_tasks(work.who, range(4), workers=2, **ASKED))
+
+    assert {tuple(loaded) for *_, loaded, _ in found} == {(found[0][1],)}
+    wait_until_gone(*{pid for pid, *_ in found})
 
 
 def test_dismissed_workers_are_gone_at_once(work):
@@ -108,7 +129,4 @@ def test_a_killed_leader_takes_its_workers_along_and_ends_the_run(work):
 
     with pytest.raises(TryAgainError, match=r"a worker process was killed \(signal 9\)"):
         list(run_tasks(work.who, range(4), workers=2, **ASKED))
-    deadline = time.monotonic() + 5
-    while not is_gone(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert is_gone(pid)
+    wait_until_gone(pid)

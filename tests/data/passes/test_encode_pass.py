@@ -94,6 +94,4 @@ def test_it_is_recorded_what_encoded_how_many_texts_and_how_many_were_compared(t
 
     summary = prepare.run(validate(prepare.Config, settings(path, tokenizer)), make_job())
 
-    assert summary["environment"] == {
-        "encoded_by": {"memo of WordPiece segments": {"texts": 300, "checked": 200}},
-    }
+    assert summary["environment"]["encoded_by"] == {"memo of WordPiece segments": {"texts": 300, "checked": 200}}
