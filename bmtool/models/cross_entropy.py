@@ -102,8 +102,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
         wants_features, wants_weight, wants_bias, _ = ctx.needs_input_grad
         total = torch.zeros((), dtype=torch.float32, device=features.device)
         grad_features = torch.empty_like(features) if wants_features else None
-        grad_weight: Tensor | None = None
-        grad_bias: Tensor | None = None
+        # Without rows nothing is added up, and gradients are zeros.
+        grad_weight = torch.zeros_like(weight) if wants_weight and not len(labels) else None
+        grad_bias = torch.zeros_like(bias) if bias is not None and wants_bias and not len(labels) else None
         chunks = list(_chunks(len(labels), weight.shape[0]))
         room = features.new_empty(chunks[0].stop if chunks else 0, weight.shape[0])
         for rows in chunks:
