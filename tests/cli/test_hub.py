@@ -10,6 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 sys.path.insert(0, str(Path(__file__).parent.parent / "artifacts"))
 from hub_server import serving
 
+from checkpoints import write_checkpoint
 from project import bmtool
 
 CONFIG = """\
@@ -54,3 +55,55 @@ def test_the_network_is_used_once_and_never_to_look(hub, tmp_path, monkeypatch):
     assert len(hub.requests) == asked
     manifest = json.loads((tmp_path / "runs" / "hub" / "prepare" / "stars" / "manifest.json").read_text())
     assert manifest["summary"]["revisions"] == {"hf:org/reviews": commit}
+
+
+FIELD = [
+    f"the good amoxicillin {n}, a very good movie. bad hydrolysis, fine plot and {n % 9} films" for n in range(120)
+]
+ADAPTED = """\
+version: 1
+name: hub
+prepare:
+  field:
+    sources: field.jsonl
+    split: {validation: 0.2}
+    tokenizer: {from: "hf:org/bert", add_tokens: [amoxicillin, hydrolysis]}
+  general:
+    sources: field.jsonl
+    split: {validation: 0.2}
+    tokenizer: {from: field}
+pretrain:
+  data: field
+  from: hf:org/bert
+  mix: [{data: general, weight: 10%}]
+  objective: mlm
+  max_seq_length: 32
+  per_device_batch_tokens: 256
+  max_steps: 3
+"""
+
+
+def test_a_checkpoint_of_the_hub_goes_on_with_more_tokens(hub, tmp_path):
+    from transformers import AutoModelForMaskedLM, AutoTokenizer
+
+    source = write_checkpoint(tmp_path / "bert", "mlm")
+    commit = hub.commit("org/bert", {path.name: path.read_bytes() for path in source.iterdir()})
+    (tmp_path / "field.jsonl").write_text("".join(json.dumps({"text": text}) + "\n" for text in FIELD))
+    (tmp_path / "c.yaml").write_text(ADAPTED)
+
+    offline = bmtool(tmp_path, "run", "c.yaml", "--offline")
+    silent = list(hub.requests)
+    made = bmtool(tmp_path, "run", "c.yaml")
+    asked = len(hub.requests)
+    again = bmtool(tmp_path, "run", "c.yaml", "--offline")
+
+    assert (offline.returncode, silent) == (66, [])
+    assert (made.returncode, again.returncode, len(hub.requests)) == (0, 0, asked), made.stderr
+    assert "prepare field: the tokenizer has 2 more tokens, for 2 words: amoxicillin, hydrolysis" in made.stderr
+    assert "pretrain: 2 new tokens start at the mean of the tokens they were: " in made.stderr
+    assert "pretrain: general: loss " in made.stderr
+    folder = tmp_path / "runs" / "hub" / "pretrain"
+    assert json.loads((folder / "manifest.json").read_text())["inputs"]["from"]["revision"] == f"hf:org/bert@{commit}"
+    tokenizer, model = AutoTokenizer.from_pretrained(folder), AutoModelForMaskedLM.from_pretrained(folder)
+    assert model.get_input_embeddings().weight.shape[0] == len(tokenizer)
+    assert tokenizer("Amoxicillin", add_special_tokens=False).input_ids == [len(tokenizer) - 2]
