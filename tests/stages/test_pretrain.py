@@ -10,7 +10,7 @@ import transformers
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import load_tokenizer
-from bmtool.errors import MissingInputError, TryAgainError
+from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import read_info
 from bmtool.stages.pretrain import Config, describe, needs, run
 from bmtool.train.monitor import read_log
@@ -109,6 +109,22 @@ def test_a_checkpoint_goes_on(make_job, corpus, pretrained, tmp_path):
     assert summary["steps"] == 6
     before, after = ((folder / "model.safetensors").read_bytes() for folder in (pretrained.folder, job.folder))
     assert before != after
+
+
+def test_a_checkpoint_without_a_head_gets_one_where_asked(make_job, corpus, pretrained, tmp_path):
+    backbone = tmp_path / "backbone"
+    transformers.AutoModel.from_pretrained(pretrained.folder).save_pretrained(backbone)
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (backbone / name).write_bytes((pretrained.folder / name).read_bytes())
+    job = make_job(inputs={"data": corpus, "from": (backbone, "checkpoint")})
+
+    with pytest.raises(ConfigError, match=r"set pretrain\.new_head: true"):
+        run(settings(model=None, **{"from": str(backbone)}), job)
+    run(settings(model=None, new_head=True, **{"from": str(backbone)}), job)
+
+    said = [line for line in job.console.lines if "no head for this objective" in line]
+    assert len(said) == 1
+    assert "cls.predictions.bias" in said[0]
 
 
 def test_another_tokenizer_than_the_checkpoints_is_refused_with_the_line_that_mends_it(
