@@ -46,7 +46,7 @@ class Work:
             per_token=_PASSES * 2.0 * inside,
             per_target=_PASSES * 2.0 * (_matrices(model) - inside),
             per_pair=_PASSES * 4.0 * width * (0.5 if sees_half else 1.0),
-            windows=_windows(config),
+            windows=_windows(config, sees_half),
         )
 
     def of_batch(self, batch: Batch) -> float:
@@ -71,9 +71,11 @@ def _matrices(module: nn.Module) -> int:
     )
 
 
-def _windows(config: Any) -> tuple[int | None, ...]:
+def _windows(config: Any, sees_half: bool) -> tuple[int | None, ...]:
     kinds = getattr(config, "layer_types", None)
     if not kinds:
         return (None,) * int(config.num_hidden_layers)
-    width = getattr(config, "sliding_window", None) or getattr(config, "local_attention", None)
+    width = getattr(config, "sliding_window", None)
+    if width is not None and not sees_half:
+        width = 2 * width + 1  # the configuration of an encoder has one side
     return tuple(width if kind == "sliding_attention" else None for kind in kinds)

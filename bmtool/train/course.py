@@ -32,6 +32,8 @@ class Course:
     """Which phase of the run this is, from 0: each draws its own random numbers."""
     mixture: Mixture | None = None
     """Which of the documents an epoch has; None: each once."""
+    by_length: bool = False
+    """Whether documents of about equal length share a batch, for models that pad."""
     _epoch: int = -1
     _order: NDArray[np.int64] | None = None
     _borders: NDArray[np.int64] | None = None
@@ -46,7 +48,9 @@ class Course:
         if self._order is None or self._borders is None or epoch != self._epoch:
             batch_tokens = self.training.per_device_batch_tokens
             rows = self._rows(epoch)
-            order, borders = plan(self.lengths[rows], self.seed, epoch, batch_tokens, phase=self.phase)
+            order, borders = plan(
+                self.lengths[rows], self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length
+            )
             self._order, self._borders, self._epoch = rows[order], borders, epoch
         return self._order, self._borders
 

@@ -10,7 +10,8 @@ import torch
 
 from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
-from bmtool.models.packed import drop_attention_dropout, require_packed
+from bmtool.models.families import family_of, longest_document
+from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
@@ -116,10 +117,10 @@ def _prepare(
     _check_shares(phases, world)
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
-    courses = [phase.course(job.seed, number) for number, phase in enumerate(phases)]
+    pads = family_of(model).pads
+    courses = [phase.course(job.seed, number, by_length=pads) for number, phase in enumerate(phases)]
     device, dtype, choices = _choose(training, job, state, world)
-    note = drop_attention_dropout(model)
-    if note:
+    for note in filter(None, (padding_note(model), drop_attention_dropout(model))):
         job.console.say(note)
     job.console.say(courses[state.phase].description)
     model.to(device)
@@ -186,7 +187,7 @@ def _choose(
 
 
 def _check_length(model: Any, max_seq_length: int) -> None:
-    longest = getattr(model.config, "max_position_embeddings", None)
+    longest = longest_document(model.config)
     if longest is not None and max_seq_length > longest:
         raise ConfigError(f"max_seq_length is {max_seq_length}, and the model has {longest} positions. Lower it")
 

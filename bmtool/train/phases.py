@@ -30,9 +30,9 @@ class Phase:
     mixture: Mixture | None = None
     """How much of which corpus an epoch has; None: all of `train`."""
 
-    def course(self, seed: int, number: int) -> Course:
+    def course(self, seed: int, number: int, *, by_length: bool = False) -> Course:
         """Its batches and steps, as phase `number` of a run."""
-        return Course(self.train.packed_lengths, self.training, seed, number, self.mixture)
+        return Course(self.train.packed_lengths, self.training, seed, number, self.mixture, by_length)
 
     @property
     def is_measured(self) -> bool:

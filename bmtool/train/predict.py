@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from bmtool.models.batches import to_device
+from bmtool.models.families import family_of
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
@@ -68,11 +69,11 @@ def iterate_goal(
 ) -> Iterator[Columns]:
     """The same as a stream: one piece of results for each window of examples, in order."""
     goal = goal.measured()
-    lengths = examples.packed_lengths
+    lengths, pads = examples.packed_lengths, family_of(model).pads
     batch_tokens = max(batch_tokens, int(lengths.max(initial=1)))  # else that example would never fit
     for start in range(0, len(examples), WINDOW_EXAMPLES):
         window = np.arange(start, min(start + WINDOW_EXAMPLES, len(examples)))
-        order, borders = in_order(lengths, window, batch_tokens)
+        order, borders = in_order(lengths, window, batch_tokens, by_length=pads)
         pieces = []
         for first, last in itertools.pairwise(borders):
             if stop is not None and stop.reason:

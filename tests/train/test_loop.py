@@ -515,3 +515,42 @@ def test_the_log_says_how_much_of_the_machine_is_used(make_job, pieces, monkeypa
     assert 0 < last["loader_share"] < 1
     assert last["rss_mb"] > 50
     assert fitted.flop_utilisation == pytest.approx(last["flop_utilisation"], rel=0.01)
+
+
+def test_a_model_that_cannot_be_packed_says_so_and_its_batches_hold_texts_of_about_equal_length(make_job, pieces):
+    import transformers
+
+    width = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 64}
+    config = transformers.DebertaV2Config(
+        **width, vocab_size=200, max_position_embeddings=64, relative_attention=True, pos_att_type=["p2c", "c2p"]
+    )
+    job = make_job()
+    model = new_model(config, "AutoModelForMaskedLM")
+    seen = []
+
+    class Watched(Mlm):
+        def collate(self, examples, rows, rng):
+            seen.append(examples.packed_lengths[rows])
+            return super().collate(examples, rows, rng)
+
+    examples, _ = pieces(Mlm())
+    fit(model, [phase(Watched(), examples, None, max_steps=6)], job=job)
+
+    assert any("a 'deberta-v2' model can't be packed" in line for line in job.console.lines)
+    spread = np.mean([lengths.max() - lengths.min() for lengths in seen])
+    assert spread < 0.5 * (examples.packed_lengths.max() - examples.packed_lengths.min())
+
+
+def test_positions_that_a_family_keeps_for_itself_are_not_counted(make_job, pieces):
+    import transformers
+
+    width = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "intermediate_size": 64}
+    config = transformers.RobertaConfig(**width, vocab_size=200, max_position_embeddings=34, pad_token_id=1)
+    examples, _ = pieces(Mlm())
+
+    with pytest.raises(ConfigError, match="max_seq_length is 33, and the model has 32 positions"):
+        fit(
+            new_model(config, "AutoModelForMaskedLM"),
+            [phase(Mlm(), examples, None, max_seq_length=33)],
+            job=make_job(),
+        )
