@@ -42,7 +42,8 @@ MaxTime = Annotated[
     str | None, typer.Option("--max-time", metavar="2h", help="Save and stop after this long, exit 75.")
 ]
 Wait = Annotated[
-    str | None, typer.Option("--wait", metavar="2h", help="Wait this long for a lock that another run holds.")
+    str | None,
+    typer.Option("--wait", metavar="2h", help="Wait this long for another run's lock or a busy GPU."),
 ]
 Locked = Annotated[bool, typer.Option("--locked", help="Exit 2 if anything upstream would have to be made again.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use no network: of what `hf:` names, only what is cached.")]

@@ -82,6 +82,8 @@ class Job:
     """Whether everything is made from nothing (`--force`): what `cache` holds is not read."""
     reports: Path | None = None
     """A folder outside of the artifact for what reporters keep, as `runs/NAME/reports/STAGE`; None: `folder`."""
+    wait_seconds: float = 0.0
+    """How long to wait for a card that others compute on (`--wait`)"""
     is_smoke: bool = False
     """Whether this is a smoke run (`--smoke`): `prepare` takes a few rows, the settings of the others are small."""
 

@@ -179,6 +179,7 @@ class Runner:
             raw=node.identity.raw,
             cache=self.store.cache,
             is_fresh=self.options.force,
+            wait_seconds=self.options.wait_seconds,
             reports=self.store.root / self.pipeline.name / "reports" / node.stage,
             is_smoke=self.pipeline.is_smoke,
         )

@@ -68,6 +68,7 @@ class Work:
     cache: str | None
     is_fresh: bool
     reports: str | None
+    wait_seconds: float
     is_smoke: bool
 
     @classmethod
@@ -88,6 +89,7 @@ class Work:
             raw=dict(job.raw),
             cache=None if job.cache is None else str(job.cache),
             is_fresh=job.is_fresh,
+            wait_seconds=job.wait_seconds,
             reports=None if job.reports is None else str(job.reports),
             is_smoke=job.is_smoke,
         )
@@ -117,6 +119,7 @@ class Work:
             raw=self.raw,
             cache=None if self.cache is None else Path(self.cache),
             is_fresh=self.is_fresh,
+            wait_seconds=self.wait_seconds,
             reports=None if self.reports is None else Path(self.reports),
             is_smoke=self.is_smoke,
         )

@@ -118,13 +118,13 @@ def _memory(outline: Outline, dtype: torch.dtype) -> dict[str, int]:
         # In float32, and for a moment in the type of the computation.
         "gradients": 4 * count + (0 if dtype.itemsize == 4 else count * dtype.itemsize),
         "optimizer": moments,
-        "activations": largest * _kept_numbers(outline.model.config) * dtype.itemsize,
+        "activations": largest * kept_bytes(outline.model.config, dtype.itemsize),
         "a state being saved": 4 * count * (2 if outline.keeps_best else 1) + moments,
     }
 
 
-def _kept_numbers(config: Any) -> int:
-    """Numbers that a token leaves for the backward pass, roughly.
+def kept_bytes(config: Any, itemsize: int) -> int:
+    """What a token leaves for the backward pass, roughly, in numbers of `itemsize` bytes.
 
     Of each layer 8 hidden widths and twice the inner one: Korthikanti et al. 2022, "Reducing activation recomputation",
     section 4.1, without dropout masks and without attention's matrix, which isn't kept. A third more was measured, BERT
@@ -132,4 +132,4 @@ def _kept_numbers(config: Any) -> int:
     """
     hidden = config.hidden_size
     inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
-    return int(config.num_hidden_layers * (8 * hidden + 2 * inner) * 4 / 3)
+    return itemsize * int(config.num_hidden_layers * (8 * hidden + 2 * inner) * 4 / 3)

@@ -12,10 +12,12 @@ from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
 from bmtool.models.families import family_of, longest_document
 from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
+from bmtool.train.cards import look_at, wait_for_card
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.device import busy_warning, other_running, set_up
 from bmtool.train.monitor import METRICS_LOG, Monitor
 from bmtool.train.optim import MUON_TOKENS, new_optimizer
+from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.precision import pick_precision, short_name
 from bmtool.train.reporting import Reporting
 from bmtool.train.selection import Selection
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
     from bmtool.train.phases import Phase
+    from bmtool.train.steps import Step
 
 
 def fit(
@@ -97,11 +100,25 @@ def _train(trainer: Trainer, job: Job) -> Fitted:
                 return fitted
             trainer.stop_if_asked()
             trainer.enter_phase()
-            step = trainer.stepper.step()
+            step = _step(trainer.stepper)
             trainer.recover_if_broken()
             trainer.log(step)
             trainer.save_if_due()
             progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})
+
+
+def _step(stepper: Stepper) -> Step:
+    """One step.
+
+    Raises:
+        TryAgainError: there isn't enough memory for it.
+    """
+    try:
+        return stepper.step()
+    except (RuntimeError, MemoryError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise out_of_memory(stepper, error) from error
 
 
 def _prepare(
@@ -175,6 +192,8 @@ def _choose(
         reason = "as the saved state"
     state.precision = short_name(dtype)
     choices = {"precision": f"{state.precision} ({reason})", **choices}
+    if device.type == "cuda":
+        wait_for_card(lambda: look_at(device), job.wait_seconds, job.console, job.stop)
     if world.size > 1:
         choices["processes"] = f"{world.size} (asked for)"
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
