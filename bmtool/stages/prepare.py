@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Job, TokenizerTrainer
     from bmtool.data.passes.collect import Collected
     from bmtool.data.passes.decide import Decisions
+    from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.units import RowRules
     from bmtool.data.passes.workers import Tick
     from bmtool.runner.pipeline import Pipeline
@@ -215,16 +217,13 @@ def _is_all_to_do(job: Job) -> bool:
 
 
 def _prepare(config: Config, job: Job) -> dict[str, Any]:
-    from bmtool.data.passes.collect import check_rows, collect, shelf_of
-    from bmtool.data.passes.decide import Loss
+    from bmtool.data.passes.collect import check_rows, collect
+    from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.earlier import write_sketches
-    from bmtool.data.passes.encode_pass import encode_units, encoded_by, without_tokens
-    from bmtool.data.passes.publish import SampledTexts, publish
+    from bmtool.data.passes.encode_pass import encoded_by
+    from bmtool.data.passes.publish import publish
     from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
-    from bmtool.data.passes.tokenizer import make_tokenizer
-    from bmtool.data.passes.writing import NO_TOKENS
-    from bmtool.data.tokenizers import load_tokenizer
     from bmtool.report.dataset import write_dataset_report
 
     rules = row_rules(config, job.raw, max_rows=-(-SMOKE_ROWS // len(config.sources)) if job.is_smoke else None)
@@ -232,26 +231,38 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     check_rows(collected)
     say_rejected(collected, job.console)
     decisions = _decide(config, rules, collected, job)
-    tokenizer, tokens = None, []
+    draft = Draft(rules, collected, decisions, job)
     if config.task is None:
-        sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text")
-        make_tokenizer(job, sample, config.tokenizer_trainer(), config.taken_tokenizer)
-        tokenizer = load_tokenizer(job.folder / "tokenizer")
-        tokens = encode_units(collected, decisions.keep, job.folder / "tokenizer", job, shelf_of(job))
-        decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
-    split = config.split
-    splits = split_names(validation=split.validation, test=split.test)
+        draft = _encoded(config, draft)
     if config.near is not None:
         write_sketches(job.folder, collected.units, decisions)
-    published = publish(
-        rules, collected, decisions, splits, job, tokenizer=tokenizer, tokens=tokens, stratify=split.stratify
-    )
-    summary, report = write_report(config.task, rules, collected, decisions, published, tokens, job)
+    split = config.split
+    published = publish(draft, split_names(validation=split.validation, test=split.test), stratify=split.stratify)
+    summary, report = write_report(config.task, draft, published)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
     revisions = config.revisions()
-    if tokens:
-        summary["environment"]["encoded_by"] = encoded_by(tokens)
+    if draft.tokens:
+        summary["environment"]["encoded_by"] = encoded_by(draft.tokens)
     return summary | ({"revisions": revisions} if revisions else {})
+
+
+def _encoded(config: Config, draft: Draft) -> Draft:
+    """The draft of a corpus with a tokenizer and token ids; rows without any token are lost."""
+    from bmtool.data.passes.collect import shelf_of
+    from bmtool.data.passes.decide import Loss
+    from bmtool.data.passes.encode_pass import encode_units, without_tokens
+    from bmtool.data.passes.publish import SampledTexts
+    from bmtool.data.passes.tokenizer import make_tokenizer
+    from bmtool.data.passes.writing import NO_TOKENS
+    from bmtool.data.tokenizers import load_tokenizer
+
+    collected, decisions, job = draft.collected, draft.decisions, draft.job
+    folder = job.folder / "tokenizer"
+    sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text")
+    make_tokenizer(job, sample, config.tokenizer_trainer(), config.taken_tokenizer)
+    tokens = encode_units(collected, decisions.keep, folder, job, shelf_of(job))
+    decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
+    return replace(draft, tokenizer=load_tokenizer(folder), tokens=tokens)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

@@ -19,6 +19,7 @@ from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.storage import read_stream
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -190,7 +191,7 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
     return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": encoder.num_unsure == 0}
 
 
-def encoded_by(tokens: list[UnitTokens]) -> dict[str, dict[str, int]]:
+def encoded_by(tokens: Sequence[UnitTokens]) -> dict[str, dict[str, int]]:
     """By method: how many texts, and how many of them `tokenizers` encoded too; their ids were equal."""
     found: dict[str, dict[str, int]] = {}
     for how in (one.how() for one in tokens):

@@ -31,12 +31,10 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
-    from bmtool.contracts import Job
     from bmtool.data.passes.collect import Collected, KeptUnit, RowRules
     from bmtool.data.passes.decide import Decisions
-    from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.workers import Tick
 
 #: More distinct labels than this are no labels.
@@ -100,38 +98,26 @@ class Published:
     splits: dict[str, Written]
     labels: tuple[str, ...]
     label_counts: dict[str, Counter[str]]
-    tokenizer: Tokenizer | None
 
 
-def publish(
-    rules: RowRules,
-    collected: Collected,
-    decisions: Decisions,
-    splits: Sequence[str],
-    job: Job,
-    *,
-    tokenizer: Tokenizer | None,
-    tokens: Sequence[UnitTokens],
-    stratify: str | None = None,
-) -> Published:
+def publish(draft: Draft, splits: Sequence[str], *, stratify: str | None = None) -> Published:
     """Write every split: rows that are kept, labels as ids, token ids if there is a tokenizer; and what was dropped.
 
     Raises:
         DataError: the labels are none, or one that is to be in every split isn't.
         TryAgainError, StoppedError: the run was asked to stop.
     """
-    columns = rules.of_kind("label", "tags")
+    columns = draft.rules.of_kind("label", "tags")
+    units, decisions = draft.collected.units, draft.decisions
     counts = {
-        split: count_labels(kept_rows(collected.units, decisions.of_split(split)), columns, most=MAX_LABELS)
-        for split in splits
+        split: count_labels(kept_rows(units, decisions.of_split(split)), columns, most=MAX_LABELS) for split in splits
     }
-    labels = find_labels(rules, counts)
+    labels = find_labels(draft.rules, counts)
     if stratify is not None:
         check_stratified(counts, stratify)
-    lose_rows(rules, collected, decisions, job)
-    finished = Finished(Shelf(shelf_of(job) / "shards"))
-    writing = Writing(rules, collected.units, decisions, splits, job, labels, tokenizer, tokens, finished)
-    return Published(writing.write(), labels, counts, tokenizer)
+    lose_rows(draft)
+    finished = Finished(Shelf(shelf_of(draft.job) / "shards"))
+    return Published(Writing(draft, splits, labels, finished).write(), labels, counts)
 
 
 def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
@@ -181,9 +167,10 @@ class DropsTask:
     folder: Path
 
 
-def lose_rows(rules: RowRules, collected: Collected, decisions: Decisions, job: Job) -> None:
+def lose_rows(draft: Draft) -> None:
     """Write `dropped.arrow`, and count what the decisions cost in the ledger."""
-    task = DropsTask(tuple(rules.of_kind("text", "words")), collected.units, decisions.losses, job.folder)
+    collected, decisions, job = draft.collected, draft.decisions, draft.job
+    task = DropsTask(tuple(draft.rules.of_kind("text", "words")), collected.units, decisions.losses, job.folder)
     for loss, counts in zip(
         decisions.losses, run_one(write_drops, task, stop=job.stop, advance=lambda _: None), strict=True
     ):

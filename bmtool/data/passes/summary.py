@@ -12,10 +12,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from bmtool.console import Console
-    from bmtool.contracts import Job, Task
+    from bmtool.contracts import Task
     from bmtool.data.passes.collect import Collected
-    from bmtool.data.passes.decide import Decisions
-    from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.publish import Published
     from bmtool.data.passes.units import RowRules
 
@@ -23,21 +22,14 @@ if TYPE_CHECKING:
 NEARLY_ALL = 0.9
 
 
-def write_report(
-    task: Task | None,
-    rules: RowRules,
-    collected: Collected,
-    decisions: Decisions,
-    published: Published,
-    tokens: Sequence[UnitTokens],
-    job: Job,
-) -> tuple[dict[str, Any], dict[str, Any]]:
+def write_report(task: Task | None, draft: Draft, published: Published) -> tuple[dict[str, Any], dict[str, Any]]:
     """Check that the ledger balances, write `report.json`, warn of what looks wrong.
 
     Returns:
         The summary for the manifest, and all that `report.json` says.
     """
-    ledger, splits, tokenizer = collected.ledger, published.splits, published.tokenizer
+    collected, decisions, tokenizer = draft.collected, draft.decisions, draft.tokenizer
+    ledger, splits = collected.ledger, published.splits
     ledger.check()
     if ledger.rows_out != sum(one.rows for one in splits.values()):
         raise AssertionError(f"the ledger says that {ledger.rows_out} rows came out; the splits hold another number")
@@ -68,17 +60,17 @@ def write_report(
         "length_unit": "tokens" if tokenizer is not None else "bytes",
         "funnel": funnel(collected),
         "sources": {
-            str(index): {"name": _source_name(index, rules, collected), **counts}
+            str(index): {"name": _source_name(index, draft.rules, collected), **counts}
             for index, counts in sorted(collected.by_source.items())
         },
         **{name: value for name, value in decisions.facts.items() if name != "overlap"},
     }
     report = summary | details
-    write_json(job.folder / "report.json", report)
-    _warn(summary, label_counts, collected, job.console)
+    write_json(draft.job.folder / "report.json", report)
+    _warn(summary, label_counts, collected, draft.job.console)
     kept = {
         "rows": [unit.key for unit in collected.units],
-        "tokens": [one.folder.name for one in tokens],
+        "tokens": [one.folder.name for one in draft.tokens],
         "near": decisions.notes,
         "shards": [shard.key for one in splits.values() for shard in one.shards],
     }

@@ -24,12 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
-    from tokenizers import Tokenizer
 
-    from bmtool.contracts import Job
-    from bmtool.data.passes.collect import KeptUnit, RowRules
-    from bmtool.data.passes.decide import Decisions
-    from bmtool.data.passes.encode_pass import UnitTokens
+    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.draft import Draft
 
 NO_TOKENS = "no tokens"
 
@@ -66,42 +63,41 @@ class Written:
 class Writing:
     """Writes the splits of one dataset."""
 
-    rules: RowRules
-    units: Sequence[KeptUnit]
-    decisions: Decisions
+    draft: Draft
     splits: Sequence[str]
-    job: Job
     labels: tuple[str, ...]
-    tokenizer: Tokenizer | None
-    tokens: Sequence[UnitTokens]
     finished: Finished
+
+    @property
+    def units(self) -> Sequence[KeptUnit]:
+        """What the rows are read from."""
+        return self.draft.collected.units
 
     def schema(self) -> pa.Schema:
         """The columns on disk."""
         fields = [pa.field("id", pa.string())]
-        for one in schema_of(self.rules.kinds):
-            kind = self.rules.kinds[one.name]
+        for one in schema_of(self.draft.rules.kinds):
+            kind = self.draft.rules.kinds[one.name]
             stored = {"label": pa.int64(), "tags": pa.list_(pa.int64())}.get(kind, one.type)
             fields.append(pa.field(one.name, stored))
-        if self.tokenizer is not None:
-            dtype = pa.from_numpy_dtype(ids_dtype(self.tokenizer.get_vocab_size()))
+        if self.draft.tokenizer is not None:
+            dtype = pa.from_numpy_dtype(ids_dtype(self.draft.tokenizer.get_vocab_size()))
             fields.append(pa.field(TOKENS, pa.list_(dtype)))
         return pa.schema(fields)
 
     def write(self) -> dict[str, Written]:
         """Write every split with a share above zero, also one that happens to be empty."""
         schema = self.schema()
-        described = features(schema, dict.fromkeys(self.rules.of_kind("label", "tags"), self.labels))
+        described = features(schema, dict.fromkeys(self.draft.rules.of_kind("label", "tags"), self.labels))
         written, shares = self._measure()
         for split, out in written.items():
             out.shards = shards_of(shares[split], schema, self.labels)
         self._make(schema, written)
+        job = self.draft.job
         for split, out in written.items():
             names = self._put_together(split, schema, out)
-            write_split_info(
-                self.job.folder / split, names, out.rows, described=described, fingerprint=self.job.fingerprint
-            )
-        write_json(self.job.folder / "dataset_dict.json", {"splits": list(self.splits)})
+            write_split_info(job.folder / split, names, out.rows, described=described, fingerprint=job.fingerprint)
+        write_json(job.folder / "dataset_dict.json", {"splits": list(self.splits)})
         return written
 
     # ---------------------------------------------------------------- what there is to write
@@ -110,15 +106,15 @@ class Writing:
         """Count what each split holds, and say what each unit gives to it; of texts only the lengths are read."""
         written = {split: Written() for split in self.splits}
         shares: dict[str, list[Share]] = {split: [] for split in self.splits}
-        names = self.rules.of_kind("text", "words")
+        names = self.draft.rules.of_kind("text", "words")
         for index, unit in enumerate(self.units):
-            lengths = np.diff(self.tokens[index].offsets()) if self.tokenizer is not None else None
+            lengths = np.diff(self.draft.tokens[index].offsets()) if self.draft.tokenizer is not None else None
             before = {split: one.text_bytes for split, one in written.items()}
             for piece in pieces_of(unit, self._encoded(unit)):
                 sizes = text_bytes(piece.batch, names)
                 tokens = None if lengths is None else _token_lengths(lengths, piece)
                 for split, out in written.items():
-                    mask = self.decisions.of_split(split, unit.rows)[piece.rows]
+                    mask = self.draft.decisions.of_split(split, unit.rows)[piece.rows]
                     out.rows += int(mask.sum())
                     out.text_bytes += int(sizes[mask].sum())
                     out.lengths.append((sizes if tokens is None else tokens)[mask])
@@ -129,14 +125,14 @@ class Writing:
         return written, shares
 
     def _content(self, index: int, unit: KeptUnit, split: str) -> str:
-        bits = np.packbits(self.decisions.of_split(split, unit.rows)).tobytes()
-        tokens = self.tokens[index].folder.name if self.tokenizer is not None else ""
+        bits = np.packbits(self.draft.decisions.of_split(split, unit.rows)).tobytes()
+        tokens = self.draft.tokens[index].folder.name if self.draft.tokenizer is not None else ""
         return f"{unit.key}/{tokens}/{hashlib.sha256(bits).hexdigest()}"
 
     def _encoded(self, unit: KeptUnit) -> NDArray[np.bool_]:
         """Which rows of a unit have ids: those that stayed when it was encoded, so also those without any token."""
-        encoded = self.decisions.keep[unit.rows].copy()
-        for loss in self.decisions.losses:
+        encoded = self.draft.decisions.keep[unit.rows].copy()
+        for loss in self.draft.decisions.losses:
             if loss.reason == NO_TOKENS:
                 first, end = np.searchsorted(loss.rows, [unit.start, unit.rows.stop])
                 encoded[loss.rows[first:end] - unit.start] = True
@@ -147,33 +143,33 @@ class Writing:
     def _make(self, schema: pa.Schema, written: Mapping[str, Written]) -> None:
         """Have all shards written that aren't there already."""
         tasks = []
-        rows = int(self.decisions.keep.sum())
-        with self.job.console.progress("writing rows", rows) as progress:
+        rows = int(self.draft.decisions.keep.sum())
+        with self.draft.job.console.progress("writing rows", rows) as progress:
             for split, out in written.items():
                 for shard in out.shards:
-                    if self.job.is_fresh or self.finished.find(shard.key) is None:
+                    if self.draft.job.is_fresh or self.finished.find(shard.key) is None:
                         tasks.append(self._task(split, shard, schema))
                     else:
                         span = slice(self.units[shard.first].start, self.units[shard.end - 1].rows.stop)
-                        progress.advance(int(self.decisions.of_split(split, span).sum()))
+                        progress.advance(int(self.draft.decisions.of_split(split, span).sum()))
             size = sum(out.text_bytes for out in written.values())
-            workers = min(num_workers(self.job.runtime.workers, size)[0], max(len(tasks), 1))
-            for _ in run_tasks(write_shard, tasks, workers=workers, stop=self.job.stop, advance=progress.advance):
+            workers = min(num_workers(self.draft.job.runtime.workers, size)[0], max(len(tasks), 1))
+            for _ in run_tasks(write_shard, tasks, workers=workers, stop=self.draft.job.stop, advance=progress.advance):
                 pass
 
     def _task(self, split: str, shard: Shard, schema: pa.Schema) -> ShardTask:
         parts = []
         for index in range(shard.first, shard.end):
             unit = self.units[index]
-            chosen, encoded = self.decisions.of_split(split, unit.rows), self._encoded(unit)
-            tokens = self.tokens[index] if self.tokenizer is not None else None
+            chosen, encoded = self.draft.decisions.of_split(split, unit.rows), self._encoded(unit)
+            tokens = self.draft.tokens[index] if self.draft.tokenizer is not None else None
             parts.append(Part(unit, np.packbits(chosen).tobytes(), np.packbits(encoded).tobytes(), tokens))
-        columns = tuple(self.rules.of_kind("label", "tags"))
+        columns = tuple(self.draft.rules.of_kind("label", "tags"))
         return ShardTask(shard.key, self.finished.shelf.folder, schema, columns, self.labels, tuple(parts))
 
     def _put_together(self, split: str, schema: pa.Schema, out: Written) -> list[str]:
         """Put the shards of a split into its folder; their names there."""
-        folder = self.job.folder / split
+        folder = self.draft.job.folder / split
         shutil.rmtree(folder, ignore_errors=True)
         writer = SplitWriter(folder, schema)
         for shard in out.shards:

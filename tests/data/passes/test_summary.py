@@ -11,6 +11,7 @@ from bmtool.config.model import validate
 from bmtool.contracts import Ledger
 from bmtool.data.passes.collect import Collected
 from bmtool.data.passes.decide import Decisions
+from bmtool.data.passes.draft import Draft
 from bmtool.data.passes.publish import Published
 from bmtool.data.passes.summary import say_rejected, throughput, write_report
 from bmtool.data.passes.units import RowRules
@@ -88,8 +89,9 @@ def test_rejected_rows_are_said_with_their_files(tmp_path):
 )
 def test_a_ledger_that_does_not_balance_is_a_bug(tmp_path, rows_out, message):
     rules = RowRules(sources=[], columns={}, kinds={"text": "text"})
-    published = Published({"train": Written(rows=4)}, (), {}, None)
+    published = Published({"train": Written(rows=4)}, (), {})
     collected = Collected(ledger=Ledger(rows_in=5, rows_out=rows_out))
+    draft = Draft(rules, collected, Decisions(np.ones(5, bool)), job_for(tmp_path))
 
     with pytest.raises(AssertionError, match=message):
-        write_report(None, rules, collected, Decisions(np.ones(5, bool)), published, [], job_for(tmp_path))
+        write_report(None, draft, published)
