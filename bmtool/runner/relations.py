@@ -103,7 +103,7 @@ class Relations:
                 yield path, f"there is no dataset '{name}' under 'prepare'.{hint} A path needs a slash: './{name}'"
             elif name in self.pipeline.prepare:
                 task = self.pipeline.prepare[name].task
-                if self.left_out and stage == "evaluate":
+                if stage == "evaluate" and (self.left_out or self._judges_another_files(config)):
                     continue
                 wants_corpus = stage == "pretrain" or key == "tokenizer" or self._judges_pretrain(stage, config)
                 if wants_corpus and task is not None:
@@ -121,6 +121,12 @@ class Relations:
         if stage == "evaluate" and start is None:
             return self.pipeline.finetune is None and self.pipeline.pretrain is not None
         return stage == "evaluate" and start.form == "name" and start.value == "pretrain"
+
+    @staticmethod
+    def _judges_another_files(config: Any) -> bool:
+        """Whether what is evaluated is a folder or on the hub: it may be trained for anything."""
+        start: Any = getattr(config, "from_", None)
+        return start is not None and start.form != "name"
 
     def _start(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         start = getattr(config, "from_", None)

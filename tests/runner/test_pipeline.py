@@ -111,6 +111,14 @@ def test_an_empty_section_sets_nothing(load):
     assert load(text).evaluate.baselines == ()
 
 
+@pytest.mark.parametrize("start", ["hf:org/model@main", "runs/other/pretrain/"])
+@pytest.mark.parametrize("data", ["corpus", "stars"])
+def test_what_another_file_trained_may_be_judged_on_any_dataset(load, start, data):
+    text = GOOD.partition("evaluate:")[0] + f"evaluate: {{from: '{start}', data: {data}}}\n"
+
+    assert str(load(text).evaluate.from_) == start
+
+
 def test_variables_are_read_in_paths_only(load, monkeypatch):
     monkeypatch.setenv("SCRATCH", "/scratch")
 
@@ -171,6 +179,11 @@ FAULTY = [
     ("data: stars", "data: stars\n  from: pretran", ["c.yaml:34:3: finetune.from: expected pretrain, or a path with a slash, got 'pretran'. Did you mean 'pretrain'?"]),
     ("data: stars", "data: stars\n  from: hf:org/model/file", ["c.yaml:34:3: finetune.from: 'hf:org/model/file' is no name on the hub. Write hf:ORG/NAME, or hf:ORG/NAME@REVISION"]),
     ("data: stars", "data: hf:org/stars", ["c.yaml:33:3: finetune.data: 'hf:org/stars': what `prepare` made is read here. A dataset of the hub is one of its sources: {type: huggingface, path: 'hf:org/stars'}"]),
+    ("{type: wordpiece, vocab_size: 8192}", "{from: stars}", ["c.yaml:13:17: prepare.corpus.tokenizer.from: 'stars' has a task. A corpus is needed here: its tokenizer is taken"]),
+    ("{type: wordpiece, vocab_size: 8192}", "{from: corpus}", ["c.yaml:13:17: prepare.corpus.tokenizer.from: 'corpus' needs itself: a circle"]),
+    ("{type: wordpiece, vocab_size: 8192}", "{from: models/x/, add_tokens: [two words]}", ["c.yaml:13:34: prepare.corpus.tokenizer.add_tokens: 'two words' is no single word"]),
+    ("{type: wordpiece, vocab_size: 8192}", "{from: models/x/, add_tokens: 0}", ["c.yaml:13:34: prepare.corpus.tokenizer.add_tokens: expected a whole number, a list of text or a mapping of file, got 0"]),
+    ("model: {architecture: bert, size: tiny}", "model: {architecture: bert, size: tiny}\n  new_head: true", ["c.yaml:23:3: pretrain.new_head: has an effect only with from: a model that is built here is all new"]),
     ("metric: accuracy", "metric: acuracy", ["c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, bits_per_byte, f1_macro, f1_micro, f1_span, loss, masked_accuracy, next_sentence_accuracy, perplexity, precision_macro, recall_macro"]),
     ("metric: accuracy", "metric: f1_span", ["c.yaml:41:12: evaluate.gates[0].metric: 'f1_span' isn't measured here, only accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
     ("baselines: [majority, tfidf]", "metrics: [f1_macro, loss]", ["c.yaml:41:12: evaluate.gates[0].metric: 'accuracy' isn't measured here, only f1_macro, loss"]),
