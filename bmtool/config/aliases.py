@@ -55,6 +55,7 @@ _KEYS = {
     "class_weights": "class_weight weights_per_class label_weights loss_weights balanced",
     "batch_warmup_steps": "batch_size_warmup batch_size_warmup_tokens batch_rampup rampup_batch_size",
     "phases": "stages curriculum schedule_phases",
+    "report_to": "logger loggers log_with logging_backend trackers tracker use_wandb",
     "mix": "mixture data_mixture replay datasets_weights mixing blend",
     "seed": "random_state random_seed data_seed rng_seed manual_seed",
     "threads": "num_threads n_threads cpu_threads omp_num_threads",
