@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
+import platform
 import resource
 import traceback
 from pathlib import Path
@@ -71,6 +73,8 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)  # freed memory stays with the process otherwise (`bmtool.train.memory`)
     limits = [_of_machine(), _of_container(), _of_process()]
     return min((limit for limit in limits if limit is not None), default=None)
 
