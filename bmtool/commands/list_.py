@@ -28,6 +28,7 @@ PLACES = {
     "tokenizer": "prepare:\n  corpus:\n    tokenizer: {}",
     "architecture": "pretrain:\n  model: {}",
     "objective": "pretrain:\n  objective: {}",
+    "reporter": "pretrain:\n  report_to: [{}]",
     "task": "prepare:\n  reviews:\n    task: {}",
     "metric": "evaluate:\n  gates: [{{metric: {}, min: 0.5}}]",
     "baseline": "evaluate:\n  baselines: [{}]",

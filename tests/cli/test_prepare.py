@@ -43,6 +43,12 @@ def big(tmp_path_factory):
     return folder
 
 
+def below(pid):
+    """Children and their children: the one that forks comes first."""
+    children = children_of(pid)
+    return children + [grandchild for child in children for grandchild in children_of(child)]
+
+
 def children_of(pid):
     """Processes whose parent is `pid`."""
     found = []
@@ -71,15 +77,15 @@ def gone_after(pids, seconds):
 
 
 def at_work(folder, *words):
-    """(process, its workers) once there is something unfinished in the cache."""
+    """(process, the workers and the process that forks them) once two workers have something to do."""
     shutil.rmtree(folder / "runs", ignore_errors=True)
     process = start(folder, "prepare", "big.yaml", *words)
     deadline = time.monotonic() + 60
-    while not any((folder / "runs/store/.cache/rows").glob("*/.*")):
+    while len(below(process.pid)) < 3 or not any((folder / "runs/store/.cache/rows").glob("*/.*")):
         assert process.poll() is None, process.stderr.read()
         assert time.monotonic() < deadline
         time.sleep(0.02)
-    return process, children_of(process.pid)
+    return process, below(process.pid)
 
 
 @pytest.mark.parametrize(
@@ -96,7 +102,7 @@ def test_a_signal_ends_the_run_and_its_workers_within_a_second_or_so(big, number
     assert process.returncode == code, err
     assert text in err
     assert "what is done is kept" in err
-    assert len(workers) == 2
+    assert len(workers) == 3
     assert not any(map(is_running, workers))
     assert seconds < 2.5  # 0.2 on an idle machine
 
@@ -114,7 +120,7 @@ def test_a_killed_run_leaves_no_worker(big):
 
     process.kill()
 
-    assert len(workers) == 2
+    assert len(workers) == 3
     assert gone_after(workers, 1)
     process.communicate(timeout=60)
 
@@ -122,7 +128,7 @@ def test_a_killed_run_leaves_no_worker(big):
 def test_a_killed_worker_ends_the_run_with_75(big):
     process, workers = at_work(big, "--force")
 
-    os.kill(workers[0], signal.SIGKILL)
+    os.kill(workers[-1], signal.SIGKILL)
     _, err = process.communicate(timeout=60)
 
     assert process.returncode == 75, err

@@ -9,7 +9,6 @@ from pathlib import Path
 import bmtool
 import pytest
 from bmtool.data.compiled import NAME, compiling_once, kernel_folder, nb, source_key
-from numba.core.dispatcher import Dispatcher
 
 PACKAGE = Path(bmtool.__file__).parent
 
@@ -63,20 +62,26 @@ def test_every_module_takes_numba_from_there():
     assert [path.name for path in others] == ["compiled.py"]
 
 
+CALLED = """
+import sys
+from bmtool.data.compiled import nb
+from bmtool.data.quality.tables import tables
+from numba.core.dispatcher import Dispatcher
+
+tables()
+modules = [module for name, module in sys.modules.items() if name.startswith("bmtool.data.")]
+values = [value for module in modules for value in vars(module).values()]
+called = [value for value in values if isinstance(value, Dispatcher) and value.signatures]
+print(len(called), *(kernel.__name__ for kernel in called if kernel.stats.cache_path is None))
+"""
+
+
 def test_no_kernel_that_python_calls_is_compiled_by_each_process_anew():
-    from bmtool.data.quality.tables import tables
+    done = subprocess.run([sys.executable, "-c", CALLED], stdout=subprocess.PIPE, text=True, check=True)
 
-    tables()
-
-    called = [
-        value
-        for name, module in list(sys.modules.items())
-        if name.startswith("bmtool.data.")
-        for value in vars(module).values()
-        if isinstance(value, Dispatcher) and value.signatures
-    ]
-    assert len(called) > 3
-    assert [kernel.__name__ for kernel in called if kernel.stats.cache_path is None] == []
+    count, *anew = done.stdout.split()
+    assert int(count) > 3
+    assert anew == []
 
 
 ONCE = """

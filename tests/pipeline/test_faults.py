@@ -89,12 +89,24 @@ def test_a_full_disk_is_74_and_the_same_command_finishes(at, expected, stage):
     assert tree(folder / "runs") == expected(stage)
 
 
-def test_a_loss_that_is_not_a_number_three_times_is_4(at):
+def test_a_loss_that_is_not_a_number_three_times_without_a_saved_state_is_4(at):
     folder = at("pretrain")
+    words = ("pretrain", "tiny.yaml", "--set", "pretrain.save_every=1000 steps")
 
-    done = bmtool(folder, "pretrain", "tiny.yaml", fault="nan@step:4,nan@step:5,nan@step:6")
+    done = bmtool(folder, *words, fault="nan@step:4,nan@step:5,nan@step:6")
 
     assert done.returncode == 4, done.stderr
+
+
+def test_with_a_saved_state_it_goes_back_and_ends_well(at):
+    folder = at("pretrain")
+
+    done = bmtool(folder, "pretrain", "tiny.yaml", "--json", fault="nan@step:4,nan@step:5,nan@step:6")
+
+    assert done.returncode == 0, done.stderr
+    assert "training diverged; the weights of step 3 go on from here" in done.stderr
+    [result] = json.loads(done.stdout)["results"]
+    assert result["summary"]["rollbacks"] == [{"step": 6, "to": 3}]
 
 
 def test_one_loss_that_is_not_a_number_is_skipped_and_said(at):

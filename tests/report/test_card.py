@@ -61,7 +61,7 @@ def test_what_is_not_known_is_not_said():
 def test_a_trained_checkpoint_gets_a_card_of_what_was_recorded(tmp_path):
     folder = write_checkpoint(tmp_path / "model", "bert", INFO)
     inputs = {"from": SimpleNamespace(folder=Path("pretrain-1"))}
-    job = SimpleNamespace(fingerprint="0123456789abcdef", seed=7, inputs=inputs)
+    job = SimpleNamespace(fingerprint="0123456789abcdef", seed=7, inputs=inputs, is_smoke=False)
     summary = {
         "rows": {"train": 90, "validation": 10},
         "validation": {"accuracy": 0.9, "loss": None},
