@@ -151,6 +151,12 @@ class Config(Training):
         """The largest `max_seq_length` of all phases: what the model must be able to read."""
         return max(stretch.max_seq_length for stretch in self.stretches())
 
+    @property
+    def auto_class(self) -> str:
+        """The class of transformers that every phase can train: the last one's, or the one with a head for pairs."""
+        classes = [stretch.objective.auto_class for stretch in self.stretches()]
+        return "AutoModelForPreTraining" if "AutoModelForPreTraining" in classes else str(classes[-1])
+
     def stretches(self) -> tuple[Config, ...]:
         """The settings of each phase, whole; without `phases` there is one, this one."""
         if not self.phases:
@@ -218,7 +224,7 @@ def outline(config: Config, job: Job) -> Outline:
     stretches = config.stretches()
     corpora = open_corpora(_corpora(config, job), [corpus.weight for corpus in config.mix], job.console)
     settings = _new_config(config, corpora) or open_config(job.inputs["from"].folder)
-    model = bare_model(settings, stretches[-1].objective.auto_class)
+    model = bare_model(settings, config.auto_class)
     return Outline(model, [corpora.phase(stretch.objective, stretch) for stretch in stretches])
 
 
@@ -262,12 +268,11 @@ def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
     from bmtool.models.build import new_model
     from bmtool.models.packed import set_dropout
 
-    auto_class = config.stretches()[-1].objective.auto_class
     settings = _new_config(config, corpora)
     if settings is None:
-        model = _opened(config, job, corpora, auto_class)
+        model = _opened(config, job, corpora, config.auto_class)
     else:
-        model = new_model(settings, auto_class, seed=job.seed)
+        model = new_model(settings, config.auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
     return model
 

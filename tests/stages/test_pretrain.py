@@ -11,7 +11,7 @@ from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
-from bmtool.models.checkpoint import read_info
+from bmtool.models.checkpoint import open_model, read_info
 from bmtool.stages.pretrain import Config, describe, needs, run
 from bmtool.train.monitor import read_log
 from safetensors.torch import load_file
@@ -337,3 +337,14 @@ def test_an_encoder_takes_a_causal_detour_and_ends_masked(make_job, corpus):
     assert "masked_accuracy" in validations[2]
     assert summary["objective"] == "mlm"
     assert transformers.AutoModelForMaskedLM.from_pretrained(job.folder).config.is_decoder is False
+
+
+def test_pairs_of_texts_may_come_before_texts_alone(make_job, corpus):
+    job = make_job(inputs={"data": corpus})
+    phases = [{"max_steps": 2, "objective": "mlm_nsp"}, {"max_steps": 2}]
+
+    summary = run(settings(max_steps=None, phases=phases), job)
+
+    assert (summary["steps"], summary["objective"]) == (4, "mlm")
+    assert json.loads((job.folder / "config.json").read_text())["architectures"] == ["BertForPreTraining"]
+    assert open_model(job.folder, "AutoModelForMaskedLM").config.hidden_size == 32
