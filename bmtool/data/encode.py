@@ -87,6 +87,7 @@ class Encoder:
         """What a reader of the log must know."""
         self.num_texts = 0
         self.num_unsure = 0
+        self.has_failed = False
         """Texts that were encoded by a memo which failed its check later."""
         self.num_checked = 0
         """Texts that were also encoded by `tokenizers`, with the same ids so far."""
@@ -113,6 +114,9 @@ class Encoder:
         try:
             return FastEncoder(self.tokenizer, self.dtype)
         except ModuleNotFoundError:
+            return None
+        except ImportError as error:
+            self.notes.append(f"fastokens isn't used, it can't be loaded: {error}")
             return None
         except ValueError as error:
             self.notes.append(f"fastokens isn't used: {error}")
@@ -160,7 +164,7 @@ class Encoder:
         ids, places = self._segments.encode(data, offsets, apart)
         wrong = self._differing(texts, apart, ids, places)
         if wrong is not None:
-            self.num_unsure = self.num_texts
+            self.num_unsure, self.has_failed = self.num_texts, True
             self.notes.append(
                 f"text {self.num_texts + wrong + 1:,} got other ids from {self.method} than from `tokenizers`, so it "
                 f"is off from here on; {self.num_texts:,} texts were encoded with it before"

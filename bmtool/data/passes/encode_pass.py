@@ -116,16 +116,19 @@ class _Encoding:
         if memo is not None and self.job.is_fresh:
             memo.unlink(missing_ok=True)
         tasks, keys = [], []
+        is_sure = True  # an earlier run may have been ended between a failed check and what follows from it
         for unit in self.collected.units:
             bits = np.packbits(self.keep[unit.rows]).tobytes()
             plain = f"{VERSION}/{unit.key}/{known}/{hashlib.sha256(bits).hexdigest()}/{by_memo}"
             keys.append(hashlib.sha256(plain.encode()).hexdigest()[:32])
-            if self.job.is_fresh or shelf.find(keys[-1]) is None:
+            facts = None if self.job.is_fresh else shelf.find(keys[-1])
+            is_sure = is_sure and (facts is None or facts.get("is_sure", True))
+            if facts is None:
                 task = EncodeTask(
                     keys[-1], unit.folder, bits, unit.num_rows, self.tokenizer, shelf.folder, memo, by_memo
                 )
                 tasks.append(task)
-        if not self._run(tasks):
+        if not is_sure or not self._run(tasks):
             for key in keys:
                 shelf.remove(key)
             return None
@@ -184,11 +187,12 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
         write_array(folder / IDS, np.concatenate(ids) if ids else np.zeros(0, np.uint16))
         write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
         num_texts, num_checked = encoder.num_texts - texts_before, encoder.num_checked - checked_before
+        facts["is_sure"] = not encoder.has_failed
         facts["how"] = {"method": encoder.method, "texts": num_texts, "checked": num_checked}
     if task.is_last and task.memo is not None:
         encoder.save(task.memo)
     worked = {"seconds": dict(clock.seconds), "worked_bytes": dict(clock.bytes)}
-    return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": encoder.num_unsure == 0}
+    return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": not encoder.has_failed}
 
 
 def encoded_by(tokens: Sequence[UnitTokens]) -> dict[str, dict[str, int]]:
