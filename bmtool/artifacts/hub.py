@@ -178,7 +178,7 @@ def _bring(
             max_workers=_CONNECTIONS,
             tqdm_class=_counting(progress.advance, is_interrupted),
         )
-    for one in missing:
+    for one in chosen:  # also what an earlier fetch brought that was ended before it could look
         _verify(Path(folder) / one, listed[one], name)
 
 
@@ -260,7 +260,7 @@ def _verify(path: Path, listed: RepoFile, name: HubName) -> None:
         is_same = blob.hexdigest() == listed.blob_id
     if not is_same:
         path.resolve().unlink()
-        path.unlink()
+        path.unlink(missing_ok=True)  # without symbolic links the two are the same file
         raise TryAgainError(f"{name}: {listed.path} came with other bytes than the hub lists; it is removed. Try again")
 
 

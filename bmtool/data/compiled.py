@@ -7,13 +7,14 @@ with kernels takes numba from here.
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import hashlib
 import os
 import shutil
 import tempfile
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,21 +59,28 @@ def kernel_folder(bases: list[Path]) -> Path:
             if is_new:
                 _remove_old(base)
             return folder
-    return Path(tempfile.mkdtemp(prefix="bmtool-kernels-"))
+    folder = Path(tempfile.mkdtemp(prefix="bmtool-kernels-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    return folder
 
 
 def _remove_old(base: Path) -> None:
     for folder in base.glob(f"{NAME}*"):
-        if time.time() - folder.stat().st_mtime > _KEPT_DAYS * 86_400:
-            shutil.rmtree(folder, ignore_errors=True)  # what can't be removed is no harm
+        with suppress(FileNotFoundError):  # another process may remove it, too
+            if time.time() - folder.stat().st_mtime > _KEPT_DAYS * 86_400:
+                shutil.rmtree(folder, ignore_errors=True)  # what can't be removed is no harm
 
 
 def _bases() -> list[Path]:
     asked = os.environ.get("NUMBA_CACHE_DIR")
     if asked:
         return [Path(asked)]
-    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-    return [Path(__file__).parent / "__pycache__", cache / "bmtool"]
+    beside = Path(__file__).parent / "__pycache__"
+    try:
+        cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    except RuntimeError:  # a user that the system doesn't know, as in a container, has no home
+        return [beside]
+    return [beside, cache / "bmtool"]
 
 
 @contextmanager

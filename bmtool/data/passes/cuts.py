@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import socket
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
@@ -49,7 +50,7 @@ class Cuts:
             noted[-1]["is_cut"] = piece.data is not None
             yield piece
         self.folder.mkdir(parents=True, exist_ok=True)
-        new = note.with_suffix(f".{os.getpid()}")
+        new = note.with_suffix(f".{socket.gethostname()}.{os.getpid()}")
         new.write_text(sealed({"pieces": noted}), encoding="utf-8")
         new.rename(note)
 

@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import socket
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -140,7 +141,7 @@ class NearMemo:
         num_rows = np.array([unit.num_rows for unit in units], np.int64)
         path = self._path(kind)
         path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.{os.getpid()}")
+        new = path.with_name(f".{path.name}.{socket.gethostname()}.{os.getpid()}")
         fault("write")
         new.write_bytes(_sealed({"units": keys, "num_rows": num_rows, **arrays}))
         new.rename(path)
