@@ -91,3 +91,4 @@ def main(corpus, folder):
 
 if __name__ == "__main__":
     main(Path(sys.argv[1]), Path(sys.argv[2]))
+    os._exit(0)  # as bmtool.runner.member ends

@@ -43,4 +43,7 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    ended = main(Path(sys.argv[1]))
+    sys.stderr.flush()
+    # All is written. What is left of torch's threads may abort the process while the interpreter is taken down.
+    os._exit(ended)

@@ -21,7 +21,7 @@ from bmtool.artifacts.manifest import Artifact, read_manifest
 from bmtool.config.carried import from_plain, to_plain
 from bmtool.console import Console
 from bmtool.contracts import Job
-from bmtool.errors import BmtoolError, ConfigError
+from bmtool.errors import BmtoolError, ConfigError, StoppedError, TryAgainError
 from bmtool.models.fresh import die_with_parent
 from bmtool.runner.crash import as_error
 from bmtool.runner.pipeline import stage_module
@@ -239,7 +239,10 @@ def in_company(run: Callable[[], dict[str, Any]], job: Job, number: int) -> dict
         raise (_told_by_another(store) or gone) from None
     except (Exception, KeyboardInterrupt) as problem:
         error = as_error(problem)
-        store.set("error", json.dumps({"exit_code": error.exit_code, "text": str(error)}))
+        own = json.dumps({"exit_code": error.exit_code, "text": str(error)})
+        first = store.compare_set("error", "", own).decode()
+        if first != own and isinstance(error, TryAgainError | StoppedError):  # stopped, since another one failed
+            raise error_of(json.loads(first)) from None
         raise error from problem
 
 

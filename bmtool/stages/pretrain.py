@@ -163,7 +163,9 @@ class Config(Training):
             return (self,)
         whole = []
         for number, phase in enumerate(self.phases):
-            changes: dict[str, Any] = {"phases": (), **({"warmup_ratio": 0.0} if number else {})}
+            changes: dict[str, Any] = {"phases": ()}
+            if number:
+                changes |= {"warmup_ratio": 0.0, "batch_warmup_steps": 0}
             if number < len(self.phases) - 1:
                 changes["lr_scheduler_type"] = "constant"
             own = {name: value for name in Phase.model_fields if (value := getattr(phase, name)) is not None}

@@ -52,8 +52,10 @@ class Card:
 
 def look_at(device: torch.device) -> Card:
     """The card as it is now; with the package nvidia-ml-py also who uses it."""
+    torch.cuda.empty_cache()  # what an earlier stage of this command left is no one else's
     free, total = torch.cuda.mem_get_info(device)
-    return Card(f"{torch.cuda.get_device_name(device)} ({device})", total, total - free, _others(device))
+    used = total - free - torch.cuda.memory_reserved(device)
+    return Card(f"{torch.cuda.get_device_name(device)} ({device})", total, used, _others(device))
 
 
 def wait_for_card(

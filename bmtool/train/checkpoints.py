@@ -190,9 +190,17 @@ class Checkpoints:
         partial.rename(final)
         fsync_folder(self.folder)
         fault("save:renamed")
-        for folder in [folder for folder in older if folder != final][: 1 - KEPT]:
+        spared = _before_trouble(older, state)
+        for folder in [folder for folder in older if folder not in (final, spared)][: 1 - KEPT]:
             hidden = folder.rename(folder.with_name(f".{folder.name}"))  # half a state must not look like one
             shutil.rmtree(hidden)
+
+
+def _before_trouble(older: list[Path], state: Mapping[str, Any]) -> Path | None:
+    """The state that weights would go back to if the trouble that has begun goes on."""
+    bad = state.get("bad_steps")
+    before = [folder for folder in older if bad and folder.name < _name(bad[0])]
+    return before[-1] if before else None
 
 
 def _name(step: int) -> str:

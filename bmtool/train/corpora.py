@@ -60,7 +60,7 @@ class Corpora:
         """The validation splits of all corpora, and of what a starting checkpoint has learned from `earlier`."""
         found = {}
         for name, dataset in {**earlier, **self.datasets}.items():
-            if "validation" in dataset.splits:
+            if "validation" in dataset.splits and dataset["validation"].num_rows:
                 found[name] = self._examples(dataset, "validation", objective, max_seq_length)
             else:
                 self.console.say(f"{name} has no validation split: what training does to the loss on it isn't measured")

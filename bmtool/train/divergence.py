@@ -58,6 +58,13 @@ def is_broken(state: State) -> bool:
     return len(state.bad_steps) >= MAX_BAD
 
 
+def older_than(state: State) -> int:
+    """The weights to go back to are from before this step: before the trouble, and before what led to it again."""
+    first = state.bad_steps[0]
+    last = state.rollbacks[-1] if state.rollbacks else None
+    return min(first, last["to"]) if last is not None and first - last["step"] <= BAD_AMONG else first
+
+
 def note_rollback(state: State, to: int) -> None:
     """Forget what broken weights gave; data and steps go on where they are, behind the windows that were of no use."""
     state.rollbacks = [*state.rollbacks, {"step": state.step, "to": to}]

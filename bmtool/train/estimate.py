@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.models.families import family_of
 from bmtool.models.flops import Work
 from bmtool.train.checkpoints import space_needed
 from bmtool.train.layers import is_hidden
@@ -68,7 +69,7 @@ def estimate(outline: Outline, dtype: torch.dtype, seed: int) -> Estimate:
     operations = 0.0
     work = Work.of(outline.model)
     for number, phase in enumerate(outline.phases):
-        course = phase.course(seed, number)
+        course = phase.course(seed, number, by_length=family_of(outline.model).pads)
         own_steps, own_tokens = course.num_steps, _tokens(course)
         steps, tokens = steps + own_steps, tokens + own_tokens
         operations += own_tokens * _operations_per_token(work, phase, course)

@@ -153,7 +153,7 @@ def _prepare(
     _say_muon(training, job)
     reporting = Reporting.of(training.report_to if world.is_first else (), job)
     monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first, reporting=reporting)
-    monitor.rewind(state.step)
+    monitor.rewind(state.step, is_validated=state.evaluated_step == state.step)
     stepper = Stepper(model, phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
     trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)
     if saved is not None:

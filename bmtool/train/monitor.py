@@ -27,12 +27,16 @@ class Monitor:
     reporting: Reporting = field(default_factory=Reporting)
     """Gets every line as well"""
 
-    def rewind(self, step: int) -> None:
-        """Forget lines behind `step`, and a half-written last one: a resumed run writes them again."""
+    def rewind(self, step: int, *, is_validated: bool) -> None:
+        """Forget lines behind `step`, and a half-written last one: a resumed run writes them again.
+
+        The validation at `step` itself, too, unless the saved state knows of it.
+        """
         if self.is_silent or not self.path.exists():
             return
         lines = self.path.read_text(encoding="utf-8").splitlines(keepends=True)
-        kept = [line for line in lines if _step_of(line) <= step]
+        last = step if is_validated else step - 0.5
+        kept = [line for line in lines if _step_of(line) <= (last if _is_validation(line) else step)]
         new = self.path.with_name(f".{self.path.name}.new")
         new.write_text("".join(kept), encoding="utf-8")
         new.rename(self.path)
@@ -68,6 +72,10 @@ def _plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _plain(member) for key, member in value.items()}
     return value
+
+
+def _is_validation(line: str) -> bool:
+    return line.startswith('{"kind": "validation"')
 
 
 def _step_of(line: str) -> float:

@@ -26,6 +26,10 @@ EPSILON = 1e-6
 MUON_TOKENS = 32_768
 
 
+#: What each of torch's optimizers remembers of a parameter, by which its state is told.
+_MEMORY: dict[type[torch.optim.Optimizer], str] = {torch.optim.AdamW: "exp_avg", torch.optim.Muon: "momentum_buffer"}
+
+
 @dataclass(frozen=True)
 class Optimizer:
     """One or two of torch's optimizers that share out the parameters."""
@@ -60,7 +64,7 @@ class Optimizer:
         """Take over what `state_tensors` gave.
 
         Raises:
-            DataError: it is the state of other parameters.
+            DataError: it is the state of other parameters, or of another optimizer.
         """
         state: dict[str, dict[str, Any]] = {}
         for key, value in saved.items():
@@ -69,10 +73,14 @@ class Optimizer:
                 raise DataError(f"the optimizer's state is of another model: it has a parameter '{name}'")
             state.setdefault(name, {})[what] = value.to(masters[name].device)
         for part in self.parts:
+            part.state.clear()
             own = {id(parameter) for group in part.param_groups for parameter in group["params"]}
             for name, values in state.items():
-                if id(masters[name]) in own:
-                    part.state[masters[name]] = values
+                if id(masters[name]) not in own:
+                    continue
+                if _MEMORY[type(part)] not in values:
+                    raise DataError(f"the state of '{name}' is of another optimizer. Set optim to the one that left it")
+                part.state[masters[name]] = values
 
 
 def new_optimizer(

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
-from bmtool.train.divergence import MAX_ROLLBACKS, diverged, is_broken, note_rollback
+from bmtool.train.divergence import MAX_ROLLBACKS, diverged, is_broken, note_rollback, older_than
 from bmtool.train.peak import matmul_peak
 from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
@@ -151,7 +151,7 @@ class Trainer:
         if not is_broken(state):
             return
         self.checkpoints.finish()
-        before = min([state.bad_steps[0], *(rollback["to"] for rollback in state.rollbacks)])
+        before = older_than(state)
         saved = self.checkpoints.newest(stepper.world, before=before) if len(state.rollbacks) < MAX_ROLLBACKS else None
         if saved is None:
             raise diverged(state, self.training)
@@ -305,7 +305,7 @@ class Trainer:
             skipped_steps=state.skipped_steps,
             rollbacks=state.rollbacks,
             choices=self.choices,
-            domains={name: {"before": state.domains[name], "after": after[name]} for name in after},
+            domains={name: {"before": state.domains.get(name, {}), "after": after[name]} for name in after},
             tokens_per_second=self.tokens_per_second,
             flop_utilisation=self.flop_utilisation,
             seconds=state.seconds,

@@ -19,7 +19,7 @@ from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.device import pick_device, pick_threads
-from bmtool.train.divergence import RECENT, is_usable
+from bmtool.train.divergence import RECENT, is_usable, older_than
 from bmtool.train.loop import Selection, fit
 from bmtool.train.monitor import Monitor, read_log
 from bmtool.train.phases import Phase
@@ -487,7 +487,7 @@ def test_a_log_is_cut_behind_a_step_and_loses_a_half_written_line(tmp_path):
     with monitor.path.open("a") as log:
         log.write('{"kind": "train", "step": 2')
 
-    monitor.rewind(2)
+    monitor.rewind(2, is_validated=True)
 
     assert read_log(monitor.path) == [
         {"kind": "train", "step": 1, "loss": 1.0},
@@ -554,3 +554,30 @@ def test_positions_that_a_family_keeps_for_itself_are_not_counted(make_job, piec
             [phase(Mlm(), examples, None, max_seq_length=33)],
             job=make_job(),
         )
+
+
+def test_the_state_from_before_trouble_outlives_later_ones(make_job, pieces, monkeypatch):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:4,nan@step:9,nan@step:14")
+    job = make_job()
+
+    _, fitted = train(job, pieces, save_every="3 steps", max_steps=18)
+
+    assert fitted.rollbacks == [{"step": 14, "to": 3}]
+
+
+def test_a_long_healthy_time_after_a_rollback_makes_later_states_good_again():
+    state = State(bad_steps=[900, 901, 902], rollbacks=[{"step": 100, "to": 90}])
+
+    assert older_than(state) == 900
+    assert older_than(dataclasses.replace(state, bad_steps=[150, 151, 152])) == 90
+
+
+def test_a_validation_that_the_saved_state_does_not_know_of_is_written_again(tmp_path):
+    monitor = Monitor(tmp_path / "metrics.jsonl")
+    for kind, step in [("train", 1), ("validation", 1), ("train", 2), ("validation", 2), ("train", 3)]:
+        monitor.write(kind, {"step": step})
+
+    monitor.rewind(2, is_validated=False)
+
+    found = [(line["kind"], line["step"]) for line in read_log(tmp_path / "metrics.jsonl")]
+    assert found == [("train", 1), ("validation", 1), ("train", 2)]

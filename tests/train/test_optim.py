@@ -138,3 +138,19 @@ def test_what_is_frozen_keeps_every_bit(dtype):
 def test_more_layers_than_there_are_can_not_be_frozen():
     with pytest.raises(ConfigError, match="frozen_layers is 3, and the model has 2 layers"):
         freeze(model_of("gpt"), 3)
+
+
+def test_the_state_of_another_optimizer_is_refused_and_an_old_one_forgotten():
+    masters = dict(model_of("bert").named_parameters())
+    muon = new_optimizer("muon", masters, learning_rate=1.0, weight_decay=0.1)
+    for parameter in masters.values():
+        parameter.grad = torch.ones_like(parameter)
+    muon.step()
+    kept = muon.state_tensors(masters)
+
+    adamw = new_optimizer("adamw", masters, learning_rate=1.0, weight_decay=0.1)
+    with pytest.raises(DataError, match="is of another optimizer"):
+        adamw.load_state(masters, kept)
+    muon.load_state(masters, {})
+
+    assert muon.state_tensors(masters) == {}
