@@ -86,9 +86,8 @@ class Encoder:
         self.notes: list[str] = []
         """What a reader of the log must know."""
         self.num_texts = 0
-        self.num_unsure = 0
-        self.has_failed = False
-        """Texts that were encoded by a memo which failed its check later."""
+        self.num_unsure: int | None = None
+        """Texts that were encoded in the faster way before it failed its check; None: it didn't fail."""
         self.num_checked = 0
         """Texts that were also encoded by `tokenizers`, with the same ids so far."""
         self._literals = Literals([one.content.encode() for one in tokenizer.get_added_tokens_decoder().values()])
@@ -121,6 +120,11 @@ class Encoder:
         except ValueError as error:
             self.notes.append(f"fastokens isn't used: {error}")
             return None
+
+    @property
+    def is_sure(self) -> bool:
+        """Whether no check has failed."""
+        return self.num_unsure is None
 
     @property
     def num_segments(self) -> int:
@@ -164,7 +168,7 @@ class Encoder:
         ids, places = self._segments.encode(data, offsets, apart)
         wrong = self._differing(texts, apart, ids, places)
         if wrong is not None:
-            self.num_unsure, self.has_failed = self.num_texts, True
+            self.num_unsure = self.num_texts
             self.notes.append(
                 f"text {self.num_texts + wrong + 1:,} got other ids from {self.method} than from `tokenizers`, so it "
                 f"is off from here on; {self.num_texts:,} texts were encoded with it before"

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 
 from bmtool.data.labelled import joined, word_positions
+from bmtool.errors import ConfigError, did_you_mean
 from bmtool.models.batches import pack
 from bmtool.models.packed import document_logits, token_logits
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
     from torch import Tensor, nn
@@ -58,18 +59,26 @@ def _cross_entropy(logits: Tensor, labels: Tensor, weighing: Weighing) -> Tensor
     return F.cross_entropy(logits.float(), labels, weights, reduction="sum", label_smoothing=smoothing)
 
 
-def class_weights(labels: NDArray[np.int64], wanted: Mapping[int, float] | None, count: int) -> tuple[float, ...]:
-    """Weights of `count` labels, 1 in the mean over the training labels: `wanted` by id, the others 1.
+def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: Sequence[str]) -> tuple[float, ...]:
+    """Weights of `labels`, 1 in the mean over the training labels `references`: `wanted` by name, the others 1.
 
     With None they are balanced: each label counts as much as the others, however rare it is. One that doesn't occur
-    gets 1.
+    gets 1. `references` are label ids, (N,), or a list of N arrays of them.
+
+    Raises:
+        ConfigError: a weight is for a label that isn't there.
     """
-    occurrences = np.bincount(labels, minlength=count).astype(np.float64)
+    ids = joined(references) if isinstance(references, list) else references
+    occurrences = np.bincount(ids, minlength=len(labels)).astype(np.float64)
     if wanted is None:
-        weights = np.where(occurrences > 0, len(labels) / np.maximum(occurrences, 1), 1.0)
+        weights = np.where(occurrences > 0, len(ids) / np.maximum(occurrences, 1), 1.0)
     else:
-        weights = np.array([wanted.get(label, 1.0) for label in range(count)])
-    mean = float(weights @ occurrences) / max(1, len(labels))
+        for label in wanted:
+            if label not in labels:
+                hint = did_you_mean(label, labels)
+                raise ConfigError(f"finetune.class_weights: there is no label '{label}'.{hint}")
+        weights = np.array([wanted.get(label, 1.0) for label in labels])
+    mean = float(weights @ occurrences) / max(1, len(ids))
     return tuple((weights / mean).tolist())
 
 

@@ -85,7 +85,7 @@ def share_reached(store: Store, precision: str, device: str) -> tuple[float, str
         choices = manifest.environment.get("choices") or {}
         share = manifest.summary.get("flop_utilisation")
         is_alike = choices.get("precision", "").startswith(precision) and choices.get("device", "").startswith(device)
-        if share is not None and is_alike:
+        if share is not None and is_alike and not manifest.is_smoke:
             found.append((manifest.finished, share))
     if not found:
         return ASSUMED_SHARE, "assumed: no run here was long enough to be measured"

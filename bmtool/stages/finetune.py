@@ -125,7 +125,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.scores import evaluate_metrics
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train.layers import freeze
+    from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
     from bmtool.train.phases import Phase
 
@@ -151,7 +151,12 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         [phase],
         job=job,
         selection=_selection(config, task) if "validation" in parts else None,
-        rates=_rates(config, model),
+        rates=parameter_rates(
+            model,
+            config.learning_rate,
+            decay=config.layerwise_lr_decay,
+            of_head=config.head_learning_rate,
+        ),
     )
     save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
     summary = _summary(task, labels, parts, fitted)
@@ -286,40 +291,12 @@ def _new_config(config: Config, tokenizer_folder: Path) -> PretrainedConfig | No
 
 
 def _weighing(config: Config, train: Examples, labels: tuple[str, ...]) -> Weighing:
-    """What the settings say about labels in the loss.
-
-    Raises:
-        ConfigError: a weight is for a label that isn't there.
-    """
-    from bmtool.data.labelled import joined
     from bmtool.models.supervised import class_weights
 
     if config.class_weights is None:
         return Weighing(config.label_smoothing)
-    wanted = None
-    if isinstance(config.class_weights, dict):
-        for label in config.class_weights:
-            if label not in labels:
-                hint = did_you_mean(label, labels)
-                raise ConfigError(f"finetune.class_weights: there is no label '{label}'.{hint}")
-        wanted = {labels.index(label): weight for label, weight in config.class_weights.items()}
-    references = train.columns["references"]
-    flat = joined(references) if isinstance(references, list) else references
-    return Weighing(config.label_smoothing, class_weights(flat, wanted, len(labels)))
-
-
-def _rates(config: Config, model: PreTrainedModel) -> dict[str, float]:
-    """Learning rates of parameters that don't get `learning_rate`; the head's own rate comes last."""
-    from bmtool.models.checkpoint import head_parameters
-    from bmtool.train.layers import layerwise_rates
-
-    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
-    rates = {}
-    if config.layerwise_lr_decay < 1:
-        rates = layerwise_rates(names, config.learning_rate, config.layerwise_lr_decay)
-    if config.head_learning_rate is not None:
-        rates |= dict.fromkeys(head_parameters(model) & set(names), config.head_learning_rate)
-    return rates
+    wanted = None if config.class_weights == "balanced" else config.class_weights
+    return Weighing(config.label_smoothing, class_weights(train.columns["references"], wanted, labels))
 
 
 def _selection(config: Config, task: Task) -> Selection:

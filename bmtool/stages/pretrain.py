@@ -210,7 +210,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
     if config.keep_state:
-        save_file(fitted.optimizer_state, job.folder / OPTIMIZER)
+        save_file(fitted.optimizer_state(), job.folder / OPTIMIZER)
     summary = _summary(config, model, phases, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary

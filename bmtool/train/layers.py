@@ -9,11 +9,13 @@ import re
 from typing import TYPE_CHECKING
 
 from bmtool.errors import ConfigError
+from bmtool.models.checkpoint import head_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
     from torch import nn
+    from transformers import PreTrainedModel
 
 _LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
 _EMBEDDINGS = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|wpe)\.")
@@ -41,6 +43,17 @@ def layerwise_rates(names: Iterable[str], learning_rate: float, decay: float) ->
     found = levels(names)
     top = max(found.values(), default=0)
     return {name: learning_rate * decay ** (top - level) for name, level in found.items()}
+
+
+def parameter_rates(
+    model: PreTrainedModel, learning_rate: float, *, decay: float = 1.0, of_head: float | None = None
+) -> dict[str, float]:
+    """Learning rates by name of the trained parameters that don't get `learning_rate`; the head's own comes last."""
+    names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
+    rates = layerwise_rates(names, learning_rate, decay) if decay < 1 else {}
+    if of_head is not None:
+        rates |= dict.fromkeys(head_parameters(model) & set(names), of_head)
+    return rates
 
 
 def freeze(model: nn.Module, num_layers: int) -> int:

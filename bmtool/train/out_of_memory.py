@@ -53,9 +53,11 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
             f"{place}, and what is free may not hold one text of max_seq_length {training.max_seq_length}. "
             f"Free some memory and run the same command, or lower max_seq_length, or take a smaller model"
         )
+    processes = stepper.world.size
+    batches = -(-tried * window // (size * processes)) * processes  # as many for each of them
     return TryAgainError(
         f"{place}. About {size:,} would fit: with per_device_batch_tokens: {size} and gradient_accumulation_steps: "
-        f"{-(-tried * window // size)} a step has as many tokens as now (other settings, so that training begins "
+        f"{batches} a step has as many tokens as now (other settings, so that training begins "
         f"anew). Or free some memory: then the same command goes on from the last saved state"
     )
 

@@ -6,6 +6,7 @@ import math
 import resource
 import time
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
@@ -16,7 +17,7 @@ from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from torch import Tensor
 
@@ -61,8 +62,8 @@ class Fitted:
     flop_utilisation: float | None
     """Share of the machine's measured matrix-product speed; None for a short run."""
     seconds: float
-    optimizer_state: dict[str, Tensor]
-    """The optimizer's state behind the last step, by `<what>.<parameter>`; for a run that goes on from here."""
+    optimizer_state: Callable[[], dict[str, Tensor]]
+    """Copies the optimizer's state behind the last step, by `<what>.<parameter>`: twice the weights' size."""
 
 
 @dataclass
@@ -309,5 +310,5 @@ class Trainer:
             tokens_per_second=self.tokens_per_second,
             flop_utilisation=self.flop_utilisation,
             seconds=state.seconds,
-            optimizer_state=self.stepper.optimizer.state_tensors(weights.masters),
+            optimizer_state=partial(self.stepper.optimizer.state_tensors, weights.masters),
         )

@@ -11,7 +11,7 @@ LABELS = np.array([0, 0, 0, 0, 0, 1, 1, 2])
 
 
 def test_balanced_weights_let_each_label_count_alike():
-    weights = np.array(class_weights(LABELS, None, 4))
+    weights = np.array(class_weights(LABELS, None, ("a", "b", "c", "d")))
 
     totals = np.bincount(LABELS, weights=weights[LABELS], minlength=4)
     assert totals[:3] == pytest.approx([len(LABELS) / 3] * 3)
@@ -19,7 +19,7 @@ def test_balanced_weights_let_each_label_count_alike():
 
 
 def test_given_weights_keep_their_ratio_and_are_one_in_the_mean():
-    weights = np.array(class_weights(LABELS, {2: 4.0}, 3))
+    weights = np.array(class_weights(list(np.split(LABELS, 2)), {"c": 4.0}, ("a", "b", "c")))
 
     assert weights[2] / weights[0] == pytest.approx(4.0)
     assert weights[LABELS].mean() == pytest.approx(1.0)

@@ -263,10 +263,11 @@ def test_frozen_layers_stay_as_the_checkpoint_has_them(make_job, reviews, pretra
 
 def test_the_head_keeps_its_own_rate_whatever_the_layers_have(pretrained):
     from bmtool.models.checkpoint import head_parameters, open_model
+    from bmtool.train.layers import parameter_rates
 
     model = open_model(pretrained.folder, "AutoModelForSequenceClassification", ("a", "b"))
 
-    rates = finetune._rates(config(layerwise_lr_decay=0.5, head_learning_rate=1.0), model)
+    rates = parameter_rates(model, 5e-3, decay=0.5, of_head=1.0)
 
     assert {rates[name] for name in head_parameters(model)} == {1.0}
     assert rates["bert.embeddings.word_embeddings.weight"] < 5e-3

@@ -187,12 +187,12 @@ def encode_unit(task: EncodeTask, tick: Tick) -> dict[str, Any]:
         write_array(folder / IDS, np.concatenate(ids) if ids else np.zeros(0, np.uint16))
         write_array(folder / OFFSETS, np.cumsum(np.concatenate(lengths)))
         num_texts, num_checked = encoder.num_texts - texts_before, encoder.num_checked - checked_before
-        facts["is_sure"] = not encoder.has_failed
+        facts["is_sure"] = encoder.is_sure
         facts["how"] = {"method": encoder.method, "texts": num_texts, "checked": num_checked}
     if task.is_last and task.memo is not None:
         encoder.save(task.memo)
     worked = {"seconds": dict(clock.seconds), "worked_bytes": dict(clock.bytes)}
-    return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": not encoder.has_failed}
+    return {**worked, "notes": [encoder.method, *encoder.notes], "is_sure": encoder.is_sure}
 
 
 def encoded_by(tokens: Sequence[UnitTokens]) -> dict[str, dict[str, int]]:

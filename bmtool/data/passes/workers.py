@@ -196,11 +196,11 @@ def _lost(worker: Worker, stop: Stop) -> BmtoolError:
     code = worker.exit_code()
     if stop.reason:  # a whole service was told to end: its workers got the signal, too
         return stopped(stop.reason, SAVED)
-    how = f"was killed (signal {-code})" if code < 0 else f"ended with code {code}"
-    return TryAgainError(
-        f"a worker process {how}; {SAVED}. Too little memory? Then set runtime.workers lower. "
-        "The same command goes on from there"
-    )
+    if code < 0:
+        how, advice = f"was killed (signal {-code})", "Too little memory? Then set runtime.workers lower. "
+    else:
+        how, advice = f"ended with code {code}", "What it wrote above says why; runtime.workers: 1 does without it. "
+    return TryAgainError(f"a worker process {how}; {SAVED}. {advice}The same command goes on from there")
 
 
 #: Below this much text for each, starting a worker costs more than it brings.

@@ -72,6 +72,34 @@ def test_a_memo_that_gives_wrong_ids_late_is_used_for_nothing(tmp_path, make_job
     assert any("gave wrong ids; everything is encoded again without" in line for line in job.console.lines)
 
 
+def test_a_run_that_ends_right_after_a_failed_check_leaves_no_wrong_ids(tmp_path, make_job, tokenizer, monkeypatch):
+    monkeypatch.setattr(encode_pass, "MEMO_FROM_BYTES", 0)
+    (tmp_path / "rows").mkdir()
+    # Checked are the first 200 rows, then one in 2,000: the first file passes, the second doesn't.
+    write_rows(tmp_path / "rows" / "a.jsonl", ["plain words"] * 300 + ["zebra plain"] * 100)
+    write_rows(tmp_path / "rows" / "b.jsonl", ["zebra plain"] * 1_700)
+    path = tmp_path / "rows" / "*.jsonl"
+    jobs = (make_job(tmp_path / name) for name in ("one", "two"))
+    job, again = (replace(job, cache=tmp_path / "cache") for job in jobs)
+    memos = tmp_path / "cache" / "memos"
+    memos.mkdir(parents=True)
+    wrong_memo(memos / f"{sha256_of(tokenizer / 'tokenizer.json')[:32]}.memo", tokenizer)
+
+    class EndedError(Exception):
+        """As if the process were killed before what is in doubt is removed."""
+
+    def end(*_):
+        raise EndedError
+
+    with monkeypatch.context() as changed:
+        changed.setattr(encode_pass.Shelf, "remove", end)
+        with pytest.raises(EndedError):
+            prepare.run(validate(prepare.Config, settings(path, tokenizer)), job)
+    prepare.run(validate(prepare.Config, settings(path, tokenizer)), again)
+
+    assert ids_of(again.folder) == [[5, 6]] * 300 + [[7, 5]] * 1_800
+
+
 def test_ids_are_taken_up_again_until_the_rows_that_stay_change(tmp_path, make_job, tokenizer, monkeypatch):
     path = write_rows(tmp_path / "x.jsonl", [f"plain words {'zebra ' * (n % 7)}" for n in range(50)])
     encoded = []
