@@ -1,0 +1,89 @@
+"""Every extension point, a page for each part of the pipeline. Read these to learn how to extend bmtool.
+
+A component is a frozen settings class in a file of its own; the file's name is its name in YAML.
+
+    stages       what a stage is: needs, a job, gates
+    rows         sources, cleaners, filters, scrubbers, deduplicators, tokenizers
+    goals        architectures, objectives, tasks, and the batches that they see
+    evaluation   metrics, baselines, exporters
+    reporting    where numbers go while training
+    chosen       settings that choose one of these by name
+"""
+
+from bmtool.contracts.chosen import (
+    OneArchitecture,
+    OneBaseline,
+    OneCleaner,
+    OneDeduplicator,
+    OneExporter,
+    OneFilter,
+    OneMetric,
+    OneObjective,
+    OneScrubber,
+    OneTask,
+)
+from bmtool.contracts.evaluation import Baseline, Exporter, Metric, Score
+from bmtool.contracts.goals import Architecture, Batch, Columns, Examples, Goal, Objective, Task, TokenSource, Weighing
+from bmtool.contracts.reporting import Channel, ReportedRun, Reporter
+from bmtool.contracts.rows import (
+    LINE,
+    Cleaner,
+    Deduplicator,
+    Filter,
+    Ledger,
+    Piece,
+    Reading,
+    Rejected,
+    Scrubber,
+    Source,
+    TokenizerTrainer,
+    Verdict,
+)
+from bmtool.contracts.stages import GateResult, Job, Need, Stage, Stop, TrainingStage
+
+__all__ = [
+    "LINE",
+    "Architecture",
+    "Baseline",
+    "Batch",
+    "Channel",
+    "Cleaner",
+    "Columns",
+    "Deduplicator",
+    "Examples",
+    "Exporter",
+    "Filter",
+    "GateResult",
+    "Goal",
+    "Job",
+    "Ledger",
+    "Metric",
+    "Need",
+    "Objective",
+    "OneArchitecture",
+    "OneBaseline",
+    "OneCleaner",
+    "OneDeduplicator",
+    "OneExporter",
+    "OneFilter",
+    "OneMetric",
+    "OneObjective",
+    "OneScrubber",
+    "OneTask",
+    "Piece",
+    "Reading",
+    "Rejected",
+    "ReportedRun",
+    "Reporter",
+    "Score",
+    "Scrubber",
+    "Source",
+    "Stage",
+    "Stop",
+    "Task",
+    "TokenSource",
+    "TokenizerTrainer",
+    "TrainingStage",
+    "Verdict",
+    "Weighing",
+]

@@ -1,0 +1,86 @@
+"""What stands behind a number: metrics, their intervals, baselines; and what is exported.
+
+Shape letters: N rows, C classes, K sufficient statistics of a metric.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from bmtool.config.model import Component
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.config.model import Settings
+    from bmtool.contracts.goals import Columns, Task
+    from bmtool.contracts.stages import Job
+    from bmtool.runner.pipeline import Pipeline
+
+
+class Metric(Component):
+    """A number that is a function of a sum over rows, so that a bootstrap is one matrix product."""
+
+    higher_is_better: ClassVar[bool] = True
+    reads: ClassVar[tuple[str, ...]] = ("references", "predictions")
+    """The columns of outputs that it needs; a baseline that doesn't give them isn't judged by it."""
+
+    @abstractmethod
+    def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
+        """(N, K) sufficient statistics of each row, such as [correct, 1]."""
+
+    @abstractmethod
+    def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The metric from summed statistics: (..., K) to (...)."""
+
+
+@dataclass(frozen=True)
+class Score:
+    """A metric with its 95 % interval and the number of rows behind it."""
+
+    value: float
+    low: float
+    high: float
+    n: int
+
+
+class Baseline(Component):
+    """Something simpler to stand beside the model, on the same rows."""
+
+    reads: ClassVar[frozenset[str]] = frozenset()
+    """What a task's columns must hold for it, such as `text` and `label`; empty: it can do every task."""
+
+    def trained(self, pipeline: Pipeline) -> dict[str, Settings]:
+        """Fine-tune settings by name for artifacts that this baseline needs made first; most need none.
+
+        Raises:
+            ConfigError: the file doesn't say what they need.
+        """
+        del pipeline
+        return {}
+
+    @abstractmethod
+    def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
+        """Results for each row of the split called `split`, as `Task.outputs` gives them, with ids of `labels`.
+
+        Only the dataset's train and validation splits may be learned from. What `trained` asked for is in `job.inputs`
+        as `<name of the baseline>:<name it gave>`.
+        """
+
+
+class Exporter(Component):
+    """Writes a checkpoint in another format and proves it equal."""
+
+    @abstractmethod
+    def export(self, checkpoint: Artifact, data: Any, folder: Path, job: Job) -> dict[str, Any]:
+        """Write into `folder`, reload in a fresh process, compare on the rows of the split `data`; return the numbers.
+
+        Raises:
+            GateError: the exported model's answers differ by more than the settings allow.
+        """

@@ -1,0 +1,176 @@
+"""What a model is and what it is trained for: architectures, batches, objectives, tasks.
+
+Shape letters: N examples, T tokens of a packed batch, C classes.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
+
+from pydantic import PrivateAttr
+
+from bmtool.config.model import Component
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from transformers import PretrainedConfig
+
+
+class Architecture(Component):
+    """A family of models that can be built from settings. Sizes are shorthands for its dimensions."""
+
+    objectives: ClassVar[tuple[str, ...]]
+    """Names of the objectives that it can be pre-trained with."""
+    detours: ClassVar[tuple[str, ...]] = ()
+    """Further ones that a phase may have which isn't the last: what is learned so serves the others."""
+
+    @abstractmethod
+    def config(self, *, vocab_size: int, max_seq_length: int, special_ids: Mapping[str, int]) -> PretrainedConfig:
+        """The transformers configuration; `special_ids` maps `pad`, `bos`, `eos`, ... to token ids."""
+
+
+class TokenSource(Protocol):
+    """Flat token ids, in memory or memory-mapped."""
+
+    def gather(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
+        """The tokens of the given spans one after the other: (sum of lengths,)."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Encoded documents, ready to be packed. Row i of a column belongs to example i."""
+
+    tokens: TokenSource
+    starts: NDArray[np.int64]
+    """(N,) where each document's tokens start, without special tokens."""
+    lengths: NDArray[np.int64]
+    """(N,) how many there are, without special tokens."""
+    prefix: tuple[int, ...]
+    """Special tokens put before each document, such as [CLS]."""
+    suffix: tuple[int, ...]
+    """Special tokens put behind each document, such as [SEP]."""
+    columns: Mapping[str, Any]
+    """What the goal needs besides tokens: labels, word starts, byte counts, ids."""
+    labels: tuple[str, ...] = ()
+    cut: Mapping[str, int] = field(default_factory=dict)
+    """What was lost on the way, by reason: `texts_cut`, `tokens_cut`, ..."""
+    vocab_size: int = 0
+    """How many token ids there are; 0 where the goal never needs to know."""
+    special_ids: Mapping[str, int] = field(default_factory=dict)
+    """Ids of special tokens by their text, such as `[MASK]`."""
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def packed_lengths(self) -> NDArray[np.int64]:
+        """(N,) tokens each example takes in a batch, special tokens included."""
+        return self.lengths + (len(self.prefix) + len(self.suffix))
+
+
+@dataclass(frozen=True)
+class Batch:
+    """T tokens of whole documents in one row. Documents never see each other."""
+
+    input_ids: Tensor
+    """int64 (1, T)"""
+    position_ids: Tensor
+    """int64 (1, T), from 0 in each document"""
+    cu_seq_lens: Tensor
+    """int32 (N + 1), where documents start; the last is T"""
+    max_length: int
+    rows: NDArray[np.int64]
+    """(N,) which examples these are"""
+    targets: Mapping[str, Tensor]
+    counts: Mapping[str, int]
+    """Per loss term, how many targets its sum runs over; known before the forward pass"""
+    token_type_ids: Tensor | None = None
+    """int64 (1, T), 0 in a document's text A and 1 in its text B; None: there is no text B"""
+    is_causal: bool = False
+    """Whether tokens see only what is before them, also in a model that reads both ways"""
+
+    @property
+    def num_tokens(self) -> int:
+        """T."""
+        return int(self.input_ids.shape[1])
+
+
+Columns = dict[str, Any]
+"""Per-example results by name: arrays of N rows, or (for one value a word) a list of N arrays."""
+
+
+class Goal(Component):
+    """What the loop trains for. The loop knows no term's and no goal's name."""
+
+    auto_class: ClassVar[str]
+    """The class of transformers that opens its checkpoint, such as `AutoModelForMaskedLM`."""
+    metrics: ClassVar[tuple[str, ...]]
+    """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
+
+    @abstractmethod
+    def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
+        """Encode a dataset's split (`bmtool.data.dataset.Split`). What is cut is counted in `Examples.cut`."""
+
+    @abstractmethod
+    def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Pack the given examples into one batch; all randomness comes from `rng`."""
+
+    def measured(self) -> Goal:
+        """The goal as it is evaluated: a fixed one, so that numbers can be compared. Most are as they are trained."""
+        return self
+
+    @abstractmethod
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The *sum* of each loss term over the batch: the loop divides by the whole window's counts."""
+
+    @abstractmethod
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """Per-example results that `metrics` read, in the order of `batch.rows`. Called without gradients."""
+
+
+@dataclass(frozen=True)
+class Weighing:
+    """How much each label counts in the training loss of a task. Validation and evaluation weigh all alike."""
+
+    label_smoothing: float = 0.0
+    """This share of a label's probability is wanted for all labels alike."""
+    class_weights: tuple[float, ...] | None = None
+    """(C,) of each label, 1 in the mean over the training rows; None: all alike."""
+
+
+class Objective(Goal):
+    """A self-supervised goal: the text itself is the answer."""
+
+
+class Task(Goal):
+    """A supervised goal on labelled rows. To add one: a file in `tasks/`, its test, a config."""
+
+    head: ClassVar[Literal["document", "token"]]
+    """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
+    columns: ClassVar[Mapping[str, str]]
+    """Columns read: name to `text`, `label`, `words` (list of text) or `tags` (list of labels)."""
+
+    labels: tuple[str, ...] | None = None
+    """The labels in the order of their ids; else the sorted distinct values of all splits."""
+
+    _weighing: Weighing = PrivateAttr(default=Weighing())
+
+    def weighed(self, weighing: Weighing) -> Self:
+        """The same task with another weighing of labels in its losses; no setting of the dataset, but of training."""
+        task = self.model_copy()
+        task._weighing = weighing  # noqa: SLF001  its own
+        return task
+
+    @abstractmethod
+    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """Turn logits, (N, C) or (T, C), into predictions per example; the same for torch and ONNX."""
+
+    @abstractmethod
+    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+        """What `predict` writes for each row, such as `label` and `score`; what `evaluate` puts into predictions/."""
