@@ -1,12 +1,12 @@
 """Rows as they come from a source: their types, what makes one unreadable, and the id that follows from its content.
 
-A column has a kind: `text`, `label`, `words` (list of text), `tags` (list of labels), or one that is kept for grouping
-and slices: `group` (needs a value) or `extra` (may be empty). Labels and kept columns are text whatever they were in
-the source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
+What kinds of columns there are says `bmtool.data.kinds`. Labels and kept columns are text whatever they were in the
+source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
 """
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from bmtool.data.kinds import LISTS
 from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:
@@ -26,9 +27,6 @@ if TYPE_CHECKING:
 MAX_BATCH_ROWS = 8192
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
-LISTS = ("words", "tags")
-KINDS = ("text", "label", "words", "tags", "group", "extra")
-
 
 class BadRowError(Exception):
     """A row that can't be read, and why; readers turn it into a rejection."""
@@ -38,7 +36,7 @@ def schema_of(kinds: Mapping[str, str]) -> pa.Schema:
     """The schema to read columns with, by name and kind; only `extra` ones may be null."""
     fields = []
     for name, kind in kinds.items():
-        kind_type = pa.list_(pa.string()) if kind in LISTS else pa.string()
+        kind_type = pa.list_(pa.string()) if kind in LISTS else pa.float64() if kind == "number" else pa.string()
         fields.append(pa.field(name, kind_type, nullable=kind == "extra", metadata={"kind": kind}))
     return pa.schema(fields)
 
@@ -68,6 +66,23 @@ def scalar_text(value: Any) -> str | None:
     raise BadRowError(f"expected one value, got {_describe(value)}")
 
 
+def number(value: Any) -> float | None:
+    """A number, or a text that is one, as a float; None stays None.
+
+    Raises:
+        BadRowError: it is neither, or it isn't finite.
+    """
+    if value is None or value == "":
+        return None
+    try:
+        result = float(value) if isinstance(value, int | float | str) and not isinstance(value, bool) else None
+    except (ValueError, OverflowError):
+        result = None
+    if result is None or not math.isfinite(result):
+        raise BadRowError(f"expected a number, got {_describe(value)}")
+    return result
+
+
 def converter(kind: str) -> Callable[[Any], Any]:
     """A function that turns a plain value of a source into what a column of `kind` holds, or raises BadRowError."""
 
@@ -86,7 +101,8 @@ def converter(kind: str) -> Callable[[Any], Any]:
 
         return convert
 
-    return {"text": text, "words": many(text), "tags": many(scalar_text)}.get(kind, scalar_text)
+    own = {"text": text, "target": text, "words": many(text), "number": number}
+    return own.get(kind, many(scalar_text) if kind in LISTS else scalar_text)
 
 
 def _describe(value: Any) -> str:
@@ -135,6 +151,8 @@ def _framed(column: pa.Array) -> pa.Array:
         offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy(zero_copy_only=False))]).astype(np.int32)
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), flat), "")
         return pc.binary_join_element_wise(lengths.cast(pa.string()), "[", joined, "")
+    if pa.types.is_floating(column.type):
+        column = column.cast(pa.string())
     length = pc.binary_length(column).cast(pa.string())
     return pc.fill_null(pc.binary_join_element_wise(length, column, ":"), "-")
 

@@ -201,7 +201,7 @@ def features(schema: pa.Schema, labels: Mapping[str, tuple[str, ...]]) -> dict[s
             return {"feature": feature(name, kind.value_type), "_type": "List"}
         if name in labels:
             return {"names": list(labels[name]), "_type": "ClassLabel"}
-        return {"dtype": str(kind), "_type": "Value"}
+        return {"dtype": "float64" if pa.types.is_float64(kind) else str(kind), "_type": "Value"}
 
     return {column.name: feature(column.name, column.type) for column in schema}
 

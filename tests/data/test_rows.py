@@ -1,6 +1,6 @@
 import pyarrow as pa
 import pytest
-from bmtool.data.rows import BadRowError, row_ids, scalar_text, text_bytes
+from bmtool.data.rows import BadRowError, converter, row_ids, scalar_text, text_bytes
 
 
 def batch(**columns):
@@ -55,3 +55,20 @@ def test_text_is_measured_in_bytes():
 
     assert text_bytes(rows, ["text"]).tolist() == [5, 6, 0]
     assert text_bytes(rows, ["text", "words"]).tolist() == [8, 6, 2]
+
+
+@pytest.mark.parametrize("value", ["3.5", 3.5, " 3.5 ", 7 / 2])
+def test_a_number_may_be_written_as_text(value):
+    assert converter("number")(value) == 3.5
+
+
+@pytest.mark.parametrize("value", ["three", True, [1], float("nan"), "inf", 10**400])
+def test_what_is_no_finite_number_makes_a_row_unreadable(value):
+    with pytest.raises(BadRowError, match="expected a number"):
+        converter("number")(value)
+
+
+def test_rows_that_differ_in_a_number_have_different_ids():
+    batch = pa.record_batch({"text": ["a", "a", "a"], "score": pa.array([1.0, 2.0, None])})
+
+    assert len(set(row_ids(batch).to_pylist())) == 3

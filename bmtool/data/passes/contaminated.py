@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.data.dataset import open_dataset
+from bmtool.data.kinds import READABLE
 from bmtool.data.labelled import task_of
 from bmtool.data.passes.decide import CONTAMINATED, Loss
 from bmtool.data.passes.unit_pass import ROWS, joined_texts
@@ -79,7 +80,7 @@ def drop_contaminated(
             raise MissingInputError(
                 f"decontaminate: '{name}' has no test split. Give it one, as in split: {{test: 0.1}}"
             )
-    names = rules.of_kind("text", "words")
+    names = rules.of_kind(*READABLE)
     tasks = [
         LookupTask(unit.folder, names, np.packbits(decisions.keep[unit.rows]).tobytes(), unit.num_rows, tests)
         for unit in rows.units
@@ -119,7 +120,7 @@ def _known(tests: tuple[tuple[str, Path], ...]) -> Contamination:
 def _test_rows(tests: tuple[tuple[str, Path], ...]) -> Iterator[TestRows]:
     for name, folder in tests:
         dataset = open_dataset(folder)
-        columns = [column for column, kind in task_of(dataset).columns.items() if kind in ("text", "words")]
+        columns = [column for column, kind in task_of(dataset).columns.items() if kind in READABLE]
         for batch in dataset["test"].batches():
             for column in columns:
                 yield TestRows(name, joined_texts(batch, [column]), batch.column("id"))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from bmtool.data.kinds import READABLE
 from bmtool.data.passes.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.passes.earlier import Earlier, SketchesOf
 from bmtool.data.passes.near_memo import NearMemo
@@ -71,7 +72,7 @@ class _Texts:
 
 def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
     """Let every row go that is similar to one that stays, of this dataset or of an earlier one."""
-    names = rules.of_kind("text", "words")
+    names = rules.of_kind(*READABLE)
     earlier = [Earlier(job.inputs[f"against:{index}"].folder, names) for index in range(len(near.against))]
     texts = _Texts(earlier, rows, names)
     settled = texts.settled
@@ -157,7 +158,7 @@ def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: 
 
 def _overlap(rows: Rows, decisions: Decisions, held_out: NDArray[np.int64], rules: RowRules, memo: NearMemo) -> Overlap:
     """The held-out rows with a similar row in train; from before where nothing changed for them."""
-    texts = _Texts((), rows, rules.of_kind("text", "words"))
+    texts = _Texts((), rows, rules.of_kind(*READABLE))
     units: list[Unit] = [SketchesOf(unit) for unit in rows.units]
     is_train = decisions.of_split("train")
     before = memo.overlap() if len(held_out) else None

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmtool.data.kinds import READABLE
+
 if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -44,7 +46,7 @@ def script_of(text: str) -> str:
 def report_origins(rows: Rows, keep: NDArray[np.bool_], rules: RowRules) -> dict[str, dict[str, int]]:
     """Rows of a sample by script; by language too where a filter `language` shows that its model is there."""
     kept = np.flatnonzero(keep)
-    names = rules.of_kind("text", "words")
+    names = rules.of_kind(*READABLE)
     if not len(kept) or not names:
         return {}
     # Evenly spread: a function of the rows alone.

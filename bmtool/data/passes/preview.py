@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.contracts import LINE, Reading
+from bmtool.data.kinds import READABLE
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL
@@ -210,7 +211,7 @@ class _Sampling:
 
     def draw(self, batch: pa.RecordBatch, weight: float) -> pa.RecordBatch:
         """The rows in the sample. It is drawn by the bits of ids that `weight` goes by, so the two are multiplied."""
-        ids, texts = batch.column("id"), self.rules.of_kind("text", "words")
+        ids, texts = batch.column("id"), self.rules.of_kind(*READABLE)
         sizes = text_bytes(batch, texts)
         left = share_of_ids(ids, weight).to_numpy(zero_copy_only=False)
         drawn = share_of_ids(ids, weight * self.share)

@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE
+from bmtool.data.kinds import LABELS, READABLE
 from bmtool.data.passes.collect import shelf_of
 from bmtool.data.passes.decide import NOT_DRAWN, Loss, Rows, check_stratified
 from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order
@@ -107,7 +108,7 @@ def publish(draft: Draft, splits: Sequence[str], *, stratify: str | None = None)
         DataError: the labels are none, or one that is to be in every split isn't.
         TryAgainError, StoppedError: the run was asked to stop.
     """
-    columns = draft.rules.of_kind("label", "tags")
+    columns = draft.rules.of_kind(*LABELS)
     units, decisions = draft.collected.units, draft.decisions
     counts = {
         split: count_labels(kept_rows(units, decisions.of_split(split)), columns, most=MAX_LABELS) for split in splits
@@ -142,10 +143,10 @@ def find_labels(rules: RowRules, counts: Mapping[str, Counter[str]]) -> tuple[st
     Raises:
         DataError: there are too many, or fewer than two.
     """
-    if not rules.of_kind("label", "tags"):
+    if not rules.of_kind(*LABELS):
         return ()
     labels = rules.labels or sorted_labels({label for one in counts.values() for label in one})
-    column = rules.of_kind("label", "tags")[0]
+    column = rules.of_kind(*LABELS)[0]
     if len(labels) > MAX_LABELS:
         raise DataError(
             f"column '{column}' has {len(labels):,} different values (such as '{labels[0]}' and '{labels[-1]}'): "
@@ -170,7 +171,7 @@ class DropsTask:
 def lose_rows(draft: Draft) -> None:
     """Write `dropped.arrow`, and count what the decisions cost in the ledger."""
     collected, decisions, job = draft.collected, draft.decisions, draft.job
-    task = DropsTask(tuple(draft.rules.of_kind("text", "words")), collected.units, decisions.losses, job.folder)
+    task = DropsTask(tuple(draft.rules.of_kind(*READABLE)), collected.units, decisions.losses, job.folder)
     for loss, counts in zip(
         decisions.losses, run_one(write_drops, task, stop=job.stop, advance=lambda _: None), strict=True
     ):

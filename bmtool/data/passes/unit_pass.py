@@ -19,6 +19,7 @@ import pyarrow.compute as pc
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
 from bmtool.data.compiled import compiling_once
+from bmtool.data.kinds import READABLE, TEXTS
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
@@ -206,13 +207,13 @@ class UnitPass:
 
     def count(self, batch: pa.RecordBatch) -> None:
         """Add up bytes and words."""
-        names = self.rules.of_kind("text", "words")
+        names = self.rules.of_kind(*READABLE)
         self.totals["bytes"] += int(text_bytes(batch, names).sum())
         self.totals["words"] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
 
     def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Rewrite the texts with all cleaners."""
-        for name in self.rules.of_kind("text"):
+        for name in self.rules.of_kind(*TEXTS):
             texts = batch.column(name)
             for cleaner in self.rules.cleaners:
                 texts = cleaner.clean(texts)
@@ -247,7 +248,7 @@ class UnitPass:
         """Take private data out of texts and words."""
         if not self.rules.scrubbers:
             return batch
-        for name in self.rules.of_kind("text", "words"):
+        for name in self.rules.of_kind(*READABLE):
             column = batch.column(name)
             flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
             texts, counts, _ = scrub(flat, self.rules.scrubbers, self.rules.scrub_key)
@@ -264,7 +265,7 @@ class UnitPass:
         rules = self.rules
         if not rules.is_hashed and not rules.is_sketched:
             return
-        texts = joined_texts(batch, rules.of_kind("text", "words"))
+        texts = joined_texts(batch, rules.of_kind(*READABLE))
         if rules.is_hashed:
             self.hashes.append(text_hashes(texts).view(np.uint64).reshape(-1, 2))
         if rules.is_sketched:
@@ -291,7 +292,7 @@ class UnitPass:
         if not len(places):
             return
         rows = batch.take(pa.array(places))
-        names = self.rules.of_kind("text", "words")
+        names = self.rules.of_kind(*READABLE)
         counts[0] += len(places)
         counts[1] += int(text_bytes(rows, names).sum())
         counts[2] += int(count_words(*text_buffers(joined_texts(rows, names))).sum()) if names else 0
@@ -309,7 +310,7 @@ class UnitPass:
     def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
         """True for rows that have something to read in every text column."""
         mask = pa.array(np.ones(batch.num_rows, dtype=bool))
-        for name in self.rules.of_kind("text"):
+        for name in self.rules.of_kind(*TEXTS):
             mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), r"[^\s\v\x{85}\pZ]"))
         for name in self.rules.of_kind("words"):
             mask = pc.and_(mask, pc.greater(pc.list_value_length(batch.column(name)), 0))
@@ -321,7 +322,7 @@ class UnitPass:
         mask = np.ones(batch.num_rows, dtype=bool)
         for name in self.rules.of_kind("label"):
             mask &= pc.is_in(batch.column(name), allowed).to_numpy(zero_copy_only=False)
-        for name in self.rules.of_kind("tags"):
+        for name in self.rules.of_kind("tags", "labels"):
             column = batch.column(name)
             strange = pc.invert(pc.is_in(pc.list_flatten(column), allowed))
             mask[pc.list_parent_indices(column).filter(strange).to_numpy()] = False

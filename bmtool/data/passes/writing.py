@@ -14,6 +14,7 @@ import pyarrow as pa
 from bmtool.artifacts.files import write_json
 from bmtool.data.dataset import TOKENS
 from bmtool.data.encode import ids_dtype
+from bmtool.data.kinds import LABELS, LISTS, READABLE
 from bmtool.data.passes.shard_pass import Part, Piece, ShardTask, pieces_of, write_shard
 from bmtool.data.passes.shards import Finished, Shard, Share, shards_of
 from bmtool.data.passes.workers import num_workers, run_tasks
@@ -78,7 +79,7 @@ class Writing:
         fields = [pa.field("id", pa.string())]
         for one in schema_of(self.draft.rules.kinds):
             kind = self.draft.rules.kinds[one.name]
-            stored = {"label": pa.int64(), "tags": pa.list_(pa.int64())}.get(kind, one.type)
+            stored = one.type if kind not in LABELS else pa.list_(pa.int64()) if kind in LISTS else pa.int64()
             fields.append(pa.field(one.name, stored))
         if self.draft.tokenizer is not None:
             dtype = pa.from_numpy_dtype(ids_dtype(self.draft.tokenizer.get_vocab_size()))
@@ -88,7 +89,7 @@ class Writing:
     def write(self) -> dict[str, Written]:
         """Write every split with a share above zero, also one that happens to be empty."""
         schema = self.schema()
-        described = features(schema, dict.fromkeys(self.draft.rules.of_kind("label", "tags"), self.labels))
+        described = features(schema, dict.fromkeys(self.draft.rules.of_kind(*LABELS), self.labels))
         written, shares = self._measure()
         for split, out in written.items():
             out.shards = shards_of(shares[split], schema, self.labels)
@@ -106,7 +107,7 @@ class Writing:
         """Count what each split holds, and say what each unit gives to it; of texts only the lengths are read."""
         written = {split: Written() for split in self.splits}
         shares: dict[str, list[Share]] = {split: [] for split in self.splits}
-        names = self.draft.rules.of_kind("text", "words")
+        names = self.draft.rules.of_kind(*READABLE)
         for index, unit in enumerate(self.units):
             lengths = np.diff(self.draft.tokens[index].offsets()) if self.draft.tokenizer is not None else None
             before = {split: one.text_bytes for split, one in written.items()}
@@ -164,7 +165,7 @@ class Writing:
             chosen, encoded = self.draft.decisions.of_split(split, unit.rows), self._encoded(unit)
             tokens = self.draft.tokens[index] if self.draft.tokenizer is not None else None
             parts.append(Part(unit, np.packbits(chosen).tobytes(), np.packbits(encoded).tobytes(), tokens))
-        columns = tuple(self.draft.rules.of_kind("label", "tags"))
+        columns = tuple(self.draft.rules.of_kind(*LABELS))
         return ShardTask(shard.key, self.finished.shelf.folder, schema, columns, self.labels, tuple(parts))
 
     def _put_together(self, split: str, schema: pa.Schema, out: Written) -> list[str]:

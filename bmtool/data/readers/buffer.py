@@ -10,7 +10,15 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.data.rows import LISTS, MAX_BATCH_BYTES, MAX_BATCH_ROWS, BadRowError, converter, kind_of, text_bytes
+from bmtool.data.kinds import LISTS, PARALLEL
+from bmtool.data.rows import (
+    MAX_BATCH_BYTES,
+    MAX_BATCH_ROWS,
+    BadRowError,
+    converter,
+    kind_of,
+    text_bytes,
+)
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -51,8 +59,7 @@ def to_batch(
     for field in reading.schema:
         names = names_of(reading, field.name)
         parts = [_converted(given[name], kind_of(field), name, reasons) for name in names]
-        if len(parts) > 1 and kind_of(field) in LISTS:
-            raise DataError(f"column '{field.name}' holds lists, which can't be joined")
+        check_joinable(field, len(parts))
         converted.append(parts[0] if len(parts) == 1 else [_joined(row) for row in zip(*parts, strict=True)])
     try:
         arrays = _arrays(reading, converted)
@@ -71,8 +78,14 @@ def to_batch(
     return sift(pa.record_batch(arrays, schema=batch_schema(reading)), file, reading)
 
 
+def check_joinable(field: pa.Field, num_parts: int) -> None:
+    """Raise DataError where several columns are to be joined into one that holds no text."""
+    if num_parts > 1 and not pa.types.is_string(field.type):
+        raise DataError(f"column '{field.name}' holds {kind_of(field)}, which can't be joined")
+
+
 def _converted(values: Sequence[Any], kind: str, name: str, reasons: dict[int, str]) -> Sequence[Any]:
-    if kind not in LISTS and set(map(type, values)) <= {str, type(None)}:
+    if kind not in (*LISTS, "number") and set(map(type, values)) <= {str, type(None)}:
         return values
     convert, out = converter(kind), []
     for row, value in enumerate(values):
@@ -103,7 +116,8 @@ def _is_unicode(value: Any) -> bool:
     """Whether there is no half of a surrogate pair in a text, or in a list of texts."""
     try:
         for text in value if isinstance(value, list) else (value,):
-            (text or "").encode("utf-8")
+            if isinstance(text, str):
+                text.encode("utf-8")
     except UnicodeEncodeError:
         return False
     return True
@@ -162,7 +176,8 @@ def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> 
         name = " + ".join(names_of(reading, field.name))
         column = batch.column(field.name)
         if not field.nullable and column.null_count:
-            _mark(reasons, column.is_null(), f"no value in column '{name}'")
+            what = "number" if kind_of(field) == "number" else "value"
+            _mark(reasons, column.is_null(), f"no {what} in column '{name}'")
         if pa.types.is_list(field.type):
             flat = pc.list_flatten(column)
             if flat.null_count:
@@ -171,11 +186,13 @@ def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> 
             if _may_hold_nul(flat):
                 members = pc.list_parent_indices(column)
                 _mark_rows(reasons, members.filter(_has_nul(flat)), f"NUL character in column '{name}'")
+            if kind_of(field) not in PARALLEL:
+                continue
             own = pc.fill_null(pc.list_value_length(column), 0)
             if lengths is not None:
                 _mark(reasons, pc.not_equal(own, lengths), "lists of different lengths")
             lengths = own
-        else:
+        elif pa.types.is_string(field.type):
             if _may_hold_nul(column):
                 _mark(reasons, _has_nul(column), f"NUL character in column '{name}'")
             if kind_of(field) in {"label", "group"}:

@@ -11,12 +11,13 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.contracts import Piece, Rejected
+from bmtool.data.kinds import LISTS
 from bmtool.data.readers import csv_kernel
 from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
 from bmtool.data.readers.typed import to_our_columns
 from bmtool.data.readers.unpack import inner_suffix, open_bytes
-from bmtool.data.rows import LISTS, MAX_BATCH_BYTES, MAX_BATCH_ROWS, kind_of, missing_columns
+from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, kind_of, missing_columns
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:

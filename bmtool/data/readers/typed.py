@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, names_of, sift
+from bmtool.data.kinds import LISTS, TEXTS
+from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
-from bmtool.data.rows import LISTS, BadRowError, kind_of, scalar_text
+from bmtool.data.rows import BadRowError, kind_of, number, scalar_text
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -74,13 +75,12 @@ def to_our_columns(
     columns = []
     for field in reading.schema:
         names = names_of(reading, field.name)
-        if len(names) > 1 and kind_of(field) in LISTS:
-            raise DataError(f"column '{field.name}' holds lists, which can't be joined")
+        check_joinable(field, len(names))
         parts = []
         for name in names:
             try:
                 values = _named(batch.column(name), labels[name]) if labels and name in labels else batch.column(name)
-                part = _as_text(values, kind_of(field))
+                part = _as_kind(values, kind_of(field))
             except BadRowError as error:
                 raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
             bad |= _not_utf8(part)
@@ -132,21 +132,23 @@ def _with_members(lists: pa.Array, members: pa.Array) -> pa.Array:
     return pa.ListArray.from_arrays(offsets, members, mask=lists.is_null())
 
 
-def _as_text(values: pa.Array, kind: str) -> pa.Array:
-    """`values` as string, or list of string."""
+def _as_kind(values: pa.Array, kind: str) -> pa.Array:
+    """`values` as string, list of string, or float64."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
-    if kind in {"words", "tags"}:
+    if kind == "number":
+        return _as_numbers(values)
+    if kind in LISTS:
         if not (pa.types.is_list(values.type) or pa.types.is_large_list(values.type)):
             raise BadRowError("expected a list")
         values = values.cast(pa.list_(values.type.value_type))
-        return _with_members(values, _as_text(pc.list_flatten(values), "text" if kind == "words" else "label"))
+        return _with_members(values, _as_kind(pc.list_flatten(values), "text" if kind == "words" else "label"))
     kind_type = values.type
     if pa.types.is_string(kind_type):
         return values
     if pa.types.is_large_string(kind_type) or pa.types.is_string_view(kind_type) or pa.types.is_null(kind_type):
         return values.cast(pa.string())
-    if kind == "text":
+    if kind in TEXTS:
         raise BadRowError("expected text")
     if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type) or pa.types.is_temporal(kind_type):
         return values.cast(pa.string())
@@ -155,6 +157,23 @@ def _as_text(values: pa.Array, kind: str) -> pa.Array:
         plain = [None if value is None or value != value else scalar_text(value) for value in values.to_pylist()]
         return pa.array(plain, type=pa.string())
     raise BadRowError("expected text or numbers")
+
+
+def _as_numbers(values: pa.Array) -> pa.Array:
+    """`values` as float64; null where there is none, or it isn't finite."""
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+        numbers = values.cast(pa.float64(), safe=False)
+        return pc.if_else(pc.is_finite(numbers), numbers, None)
+    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_null(values.type)):
+        raise BadRowError("expected numbers")
+
+    def parsed(value: str | None) -> float | None:
+        try:
+            return number(value)
+        except BadRowError:
+            return None
+
+    return pa.array([parsed(value) for value in values.to_pylist()], pa.float64())
 
 
 def _not_utf8(texts: pa.Array) -> np.ndarray:

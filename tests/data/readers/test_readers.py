@@ -293,3 +293,46 @@ def test_the_same_rows_come_from_every_format(tmp_path):
     assert read(Jsonl, tmp_path / "x.jsonl")[0] == rows
     assert read(Csv, tmp_path / "x.csv")[0] == rows
     assert read(Parquet, tmp_path / "x.parquet")[0] == rows
+
+
+# ---------------------------------------------------------------- numbers, lists of labels
+
+
+NUMBERS = {"text": "text", "score": "number"}
+
+
+def test_numbers_are_read_from_every_format_and_what_is_none_is_rejected(tmp_path):
+    (tmp_path / "x.jsonl").write_text(
+        "\n".join(json.dumps({"text": "a", "score": value}) for value in [4, "2.5", "good", None])
+    )
+    (tmp_path / "x.csv").write_text("text,score\na,4\na,2.5\na,good\na,\n")
+    pq.write_table(pa.table({"text": ["a"] * 4, "score": ["4", "2.5", "good", None]}), tmp_path / "x.parquet")
+
+    rows, rejected = read(Jsonl, tmp_path / "x.jsonl", NUMBERS)
+    assert [row["score"] for row in rows] == [4.0, 2.5]
+    assert rejected == {
+        3: "wrong type in column 'score': expected a number, got text",
+        4: "no number in column 'score'",
+    }
+    for source, name, first in ((Csv, "x.csv", 2), (Parquet, "x.parquet", 1)):
+        rows, rejected = read(source, tmp_path / name, NUMBERS)
+        assert [row["score"] for row in rows] == [4.0, 2.5]
+        assert rejected == {first + 2: "no number in column 'score'", first + 3: "no number in column 'score'"}
+
+
+def test_several_labels_of_a_row_need_not_be_as_many_as_its_words(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"words": ["a", "b"], "topics": [3]}\n{"words": ["a"], "topics": []}\n')
+
+    rows, rejected = read(Jsonl, path, {"words": "words", "topics": "labels"})
+
+    assert not rejected
+    assert [row["topics"] for row in rows] == [["3"], []]
+
+
+def test_a_number_cannot_be_joined_of_several_columns(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("text,a,b\nx,1,2\n")
+
+    with pytest.raises(DataError, match="column 'score' holds number, which can't be joined"):
+        read(Csv, path, NUMBERS, {"score": ("a", "b")})

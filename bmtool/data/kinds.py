@@ -1,0 +1,22 @@
+"""The kinds of columns that rows have: what a model reads, what it is to answer, and what stands beside.
+
+text     what a model reads                      target   text that it is to give
+words    a list of text                          tags     a label for each word
+label    one of a few names                      labels   a list of those that fit, which may be empty
+number   a finite number
+group    kept, for splits; it needs a value      extra    kept; it may be empty
+"""
+
+from __future__ import annotations
+
+#: Kinds with one text a row: it is cleaned, and must hold something.
+TEXTS = ("text", "target")
+#: Kinds that people read: scrubbed, counted, and compared when copies are looked for.
+READABLE = (*TEXTS, "words")
+#: Kinds that hold labels: stored as ids of one vocabulary.
+LABELS = ("label", "tags", "labels")
+#: Kinds with a list a row; those of PARALLEL are as long as each other.
+LISTS = ("words", "tags", "labels")
+PARALLEL = ("words", "tags")
+#: Kinds that a model is asked about; the others are answers, or stand beside.
+INPUTS = ("text", "words")
