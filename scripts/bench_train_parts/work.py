@@ -37,11 +37,12 @@ ROWS = {
 def useful_flops(task: str, size: str, tokens: float, squared_lengths: float, predicted: float) -> float:
     """Floating-point operations that training needs: the forward pass three times.
 
-    Twelve matrices of width x width a layer, attention inside documents only, and the vocabulary's matrix only where a
-    token is predicted.
+    Twelve matrices of width x width a layer, attention inside documents only, and only where a token is predicted the
+    vocabulary's matrix and, of a masked model, the nine of the last layer that come behind its attention.
     """
     layers, width, _ = SIZES[size]
-    linear = tokens * layers * 12 * width**2 * 2
+    last = 9 if task == "mlm" else 0
+    linear = (tokens * (12 * layers - last) + predicted * last) * width**2 * 2
     attention = layers * 4 * width * squared_lengths * (0.5 if task == "clm" else 1)
     head = predicted * (2 * width * VOCABULARY + (2 * width**2 if task == "mlm" else 0))
     return 3 * (linear + attention + head)

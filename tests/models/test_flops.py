@@ -40,6 +40,15 @@ def test_one_text_of_an_encoder_takes_what_torch_counts():
     assert Work.of(model).of_batch(batch_of(16, targets=16)) == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+def test_what_of_the_last_layer_only_targets_need_counts_for_them():
+    work = Work.of(make(Bert(**SMALL), "AutoModelForMaskedLM"))
+
+    # Keys and values, the query, and the other layer; then the output of attention, two matrices of four widths, and
+    # the head.
+    assert work.per_token == 6 * (3 + 12) * 32**2
+    assert work.per_target == 6 * ((1 + 8) * 32**2 + 32**2 + 32 * 60)
+
+
 def test_attention_grows_with_the_squares_of_lengths_and_a_decoder_sees_half():
     bert, gpt = (
         Work.of(make(Bert(**SMALL), "AutoModelForMaskedLM")),
@@ -49,7 +58,7 @@ def test_attention_grows_with_the_squares_of_lengths_and_a_decoder_sees_half():
     more = bert.of_batch(batch_of(20)) - bert.of_batch(batch_of(10, 10))
     assert more == pytest.approx(2 * 3 * 4 * 32 * (400 - 200))
     assert gpt.per_pair == bert.per_pair / 2
-    assert gpt.per_token == bert.per_token
+    assert gpt.per_token == 6 * 24 * 32**2
 
 
 def test_a_window_bounds_what_a_token_sees():

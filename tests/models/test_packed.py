@@ -85,6 +85,24 @@ def test_a_language_model_at_positions_is_that_of_each_document_alone(family):
     assert_equal(packed, alone, ours, theirs)
 
 
+@pytest.mark.parametrize("family", ["bert", "roberta", "xlm-roberta", "electra"])
+def test_behind_attention_the_last_layer_computes_only_what_is_asked_for(family):
+    model, _ = make_pair(family, "AutoModelForMaskedLM")
+    layers = model.base_model.encoder.layer
+    rows = []
+    for layer in layers:
+        layer.output.register_forward_hook(lambda *given: rows.append(given[2].shape[1]))
+
+    lm_logits_at(model, make_batch(), torch.tensor([0, 7, 8]))
+    some = rows.copy()
+    rows.clear()
+    hidden_states(model, make_batch())
+
+    assert some == [sum(LENGTHS) + 2 * len(LENGTHS), 3]
+    assert rows == [sum(LENGTHS) + 2 * len(LENGTHS)] * 2
+    assert not layers[-1].attention.output._forward_pre_hooks
+
+
 @pytest.mark.parametrize("pooling", ["cls", "mean"])
 def test_modernbert_pools_each_document_as_its_configuration_says(pooling):
     packed, alone = make_pair("modernbert", "AutoModelForSequenceClassification", LABELS, classifier_pooling=pooling)
