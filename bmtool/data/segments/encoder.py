@@ -109,6 +109,7 @@ class SegmentEncoder:
     ) -> None:
         """Take over S segments, `text[offsets[n]:offsets[n + 1]]`, with their ids, `ids[places[n]:places[n + 1]]`."""
         ends = np.zeros(1, np.int64)
+        self.memo.make_room(len(offsets) - 1, 0)  # at once: to grow, all segments are moved
         for first in range(0, len(offsets) - 1, SEGMENTS_AT_ONCE):
             last = min(first + SEGMENTS_AT_ONCE, len(offsets) - 1)
             data = _padded(text[offsets[first] : offsets[last]])

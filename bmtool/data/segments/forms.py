@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Parts of Hangul syllables (Unicode 16, Blocks.txt), which normal forms put together.
 JAMO = ((0x1100, 0x11FF), (0xA960, 0xA97F), (0xD7B0, 0xD7FF))
@@ -19,14 +23,19 @@ class Forms:
         self.text = np.zeros(1 << 14, np.uint8)
         self._used = 0
 
-    def set(self, code: int, form: str) -> None:
-        """What `code` becomes; may be empty."""
-        data = form.encode()
-        while self._used + len(data) > len(self.text):
+    def set(self, forms: Mapping[int, str]) -> None:
+        """What code points become; each may be empty."""
+        if not forms:
+            return
+        data = [form.encode() for form in forms.values()]
+        ends = self._used + np.cumsum([len(one) for one in data], dtype=np.int64)
+        starts = np.concatenate([[self._used], ends[:-1]])
+        used = int(ends[-1])
+        while used > len(self.text):
             self.text = np.concatenate([self.text, np.zeros_like(self.text)])
-        self.text[self._used : self._used + len(data)] = np.frombuffer(data, np.uint8)
-        self.places[code] = (self._used << 8 | len(data)) + 1
-        self._used += len(data)
+        self.text[self._used : used] = np.frombuffer(b"".join(data), np.uint8)
+        self.places[list(forms)] = (starts << 8 | (ends - starts)) + 1
+        self._used = used
 
 
 def joins(character: str) -> bool:

@@ -209,12 +209,14 @@ class UnigramSegments:
         """Learn the classes of the block that `code` is in."""
         assert self.risky is not None  # noqa: S101  (it is never taken away)
         first = code - code % BLOCK
+        forms = {}
         for one in range(first, first + BLOCK):
             if 0xD800 <= one < 0xE000:  # no UTF-8 has surrogates
                 continue
             self.classes[one], self.risky[one], form = self._judge(chr(one))
             if form and not any(map(joins, chr(one) + form)):
-                self._forms.set(one, form)
+                forms[one] = form
+        self._forms.set(forms)
 
     def _judge(self, character: str) -> tuple[int, bool, str]:
         """(class, whether a text with it is left to `tokenizers`, what it becomes)."""

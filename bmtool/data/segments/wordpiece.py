@@ -129,25 +129,29 @@ class WordPieceSegments:
     def probe(self, code: int) -> None:
         """Learn the classes and normal forms of the block that `code` is in."""
         first = code - code % BLOCK
-        for one in range(first, first + BLOCK):
-            if 0xD800 <= one < 0xE000:  # no UTF-8 has surrogates
-                continue
-            self.classes[one], form = self._judge(chr(one))
-            if form is not None:
-                self._forms.set(one, form)
+        block = [one for one in range(first, first + BLOCK) if not 0xD800 <= one < 0xE000]  # no UTF-8 has surrogates
+        verdicts = self._judge([chr(one) for one in block])
+        self.classes[block] = [kind for kind, _ in verdicts]
+        self._forms.set({one: form for one, (_, form) in zip(block, verdicts, strict=True) if form is not None})
 
-    def _judge(self, character: str) -> tuple[int, str | None]:
-        """(class, what it becomes or None if that depends on its neighbours)."""
-        normal = self.inner.normalizer.normalize_str(f"a{character}a")
-        pieces = [piece for piece, _ in self.inner.pre_tokenizer.pre_tokenize_str(normal)]
-        middle = "".join(pieces)[1:-1]
-        if any(unicodedata.combining(one) or unicodedata.category(one) == "Cn" for one in middle):
-            return WORD, None
-        if pieces == ["a", "a"]:
-            return SPACE, ""
-        if len(pieces) == 3 and pieces[0] == pieces[2] == "a":
-            return ALONE, middle
-        return WORD, middle if len(pieces) == 1 else None
+    def _judge(self, characters: list[str]) -> list[tuple[int, str | None]]:
+        """(class, what it becomes or None if that depends on its neighbours) of each.
+
+        All of them at once, with a bar between two, at which words end: half the time of one by one.
+        """
+        groups: list[list[str]] = [[]]
+        for piece in self._split("|".join(f"a{one}a" for one in characters)):
+            if piece == "|":
+                groups.append([])
+            else:
+                groups[-1].append(piece)
+        if len(groups) != len(characters):  # one of them becomes a bar itself
+            groups = [self._split(f"a{one}a") for one in characters]
+        return [_verdict(pieces) for pieces in groups]
+
+    def _split(self, text: str) -> list[str]:
+        normal = self.inner.normalizer.normalize_str(text)
+        return [piece for piece, _ in self.inner.pre_tokenizer.pre_tokenize_str(normal)]
 
     def tokenize(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[Any]]:
         """(counts (M,), ids) of M segments (place, length, ...); a count of -1 where `tokenizers` must be asked."""
@@ -158,3 +162,15 @@ class WordPieceSegments:
             self._trie.keys, self._trie.children, self._trie.accepts, self._unknown, self._max_chars, counts, flat,
         )  # fmt: skip
         return counts, flat[: counts[counts > 0].sum()]
+
+
+def _verdict(pieces: list[str]) -> tuple[int, str | None]:
+    """What `_judge` says of a character, from what it becomes between two letters a."""
+    if pieces == ["a", "a"]:
+        return SPACE, ""
+    middle = "".join(pieces)[1:-1]
+    if any(unicodedata.combining(one) or unicodedata.category(one) == "Cn" for one in middle):
+        return WORD, None
+    if len(pieces) == 3 and pieces[0] == pieces[2] == "a":
+        return ALONE, middle
+    return WORD, middle if len(pieces) == 1 else None

@@ -169,6 +169,20 @@ def test_gpt4_cuts_as_the_regular_expression_of_tokenizers(text, digits):
     assert found == [text[start:end] for start, end in places]
 
 
+@pytest.mark.parametrize("lowercase", [True, False])
+@pytest.mark.parametrize("first", [0x0, 0x300, 0x2000, 0x4E00, 0xAC00, 0xD800, 0xFF00])
+def test_characters_that_are_judged_together_are_judged_as_each_by_itself(first, lowercase):
+    trained = Wordpiece(vocab_size=100, lowercase=lowercase).train(TEXTS)
+    family, _ = recognise(trained, np.uint16)
+    block = [chr(one) for one in range(first, first + 256) if not 0xD800 <= one < 0xE000]
+
+    together = family._judge(block)
+
+    assert together == [family._judge([one])[0] for one in block]
+    family.probe(first)
+    assert family.classes[first : first + 256].tolist() == ([kind for kind, _ in together] or [255] * 256)
+
+
 def test_many_segments_are_cut_in_several_goes(monkeypatch):
     from bmtool.data.segments import encoder as module
 
