@@ -16,8 +16,12 @@ from bmtool.artifacts.files import sha256_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-#: A file changed less than this ago may change again within the clock's resolution: its hash isn't remembered.
-FRESH_SECONDS = 2.0
+#: What Linux stamps files with (CLOCK_REALTIME_COARSE, for which Python has no name); it moves every 1 to 10 ms.
+STAMP_CLOCK = 5
+
+#: A file changed less than this before it is read may change again under the same stamp: its hash isn't remembered.
+#: Ten ticks of the clock; or the two seconds of FAT where a stamp is in whole seconds, as one of ext4 rarely is, too.
+FINE_SECONDS, COARSE_SECONDS = 0.1, 2.0
 
 Key = tuple[str, int, int, int, int]
 
@@ -38,8 +42,9 @@ class HashCache:
         if ours and key not in known and (linked := self._of_link(path)):
             self._note(key, linked)
         if key not in known:
+            now = time.clock_gettime_ns(STAMP_CLOCK)  # before the first byte is read
             known[key] = sha256_of(path)
-            if ours or time.time() - key[3] / 1e9 > FRESH_SECONDS:
+            if ours or is_settled(key[3], now):
                 # Under the key from before: if the file changed while it was read, the next question hashes it again.
                 self._note(key, known[key])
         return known[key]
@@ -84,6 +89,12 @@ class HashCache:
         self._load()[key] = sha256
         _, size, mtime, _, inode = key
         self._by_inode[size, mtime, inode] = sha256
+
+
+def is_settled(changed: int, now: int) -> bool:
+    """Whether what is written to a file from `now` on bears another stamp; both are nanoseconds of STAMP_CLOCK."""
+    is_fine = changed % 1_000_000_000 > 0
+    return now - changed > (FINE_SECONDS if is_fine else COARSE_SECONDS) * 1e9
 
 
 def _key(path: Path) -> Key:

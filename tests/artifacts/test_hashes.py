@@ -1,0 +1,52 @@
+import os
+import time
+
+from bmtool.artifacts import hashes
+from bmtool.artifacts.files import sha256_of
+from bmtool.artifacts.hashes import HashCache, is_settled
+
+SECOND = 1_000_000_000
+
+
+def hashed_twice(tmp_path, monkeypatch, *, age):
+    """How often a file is hashed that is asked for so many nanoseconds after it was written, then in another run."""
+    path = tmp_path / "data.jsonl"
+    path.write_text("some text")
+    while not path.stat().st_ctime_ns % SECOND:
+        os.utime(path)
+    asked = []
+    monkeypatch.setattr(hashes, "sha256_of", lambda file: asked.append(file) or sha256_of(file))
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: path.stat().st_ctime_ns + age)
+    for _ in range(2):
+        HashCache(tmp_path / "hashes").sha256(path)
+    return len(asked)
+
+
+def test_a_file_written_a_moment_before_is_hashed_again_by_the_next_run(tmp_path, monkeypatch):
+    assert hashed_twice(tmp_path, monkeypatch, age=SECOND // 20) == 2
+
+
+def test_a_file_written_a_quarter_of_a_second_before_is_hashed_once(tmp_path, monkeypatch):
+    assert hashed_twice(tmp_path, monkeypatch, age=SECOND // 4) == 1
+
+
+def test_stamps_in_whole_seconds_tell_two_writes_apart_after_two_seconds():
+    changed = 1_700_000_000 * SECOND
+
+    assert not is_settled(changed, changed + 2 * SECOND)
+    assert is_settled(changed, changed + 2 * SECOND + 1)
+    assert is_settled(changed + 1, changed + SECOND // 5)
+
+
+def test_a_stamp_of_the_future_is_never_settled():
+    assert not is_settled(1_700_000_000 * SECOND + 1, 1_699_999_999 * SECOND)
+
+
+def test_the_clock_is_the_one_that_files_are_stamped_with(tmp_path):
+    before = time.clock_gettime_ns(hashes.STAMP_CLOCK)
+    (tmp_path / "file").write_text("text")
+
+    changed = (tmp_path / "file").stat().st_ctime_ns
+
+    # Newer kernels stamp a file that was looked at since the last tick by a finer clock, up to a tick ahead.
+    assert before <= changed <= time.time_ns()
