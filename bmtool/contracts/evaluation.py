@@ -1,13 +1,13 @@
 """What stands behind a number: metrics, their intervals, baselines; and what is exported.
 
-Shape letters: N rows, C classes, K sufficient statistics of a metric.
+Shape letters: N rows, C classes, K statistics of a row, B draws of all rows.
 """
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from bmtool.config.model import Component
 
@@ -24,20 +24,41 @@ if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
 
 
+#: What answers are, by the kind of column that holds the right ones, as `references` and `predictions` of N rows and C
+#: labels: `label` ids (N,); `tags` N arrays of ids, one a word; `labels` bool (N, C); `number` float64 (N,); `target`
+#: predictions of N strings, references of N lists of right ones.
+AnswerKind = Literal["label", "tags", "labels", "number", "target"]
+
+
 class Metric(Component):
-    """A number that is a function of a sum over rows, so that a bootstrap is one matrix product."""
+    """A number over rows, also over rows drawn anew, so that it has an interval.
+
+    Most are a function of a sum over rows and give `value`; a bootstrap of them is one matrix product. What is no such
+    function, as a correlation of ranks, gives `values` instead.
+    """
 
     higher_is_better: ClassVar[bool] = True
     reads: ClassVar[tuple[str, ...]] = ("references", "predictions")
     """The columns of outputs that it needs; a baseline that doesn't give them isn't judged by it."""
+    judges: ClassVar[tuple[AnswerKind, ...]] = ("label", "tags", "labels")
+    """The answers that it understands, where it reads references."""
 
     @abstractmethod
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
-        """(N, K) sufficient statistics of each row, such as [correct, 1]."""
+        """(N, K) all that it needs to know of each row, such as [correct, 1]."""
 
-    @abstractmethod
+    def values(self, statistics: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
+        """(B,) its value where row n of the statistics (N, K) is there `weights[b, n]` times; weights are (B, N)."""
+        return self.value(weights @ statistics)
+
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """The metric from summed statistics: (..., K) to (...)."""
+        raise NotImplementedError(f"{self.name()} is no function of a sum over rows, and gives `values`")
+
+    def details(self, outputs: Columns) -> dict[str, str]:
+        """What has to be said beside the number so that it can be had again, such as how texts were cut into words."""
+        del outputs
+        return {}
 
 
 @dataclass(frozen=True)

@@ -7,22 +7,18 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.data.scores import (
-    bootstrap,
-    bootstrap_columns,
-    class_counts,
-    confusion,
-    paired_difference,
-    precision_recall_f1,
-    readable,
-    total,
-)
+from bmtool.data.label_counts import class_counts, confusion, precision_recall_f1
+from bmtool.data.scores import answer_kind, bootstrap, bootstrap_columns, paired_difference, readable
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from numpy.typing import NDArray
+
     from bmtool.contracts import Columns, Metric, Score
+
+    Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
@@ -48,7 +44,9 @@ class Evaluation:
     """baseline -> metric -> the model's value minus the baseline's, on the same rows"""
     labels: tuple[Label, ...] = ()
     confusion: tuple[tuple[int, ...], ...] = ()
-    """(C, C) true label (row) by predicted label (column)"""
+    """(C, C) true label (row) by predicted label (column); empty where a row may have several labels"""
+    details: dict[str, dict[str, str]] = field(default_factory=dict)
+    """metric -> what has to be said beside its number so that it can be had again"""
     cut: dict[str, int] = field(default_factory=dict)
 
     def plain(self) -> dict[str, Any]:
@@ -60,7 +58,7 @@ class Evaluation:
             }
             for baseline, scores in self.baselines.items()
         }
-        metrics = {name: asdict(score) for name, score in self.metrics.items()}
+        metrics = {name: asdict(score) | self.details.get(name, {}) for name, score in self.metrics.items()}
         return {"split": self.split, "n": self.n, "metrics": metrics, "baselines": baselines}
 
     def plain_labels(self) -> dict[str, Any]:
@@ -105,6 +103,7 @@ def evaluate_outputs(
             scores[baseline][name] = bootstrap(metric, theirs, seed, resamples)
             differences[baseline][name] = paired_difference(metric, ours[name], theirs, seed, resamples)
     has_labels = bool(labels) and "predictions" in outputs
+    has_matrix = has_labels and answer_kind(outputs) != "labels"
     return Evaluation(
         dataset=dataset,
         split=split,
@@ -113,18 +112,22 @@ def evaluate_outputs(
         baselines=scores,
         differences=differences,
         labels=label_scores(outputs, labels, seed, resamples) if has_labels else (),
-        confusion=tuple(map(tuple, confusion(outputs, len(labels)).tolist())) if has_labels else (),
+        confusion=tuple(map(tuple, confusion(outputs, len(labels)).tolist())) if has_matrix else (),
+        details={metric.name(): details for metric in metrics if (details := metric.details(outputs))},
         cut=dict(cut),
     )
 
 
 def _check_readable(metrics: Sequence[Metric], outputs: Columns) -> None:
     for metric in metrics:
-        if not readable(metric, outputs):
-            lacking = ", ".join(column for column in metric.reads if column not in outputs)
-            raise ConfigError(
-                f"evaluate.metrics: {metric.name()} reads {lacking}, which this model's goal doesn't give"
-            )
+        if readable(metric, outputs):
+            continue
+        lacking = ", ".join(column for column in metric.reads if column not in outputs)
+        if lacking:
+            what = f"reads {lacking}, which this model's goal doesn't give"
+        else:
+            what = f"judges {' or '.join(metric.judges)}, and this model answers with {answer_kind(outputs)}"
+        raise ConfigError(f"evaluate.metrics: {metric.name()} {what}")
 
 
 def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples: int) -> tuple[Label, ...]:
@@ -133,11 +136,11 @@ def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples
 
     counts = class_counts(outputs, len(labels))
 
-    def all_three(totals: np.ndarray[Any, np.dtype[np.float64]]) -> np.ndarray[Any, np.dtype[np.float64]]:
-        return np.concatenate(precision_recall_f1(totals), axis=-1)
+    def all_three(rows: Floats, weights: Floats) -> Floats:
+        return np.concatenate(precision_recall_f1(weights @ rows), axis=-1)
 
     middle, low, high = (part.reshape(3, -1) for part in bootstrap_columns(all_three, counts, seed, resamples))
-    right, predicted, true = total(counts).reshape(3, -1)
+    right, predicted, true = counts.sum(axis=0).reshape(3, -1)
     n = np.stack([predicted, true, predicted + true - right]).astype(int)
     rows = [
         [Score(float(middle[k, c]), float(low[k, c]), float(high[k, c]), int(n[k, c])) for k in range(3)]

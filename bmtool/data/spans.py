@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmtool.data.scores import flat_labels
+from bmtool.data.label_counts import flat_labels
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
-from bmtool.data.text.scripts import WITHOUT_SPACES
+from bmtool.data.text.scripts import is_without_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -19,16 +19,6 @@ if TYPE_CHECKING:
     Labelled = tuple[Sequence[str], NDArray[np.int64]]
 
 _LETTER = re.compile(r"[^\W\d_]")
-
-#: Texts looked at to decide between words and characters.
-_SAMPLE = 1000
-
-
-def is_without_spaces(texts: Sequence[str]) -> bool:
-    """Whether most letters of the first thousand texts are of scripts that put no spaces between words."""
-    sample = texts[:_SAMPLE]
-    letters = sum(len(_LETTER.findall(text)) for text in sample)
-    return 2 * sum(len(WITHOUT_SPACES.findall(text)) for text in sample) > letters
 
 
 def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:

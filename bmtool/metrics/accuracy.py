@@ -16,11 +16,13 @@ if TYPE_CHECKING:
 class Accuracy(Metric):
     """Right labels over all labels."""
 
+    judges = ("label", "tags")
+
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): right labels and labels of each row."""
         import numpy as np
 
-        from bmtool.data.scores import flat_labels
+        from bmtool.data.label_counts import flat_labels
 
         del labels
         references, predictions, rows = flat_labels(outputs)

@@ -20,7 +20,7 @@ class F1Micro(Metric):
         """(N, 3): right, predicted and true labels of each row."""
         import numpy as np
 
-        from bmtool.data.scores import class_counts
+        from bmtool.data.label_counts import class_counts
 
         counts = class_counts(outputs, len(labels))
         return np.asarray(counts.reshape(len(counts), 3, len(labels)).sum(axis=-1))

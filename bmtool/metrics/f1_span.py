@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 class F1Span(Metric):
     """Span F1 as conlleval computes it (Tjong Kim Sang and Buchholz 2000) on B-, I- and O tags."""
 
+    judges = ("tags",)
+
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3): right, predicted and true spans of each row."""
         from bmtool.data.spans import span_counts

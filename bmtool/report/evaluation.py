@@ -36,6 +36,7 @@ def write_evaluation(
     `comparisons` are (tone, sentence) a baseline, `curves` the losses of training by name: (step, value) each.
     """
     title = f"{evaluation.dataset}, {evaluation.split}"
+    facts = {**facts, **_details(evaluation)}
     write_text(folder / "summary.md", _summary(title, evaluation, comparisons, gates, facts))
     sections = [
         Section(
@@ -47,6 +48,10 @@ def write_evaluation(
     ]
     subtitle = f"{evaluation.n:,} rows; intervals are 95 % percentile bootstrap intervals over rows."
     write_report(folder / "report.html", title=title, facts=facts, sections=sections, subtitle=subtitle)
+
+
+def _details(evaluation: Evaluation) -> dict[str, str]:
+    return {f"{metric}, {what}": text for metric, said in evaluation.details.items() for what, text in said.items()}
 
 
 def _summary(

@@ -10,7 +10,8 @@ from bmtool.baselines.from_scratch import FromScratch
 from bmtool.baselines.majority import Majority
 from bmtool.baselines.tfidf import Tfidf
 from bmtool.config.model import validate
-from bmtool.data.tfidf import choose_and_predict, is_without_spaces, vectorizer
+from bmtool.data.text.scripts import is_without_spaces
+from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.registry import BASELINES, TASKS
 from bmtool.tasks.text_classification import TextClassification

@@ -6,7 +6,9 @@ from bmtool.data import scores
 from bmtool.data.scores import bootstrap, paired_difference
 from bmtool.errors import DataError
 from bmtool.metrics.accuracy import Accuracy
+from bmtool.metrics.auroc import Auroc
 from bmtool.metrics.loss import Loss
+from bmtool.metrics.pearson import Pearson
 
 
 def right_or_wrong(share, num_rows):
@@ -32,6 +34,30 @@ def test_the_interval_of_a_mean_is_about_that_of_the_normal_distribution():
     half = 1.96 * values.std() / np.sqrt(1000)
     assert score.low == pytest.approx(values.mean() - half, abs=0.02)
     assert score.high == pytest.approx(values.mean() + half, abs=0.02)
+
+
+def test_the_interval_of_a_correlation_is_about_fishers():
+    x, noise = np.random.default_rng(0).normal(size=(2, 1000))
+    pairs = np.stack([x, x + noise], axis=1)
+
+    score = bootstrap(Pearson(), pairs, seed=0)
+
+    half = 1.96 / np.sqrt(1000 - 3)  # of the inverse hyperbolic tangent of the correlation
+    assert score.low == pytest.approx(np.tanh(np.arctanh(score.value) - half), abs=0.006)
+    assert score.high == pytest.approx(np.tanh(np.arctanh(score.value) + half), abs=0.006)
+
+
+def test_equal_rows_are_drawn_together_also_where_a_metric_is_no_sum():
+    rng = np.random.default_rng(0)
+    true = rng.integers(0, 2, size=400)
+    scores = (true + rng.integers(0, 3, size=400)) / 4  # six distinct rows
+    together = np.stack([true, scores], axis=1)
+    apart = together + np.stack([np.zeros(400), rng.random(400) * 1e-9], axis=1)
+
+    one, other = (bootstrap(Auroc(), rows, seed=0, resamples=4000) for rows in (together, apart))
+
+    assert other.low == pytest.approx(one.low, abs=0.02)  # ties are broken there, by chance
+    assert other.high == pytest.approx(one.high, abs=0.02)
 
 
 def test_both_ways_to_draw_rows_agree():

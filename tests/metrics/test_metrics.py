@@ -1,41 +1,26 @@
-"""Every metric equals an independent reference, and is a function of a sum over rows."""
+"""Every metric treats rows as the bootstrap needs it; labels and likelihoods equal an independent reference."""
+
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
-from bmtool.data.scores import class_counts, confusion, evaluate_metrics, precision_recall_f1, readable, total
+from bmtool.data.label_counts import class_counts, confusion, precision_recall_f1
+from bmtool.data.scores import evaluate_metrics, readable
 from bmtool.registry import METRICS
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, log_loss, precision_score, recall_score
+from sklearn.metrics import (
+    accuracy_score,
+    confusion_matrix,
+    f1_score,
+    hamming_loss,
+    log_loss,
+    matthews_corrcoef,
+    precision_score,
+    recall_score,
+)
 
-LABELS = ("a", "b", "c", "never")
-BIO = ("B-LOC", "B-PER", "I-LOC", "I-PER", "O")
-
-
-def texts(num_rows=200, seed=0):
-    """Random answers; the label `never` occurs nowhere, `c` is never predicted."""
-    rng = np.random.default_rng(seed)
-    logits = rng.normal(size=(num_rows, 4)).astype(np.float32)
-    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
-    references = rng.integers(0, 3, size=num_rows)
-    return {
-        "references": references,
-        "predictions": logits[:, :2].argmax(axis=1),
-        "probabilities": probabilities,
-        "nll": -np.log(probabilities[np.arange(num_rows), references]),
-        "targets": np.ones(num_rows, dtype=np.int64),
-        "hits": rng.integers(0, 2, size=num_rows),
-        "bytes": rng.integers(1, 50, size=num_rows),
-        "pairs": np.ones(num_rows, dtype=np.int64),
-        "pair_hits": rng.integers(0, 2, size=num_rows),
-    }
-
-
-def words(num_rows=60, seed=0):
-    """Random tags, among them broken spans (I- after O, I-LOC after B-PER) and rows without a word."""
-    rng = np.random.default_rng(seed)
-    lengths = rng.integers(0, 9, size=num_rows)
-    references = [rng.integers(0, len(BIO), size=n) for n in lengths]
-    predictions = [np.where(rng.random(len(r)) < 0.7, r, rng.integers(0, len(BIO), size=len(r))) for r in references]
-    return {"references": references, "predictions": predictions}
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from random_answers import BIO, LABELS, OUTPUTS, label_sets, one_label, tags
 
 
 @pytest.mark.parametrize(
@@ -46,11 +31,12 @@ def words(num_rows=60, seed=0):
         ("f1_micro", lambda y, p: f1_score(y, p, average="micro")),
         ("precision_macro", lambda y, p: precision_score(y, p, average="macro", zero_division=0)),
         ("recall_macro", lambda y, p: recall_score(y, p, average="macro", zero_division=0)),
+        ("mcc", matthews_corrcoef),
     ],
 )
 @pytest.mark.parametrize("shape", ["texts", "words"])
 def test_label_metrics_equal_those_of_scikit_learn(name, reference, shape):
-    outputs, labels = (texts(), LABELS) if shape == "texts" else (words(), BIO)
+    outputs, labels = (one_label(), LABELS) if shape == "texts" else (tags(), BIO)
     flat = [outputs[key] if shape == "texts" else np.concatenate(outputs[key]) for key in ("references", "predictions")]
 
     value = evaluate_metrics([name], outputs, labels)[name]
@@ -58,11 +44,36 @@ def test_label_metrics_equal_those_of_scikit_learn(name, reference, shape):
     assert value == pytest.approx(reference(*flat), abs=1e-12)
 
 
+@pytest.mark.parametrize(
+    ("name", "reference"),
+    [
+        ("subset_accuracy", accuracy_score),
+        ("hamming_loss", hamming_loss),
+        ("f1_micro", lambda y, p: f1_score(y, p, average="micro")),
+        ("f1_macro", lambda y, p: f1_score(y[:, :3], p[:, :3], average="macro")),  # the last label occurs nowhere
+        ("precision_macro", lambda y, p: precision_score(y[:, :3], p[:, :3], average="macro")),
+        ("recall_macro", lambda y, p: recall_score(y[:, :3], p[:, :3], average="macro")),
+    ],
+)
+def test_metrics_of_sets_of_labels_equal_those_of_scikit_learn(name, reference):
+    outputs = label_sets()
+
+    value = evaluate_metrics([name], outputs, LABELS)[name]
+
+    assert value == pytest.approx(reference(outputs["references"], outputs["predictions"]), abs=1e-12)
+
+
+def test_the_correlation_of_labels_is_0_where_all_are_the_same():
+    outputs = {"references": np.asarray([0, 1, 1]), "predictions": np.asarray([1, 1, 1])}
+
+    assert evaluate_metrics(["mcc"], outputs, ("a", "b"))["mcc"] == 0 == matthews_corrcoef(*outputs.values())
+
+
 def test_per_class_numbers_and_confusion_equal_those_of_scikit_learn():
-    outputs = texts()
+    outputs = one_label()
     y, p = outputs["references"], outputs["predictions"]
 
-    precision, recall, f1 = precision_recall_f1(total(class_counts(outputs, 4)))
+    precision, recall, f1 = precision_recall_f1(class_counts(outputs, 4).sum(axis=0))
 
     for ours, theirs in ((precision, precision_score), (recall, recall_score), (f1, f1_score)):
         np.testing.assert_allclose(ours, theirs(y, p, labels=range(4), average=None, zero_division=0))
@@ -83,7 +94,7 @@ def conlleval_spans(tags):
 
 
 def test_span_f1_equals_that_of_conlleval():
-    outputs = words()
+    outputs = tags()
     right = predicted = true = 0
     for reference, prediction in zip(outputs["references"], outputs["predictions"], strict=True):
         ours, theirs = (conlleval_spans([BIO[tag] for tag in row]) for row in (prediction, reference))
@@ -124,7 +135,7 @@ def test_a_span_ends_with_its_row():
 
 
 def test_likelihood_metrics_equal_their_formulas():
-    outputs = texts()
+    outputs = one_label()
     nats = outputs["nll"].sum()
 
     names = ["loss", "perplexity", "bits_per_byte", "masked_accuracy", "next_sentence_accuracy"]
@@ -137,28 +148,83 @@ def test_likelihood_metrics_equal_their_formulas():
     assert values["next_sentence_accuracy"] == pytest.approx(outputs["pair_hits"].mean())
 
 
-@pytest.mark.parametrize("name", METRICS.names())
-def test_statistics_of_rows_add_up_to_the_statistics_of_all(name):
-    metric = METRICS.load(name)()
-    outputs, labels = (words(), BIO) if name == "f1_span" else (texts(), LABELS)
-    some = {key: values[:20] for key, values in outputs.items()}
-    rest = {key: values[20:] for key, values in outputs.items()}
+#: Every metric on every kind of outputs that it understands.
+CASES = [
+    pytest.param(name, kind, id=f"{name} of {kind}")
+    for name in METRICS.names()
+    for kind, (outputs, _) in OUTPUTS.items()
+    if readable(METRICS.load(name)(), outputs)
+]
 
-    whole, parts = metric.statistics(outputs, labels), [metric.statistics(o, labels) for o in (some, rest)]
+
+def rows_of(outputs, rows):
+    """The outputs of some rows."""
+    return {
+        key: [values[row] for row in rows] if isinstance(values, list) else values[rows]
+        for key, values in outputs.items()
+    }
+
+
+def test_every_metric_understands_something():
+    assert {case.values[0] for case in CASES} == set(METRICS.names())
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_statistics_of_a_row_are_its_own(name, kind):
+    metric, (outputs, labels) = METRICS.load(name)(), OUTPUTS[kind]
+    num_rows = len(next(iter(outputs.values())))
+
+    whole = metric.statistics(outputs, labels)
+    parts = [metric.statistics(rows_of(outputs, rows), labels) for rows in (range(20), range(20, num_rows))]
 
     np.testing.assert_array_equal(np.concatenate(parts), whole)
-    assert whole.shape[0] == len(outputs["references"])
-    stacked = np.stack([total(whole), total(parts[0])])
-    expected = [metric.value(total(whole)), metric.value(total(parts[0]))]
-    np.testing.assert_array_equal(metric.value(stacked), expected)
+    assert whole.shape[0] == num_rows
+    assert whole.dtype == np.float64
 
 
-@pytest.mark.parametrize("name", METRICS.names())
-def test_a_metric_reads_only_the_columns_it_names(name):
-    metric = METRICS.load(name)()
-    outputs = texts()
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_row_that_counts_several_times_counts_as_several_rows(name, kind):
+    metric, (outputs, labels) = METRICS.load(name)(), OUTPUTS[kind]
+    num_rows = len(next(iter(outputs.values())))
+    weights = np.random.default_rng(1).integers(0, 4, size=(3, num_rows))
+    statistics = metric.statistics(outputs, labels)
 
-    metric.statistics({key: outputs[key] for key in metric.reads}, LABELS)
+    values = metric.values(statistics, weights.astype(np.float64))
 
-    assert readable(metric, outputs)
+    for value, times in zip(values, weights, strict=True):
+        repeated = rows_of(outputs, np.repeat(np.arange(num_rows), times))
+        assert value == pytest.approx(evaluate_metrics([name], repeated, labels)[name], rel=1e-12)
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_without_any_row_a_metric_is_0_or_nan(name, kind):
+    metric, (outputs, labels) = METRICS.load(name)(), OUTPUTS[kind]
+    statistics = metric.statistics(outputs, labels)
+
+    value = metric.values(statistics[:0], np.zeros((1, 0)))
+
+    assert value.shape == (1,)
+    assert value[0] == 0 or np.isnan(value[0])
+
+
+@pytest.mark.parametrize(("name", "kind"), CASES)
+def test_a_metric_reads_only_the_columns_it_names(name, kind):
+    metric, (outputs, labels) = METRICS.load(name)(), OUTPUTS[kind]
+
+    metric.statistics({key: outputs[key] for key in metric.reads}, labels)
+
     assert not readable(metric, {key: outputs[key] for key in metric.reads[1:]})
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"), [("accuracy", "target"), ("pearson", "label"), ("bleu", "tags"), ("f1_span", "label")]
+)
+def test_a_metric_is_not_for_answers_of_another_kind(name, kind):
+    assert not readable(METRICS.load(name)(), OUTPUTS[kind][0])
+
+
+def test_a_metric_that_is_no_sum_has_no_value_of_one():
+    with pytest.raises(NotImplementedError) as error:
+        METRICS.load("spearman")().value(np.zeros(2))
+
+    assert str(error.value) == "spearman is no function of a sum over rows, and gives `values`"

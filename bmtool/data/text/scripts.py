@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: Blocks of scripts without spaces between words (Unicode 16, Blocks.txt); unassigned places in them do no harm.
 #: Hangul isn't here: Korean has spaces.
@@ -33,3 +37,15 @@ UNSPACED = (
 
 #: A character of such a script, letter or not.
 WITHOUT_SPACES = re.compile("[" + "".join(f"{chr(first)}-{chr(last)}" for first, last in UNSPACED) + "]")
+
+_LETTER = re.compile(r"[^\W\d_]")
+
+#: Texts looked at to say what most letters are.
+_SAMPLE = 1000
+
+
+def is_without_spaces(texts: Sequence[str]) -> bool:
+    """Whether most letters of the first thousand texts are of scripts that put no spaces between words."""
+    sample = texts[:_SAMPLE]
+    letters = sum(len(_LETTER.findall(text)) for text in sample)
+    return 2 * sum(len(WITHOUT_SPACES.findall(text)) for text in sample) > letters

@@ -7,6 +7,7 @@ be one word long, and almost no near-copy would be found.
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from functools import cache
 from typing import TYPE_CHECKING
@@ -36,6 +37,21 @@ def word_classes() -> NDArray[np.uint8]:
     classes[0x20000:0x40000] = ALONE
     classes.setflags(write=False)
     return classes
+
+
+@cache
+def _word_pattern() -> re.Pattern[str]:
+    classes = word_classes()
+    borders = np.flatnonzero(np.diff(classes)) + 1
+    runs: dict[int, str] = {SEPARATOR: "", LETTER: "", ALONE: ""}
+    for first, end in zip([0, *borders.tolist()], [*borders.tolist(), len(classes)], strict=True):
+        runs[int(classes[first])] += f"{re.escape(chr(first))}-{re.escape(chr(end - 1))}"
+    return re.compile(f"[{runs[ALONE]}]|[{runs[LETTER]}]+")
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a text, in order and as they are written."""
+    return _word_pattern().findall(text)
 
 
 @cache

@@ -1,0 +1,37 @@
+"""How many words a text shares with the right one in the same order, others in between allowed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bmtool.contracts import Metric
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from bmtool.contracts import Columns
+
+
+class RougeL(Metric):
+    """The mean F1 of the longest common sequence of words, in [0, 1] (Lin 2004), the best right text of a row counting.
+
+    The text is one sequence, as in rouge-score's `rougeL`; `rougeLsum` goes by lines. It equals rouge-score without
+    stemming on ASCII text; words of all other scripts count, too, and in Chinese and Japanese characters
+    (`bmtool.data.rouge`). NaN without any row.
+    """
+
+    judges = ("target",)
+
+    def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
+        """(N, 2): the F1 of the row, and 1."""
+        from bmtool.data.rouge import best_overlap, shared_order
+
+        del labels
+        return best_overlap(outputs, shared_order)
+
+    def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Their quotient."""
+        from bmtool.data.scores import quotient
+
+        return quotient(totals)

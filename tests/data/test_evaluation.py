@@ -1,0 +1,64 @@
+"""An evaluation scores every kind of answers, and says what has to be known to have a number again."""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from bmtool.config.model import validate
+from bmtool.data.evaluation import evaluate_outputs
+from bmtool.errors import ConfigError
+from bmtool.metrics.bleu import Bleu
+from bmtool.registry import METRICS
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from random_answers import LABELS, label_sets, numbers, texts, two_labels
+
+
+def evaluated(outputs, metrics, labels=(), baselines=None):
+    components = [METRICS.load(metric)() if isinstance(metric, str) else metric for metric in metrics]
+    names = {"dataset": "d", "split": "test", "cut": {}}
+    return evaluate_outputs(outputs, components, labels, **names, baselines=baselines or {}, seed=0, resamples=100)
+
+
+def test_sets_of_labels_are_scored_label_by_label_and_have_no_confusion_matrix():
+    evaluation = evaluated(label_sets(), ["f1_micro", "subset_accuracy"], LABELS)
+
+    assert [label.name for label in evaluation.labels] == list(LABELS)
+    assert evaluation.labels[0].recall.n == label_sets()["references"][:, 0].sum()
+    assert evaluation.confusion == ()
+
+
+def test_a_metric_that_is_no_sum_is_compared_with_a_baseline_on_the_same_rows():
+    ours = two_labels()
+    guessing = {**ours, "probabilities": np.full((200, 2), 0.5)}
+
+    evaluation = evaluated(ours, ["auroc"], ("a", "b"), {"guessing": guessing})
+
+    score, difference = evaluation.metrics["auroc"], evaluation.differences["guessing"]["auroc"]
+    assert evaluation.baselines["guessing"]["auroc"].value == 0.5
+    assert difference.value == pytest.approx(score.value - 0.5)
+    assert (difference.low, difference.high) == pytest.approx((score.low - 0.5, score.high - 0.5))
+
+
+def test_what_a_number_needs_to_be_had_again_is_recorded_beside_it():
+    metrics = evaluated(texts(), [validate(Bleu, {"tokenize": "13a"}), "rouge1"]).plain()["metrics"]
+
+    assert metrics["bleu"].keys() == {"value", "low", "high", "n", "signature", "tokenize"}
+    assert metrics["bleu"]["signature"].startswith("nrefs:var|case:mixed|eff:no|tok:13a|smooth:exp|version:")
+    assert metrics["bleu"]["tokenize"] == "13a: as the file says"
+    assert metrics["rouge1"].keys() == {"value", "low", "high", "n"}
+
+
+def test_a_metric_of_other_answers_is_refused_by_name():
+    with pytest.raises(ConfigError) as error:
+        evaluated(numbers(), ["pearson", "accuracy"])
+
+    assert str(error.value) == "evaluate.metrics: accuracy judges label or tags, and this model answers with number"
+
+
+def test_a_metric_of_a_column_that_is_not_there_is_refused_by_name():
+    with pytest.raises(ConfigError) as error:
+        evaluated(numbers(), ["auroc"])
+
+    assert str(error.value) == "evaluate.metrics: auroc reads probabilities, which this model's goal doesn't give"
