@@ -108,8 +108,7 @@ def _component(kind: Kind, name: str) -> str:
     flat = _flat(component)
     settings = _table(flat) if flat else "  It has no settings."
     shown = textwrap.indent(example_of(kind, name), "  ")
-    columns = getattr(component, "columns", None)
-    reads = f"\n\nreads columns: {', '.join(columns)}" if kind.name == "task" and columns else ""
+    reads = f"\n\nreads columns: {', '.join(component().columns)}" if kind.name == "task" else ""
     return f"{name} ({kind.name}): {_doc(component)}{reads}\n\n{settings}\n\nexample\n{shown}"
 
 

@@ -108,7 +108,7 @@ def _windows(
     unknown = [name for name in columns if name not in predictor.task.columns]
     if unknown:
         raise ConfigError(f"--column {unknown[0]}=...: the task reads {', '.join(predictor.task.columns)}")
-    column = ""
+    read: dict[str, str] = {}
     rows = table.rows()
     while window := list(islice(rows, WINDOW_ROWS)):
         good = [row for row in window if row.values is not None]
@@ -119,18 +119,22 @@ def _windows(
                     console.say(f"{table.name}:{row.line}: {row.reason}; the row is left out")
         count.rows_in += len(window)
         if good:
-            column = column or _column(table, predictor, columns)
-            written = _answers(good, column, predictor, count)
+            read = read or _read_columns(table, predictor, columns)
+            written = _answers(good, read, predictor, count)
             writer.write(written)
             count.rows_out += len(written)
         yield len(window)
 
 
-def _column(table: Table, predictor: Predictor, columns: dict[str, str]) -> str:
+def _read_columns(table: Table, predictor: Predictor, columns: dict[str, str]) -> dict[str, str]:
+    """Our columns, and the file's to read for each."""
+    return {ours: _column(table, predictor, ours, columns.get(ours)) for ours in predictor.inputs}
+
+
+def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> str:
     """The file's column to read: as told, as the training data called it, as we call it."""
-    ours = predictor.input_column
-    told = columns.get(ours)
-    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if predictor.takes_words else [])]
+    is_words = predictor.inputs[ours] == "words"
+    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if is_words else [])]
     for name in wanted:
         if name in table.columns:
             return name
@@ -141,15 +145,15 @@ def _column(table: Table, predictor: Predictor, columns: dict[str, str]) -> str:
     )
 
 
-def _answers(rows: list[Row], column: str, predictor: Predictor, count: Count) -> list[dict[str, Any]]:
+def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, count: Count) -> list[dict[str, Any]]:
     """The rows with what the model says of each, or why it says nothing."""
     inputs, reasons = [], []
     for row in rows:
-        value = (row.values or {}).get(column)
-        given = predictor.as_input(value)
-        reason = _fault(value, given, predictor)
+        values = {ours: (row.values or {}).get(theirs) for ours, theirs in read.items()}
+        given = predictor.as_row(values)
+        reason = _fault(values, given, predictor)
         reasons.append(reason)
-        if not reason:
+        if given is not None and not reason:
             inputs.append(given)
     answers, cut = predictor.answers(inputs)
     count.cut.update(cut)
@@ -165,12 +169,12 @@ def _answers(rows: list[Row], column: str, predictor: Predictor, count: Count) -
     return written
 
 
-def _fault(value: Any, given: Any, predictor: Predictor) -> str:
-    if value is None:
+def _fault(values: Mapping[str, Any], given: Mapping[str, Any] | None, predictor: Predictor) -> str:
+    if any(value is None for value in values.values()):
         return "no text"
     if given is None:
-        return "not a text or a list of words" if predictor.takes_words else "not a text"
-    if not given or (isinstance(given, str) and not given.strip()):
+        return f"not {predictor.wanted}"
+    if any(not value or (isinstance(value, str) and not value.strip()) for value in given.values()):
         return "no text"
     return ""
 

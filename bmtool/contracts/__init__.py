@@ -3,6 +3,7 @@
 A component is a frozen settings class in a file of its own; the file's name is its name in YAML.
 
     stages       what a stage is: needs, a job, gates
+    kinds        what kinds of columns rows have
     rows         sources, cleaners, filters, scrubbers, deduplicators, tokenizers
     goals        architectures, objectives, tasks, and the batches that they see
     evaluation   metrics, baselines, exporters
@@ -23,7 +24,18 @@ from bmtool.contracts.chosen import (
     OneTask,
 )
 from bmtool.contracts.evaluation import Baseline, Exporter, Metric, Score
-from bmtool.contracts.goals import Architecture, Batch, Columns, Examples, Goal, Objective, Task, TokenSource, Weighing
+from bmtool.contracts.goals import (
+    Architecture,
+    Batch,
+    Columns,
+    Examples,
+    Goal,
+    HeadTask,
+    Objective,
+    Task,
+    TokenSource,
+    Weighing,
+)
 from bmtool.contracts.reporting import Channel, ReportedRun, Reporter
 from bmtool.contracts.rows import (
     LINE,
@@ -55,6 +67,7 @@ __all__ = [
     "Filter",
     "GateResult",
     "Goal",
+    "HeadTask",
     "Job",
     "Ledger",
     "Metric",

@@ -6,15 +6,17 @@ Shape letters: N examples, T tokens of a packed batch, C classes.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Mapping  # pydantic reads the ClassVar annotations below
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 
 from pydantic import PrivateAttr
 
 from bmtool.config.model import Component
+from bmtool.contracts.kinds import LABELS
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -131,7 +133,15 @@ class Goal(Component):
 
     @abstractmethod
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """Per-example results that `metrics` read, in the order of `batch.rows`. Called without gradients."""
+        """Per-example results, in the order of `batch.rows`. Called without gradients."""
+
+    def merged(self, outputs: Columns, num_rows: int) -> Columns:
+        """Results of all examples as results of the split's `num_rows` rows, which `metrics` read.
+
+        The same thing, unless an example is a part of a row, such as a window of a long text.
+        """
+        del num_rows
+        return outputs
 
 
 @dataclass(frozen=True)
@@ -145,21 +155,53 @@ class Weighing:
 
 
 class Objective(Goal):
-    """A self-supervised goal: the text itself is the answer."""
+    """A self-supervised goal: the text itself is the answer. Its examples are pieces of documents."""
+
+    def merged(self, outputs: Columns, num_rows: int) -> Columns:
+        """Results of pieces summed over each document, whose row the column `document` says.
+
+        Rows must be independent for a bootstrap, and pieces of one text aren't.
+        """
+        import numpy as np
+
+        owner = outputs["document"]
+        return {
+            name: np.bincount(owner, weights=values, minlength=num_rows)
+            for name, values in outputs.items()
+            if name != "document"
+        }
 
 
 class Task(Goal):
     """A supervised goal on labelled rows. To add one: a file in `tasks/`, its test, a config."""
 
-    head: ClassVar[Literal["document", "token"]]
-    """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
-    columns: ClassVar[Mapping[str, str]]
-    """Columns read: name to `text`, `label`, `words` (list of text) or `tags` (list of labels)."""
-
     labels: tuple[str, ...] | None = None
     """The labels in the order of their ids; else the sorted distinct values of all splits."""
 
     _weighing: Weighing = PrivateAttr(default=Weighing())
+
+    @property
+    @abstractmethod
+    def columns(self) -> Mapping[str, str]:
+        """Columns read, name to kind (`bmtool.contracts.kinds`); the settings may decide."""
+
+    def of_kind(self, *kinds: str) -> list[str]:
+        """The columns of these kinds, in order."""
+        return [name for name, kind in self.columns.items() if kind in kinds]
+
+    @property
+    def has_labels(self) -> bool:
+        """Whether answers are of a fixed set of labels."""
+        return bool(self.of_kind(*LABELS))
+
+    def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...] | None:
+        """A name for each of the C logits of the head; None: the class's own head is used as it is."""
+        return labels
+
+    def fitted(self, train: Examples) -> Self:
+        """The task with what it has to know of the training rows beforehand, such as their mean; kept as settings."""
+        del train
+        return self
 
     def weighed(self, weighing: Weighing) -> Self:
         """The same task with another weighing of labels in its losses; no setting of the dataset, but of training."""
@@ -168,9 +210,16 @@ class Task(Goal):
         return task
 
     @abstractmethod
-    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
-        """Turn logits, (N, C) or (T, C), into predictions per example; the same for torch and ONNX."""
+    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+        """What `predict` writes for each row, such as `label` and `score`."""
+
+
+class HeadTask(Task):
+    """A task whose answers follow from one row of logits per document or token, so that an ONNX graph can give them."""
+
+    head: ClassVar[Literal["document", "token"]]
+    """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
 
     @abstractmethod
-    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
-        """What `predict` writes for each row, such as `label` and `score`; what `evaluate` puts into predictions/."""
+    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """Turn logits, (N, C) or (T, C), into results per example; the same for torch and ONNX."""

@@ -89,13 +89,22 @@ def _check_shape(logits: NDArray[np.float32], num_rows: int, examples: Examples)
         raise ValueError(f"the head gave logits of shape {logits.shape}, not {wanted}")
 
 
-def _names(values: Any, labels: tuple[str, ...]) -> pa.Array:
-    """Label names for label ids, a list column for one value a word."""
+def shown(values: Any, labels: tuple[str, ...]) -> pa.Array:
+    """Answers or references of N rows as people read them, and as Arrow holds them.
+
+    Label ids become names, a list of them for one value a word; of (N, C) booleans those that are true. Numbers, texts
+    and lists of texts stay what they are.
+    """
+    if isinstance(values, list) and not all(isinstance(row, np.ndarray) for row in values):
+        return pa.array(values, pa.string() if all(isinstance(row, str) for row in values) else pa.list_(pa.string()))
     names = pa.array(labels, pa.string())
-    if not isinstance(values, list):
-        return names.take(pa.array(values, pa.int64()))
-    flat = joined(values)
-    return _list_array(names.take(pa.array(flat, pa.int64())), values)
+    if isinstance(values, list):
+        return _list_array(names.take(pa.array(joined(values), pa.int64())), values)
+    if values.dtype == np.bool_:
+        return _list_array(
+            names.take(pa.array(np.nonzero(values)[1], pa.int64())), [np.flatnonzero(row) for row in values]
+        )
+    return names.take(pa.array(values, pa.int64())) if values.dtype.kind in "iu" else pa.array(values)
 
 
 def _list_array(flat: pa.Array, like: Sequence[NDArray[Any]]) -> pa.Array:
@@ -106,12 +115,12 @@ def _list_array(flat: pa.Array, like: Sequence[NDArray[Any]]) -> pa.Array:
 def text_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
     """Columns `label` and `score` (its probability) of N texts."""
     best = outputs["probabilities"][np.arange(len(outputs["predictions"])), outputs["predictions"]]
-    return pa.table({"label": _names(outputs["predictions"], labels), "score": pa.array(best, pa.float32())})
+    return pa.table({"label": shown(outputs["predictions"], labels), "score": pa.array(best, pa.float32())})
 
 
 def word_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
     """Columns `tags` and `scores` (their probabilities), a list a text."""
-    return pa.table({"tags": _names(outputs["predictions"], labels), "scores": _floats(outputs["scores"])})
+    return pa.table({"tags": shown(outputs["predictions"], labels), "scores": _floats(outputs["scores"])})
 
 
 def _floats(rows: Any) -> pa.Array:
@@ -121,23 +130,21 @@ def _floats(rows: Any) -> pa.Array:
 
 
 def predictions_table(ids: pa.ChunkedArray, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
-    """What `evaluate` keeps of each row: id, reference, prediction, scores.
+    """What `evaluate` keeps of each row: id, reference, prediction, and scores where there are any.
 
-    For texts `scores` are the probabilities of all labels in their order, for words the probability of each word's tag.
-    Outputs without predictions (those of an objective) are kept as they are.
+    `scores` are the probabilities of all labels in their order, or of each word's tag. Outputs without predictions
+    (those of an objective) are kept as they are.
     """
     if "predictions" not in outputs:
         plain = {name: pa.array(values) for name, values in outputs.items() if not isinstance(values, list)}
         return pa.table({"id": ids, **plain})
-    scores = outputs["probabilities"] if "probabilities" in outputs else outputs["scores"]
-    return pa.table(
-        {
-            "id": ids,
-            "reference": _names(outputs["references"], labels),
-            "prediction": _names(outputs["predictions"], labels),
-            "scores": _floats(scores),
-        }
-    )
+    columns = {
+        "id": ids,
+        "reference": shown(outputs["references"], labels),
+        "prediction": shown(outputs["predictions"], labels),
+    }
+    scores = outputs.get("probabilities", outputs.get("scores"))
+    return pa.table(columns if scores is None else {**columns, "scores": _floats(scores)})
 
 
 def write_predictions(folder: Path, table: pa.Table, fingerprint: str) -> None:

@@ -1,7 +1,7 @@
 """Rows as they come from a source: their types, what makes one unreadable, and the id that follows from its content.
 
-What kinds of columns there are says `bmtool.data.kinds`. Labels and kept columns are text whatever they were in the
-source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
+What kinds of columns there are says `bmtool.contracts.kinds`. Labels and kept columns are text whatever they were in
+the source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from bmtool.data.kinds import LISTS
+from bmtool.contracts.kinds import LISTS
 from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:

@@ -15,11 +15,11 @@ from bmtool.models.fresh import die_with_parent
 
 
 def main(model: str, rows: str, answers: str) -> None:
-    """Open the model, read the column `input` of `rows`, write `logits` and `offsets`."""
+    """Open the model, read the columns that it is asked about, write `logits` and `offsets`."""
     from bmtool.models.opening import load
 
     with pa.memory_map(rows) as source:
-        inputs = pa.ipc.open_stream(source).read_all().column("input").combine_chunks()
+        inputs = pa.ipc.open_stream(source).read_all()
     logits, offsets = load(model).logits(inputs)
     with Path(answers).open("wb") as handle:
         np.savez(handle, logits=logits, offsets=offsets)

@@ -10,7 +10,8 @@ import pyarrow as pa
 
 from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import RESUME
-from bmtool.errors import GateError
+from bmtool.contracts import HeadTask
+from bmtool.errors import ConfigError, GateError
 from bmtool.models.checkpoint import INFO, open_model, read_info
 from bmtool.models.fresh import run_fresh
 from bmtool.models.onnx_model import MODEL_FILE, need_onnx, write_onnx
@@ -34,14 +35,15 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     """Write the ONNX graph, the tokenizer and the labels of a fine-tuned checkpoint into `folder`.
 
     Raises:
-        ConfigError: an optional package is missing.
+        ConfigError: an optional package is missing, or the task has no logits that a graph could give.
         MissingInputError: the checkpoint was not trained for a task.
     """
     need_onnx(export=True)
     info = read_info(checkpoint.folder)
     task = task_of(checkpoint.folder, info)
-    labels = tuple(info["labels"])
-    model = open_model(checkpoint.folder, task.auto_class, labels, attention="any")
+    if not isinstance(task, HeadTask):
+        raise ConfigError(f"export: {task.name()} can't be exported as a graph of one forward pass. Leave onnx out")
+    model = open_model(checkpoint.folder, task.auto_class, attention="any")
     for name in _COPIED:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)
@@ -59,15 +61,14 @@ def compare(checkpoint: Artifact, folder: Path, data: Any, *, tolerance: float, 
         GateError: a logit differs by more than `tolerance`, or a best label does.
     """
     predictor = load(checkpoint.folder)
-    inputs = data.column(predictor.input_column)
+    inputs = pa.table({name: data.column(name) for name in predictor.inputs})
     scratch = job.folder / RESUME
     scratch.mkdir(exist_ok=True)
     rows, answers = scratch / "rows.arrow", scratch / "answers.npz"
-    table = pa.table({"input": inputs})
-    with pa.OSFile(str(rows), "wb") as sink, pa.ipc.new_stream(sink, table.schema) as writer:
-        writer.write_table(table)
+    with pa.OSFile(str(rows), "wb") as sink, pa.ipc.new_stream(sink, inputs.schema) as writer:
+        writer.write_table(inputs)
     run_fresh("bmtool.models.answers", [str(folder), str(rows), str(answers)], job.stop)
-    wanted, borders = predictor.logits(inputs.combine_chunks())
+    wanted, borders = predictor.logits(inputs)
     with np.load(answers, allow_pickle=False) as found:
         if not np.array_equal(found["offsets"], borders):
             raise GateError(f"{folder}: the bundle cuts the {data.num_rows} rows into other tokens than the checkpoint")

@@ -5,17 +5,21 @@ Shape letters: N rows, C labels, T tokens of a packed batch.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import numpy as np
 import pyarrow as pa
 import torch
 
-from bmtool.errors import DataError
+from bmtool.contracts import HeadTask
+from bmtool.contracts.kinds import INPUTS
+from bmtool.data.rows import schema_of
+from bmtool.errors import ConfigError, DataError
 from bmtool.models.checkpoint import open_model
-from bmtool.models.packed import document_logits, token_logits
+from bmtool.models.supervised import head_logits
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -61,25 +65,32 @@ class Rows:
 
 
 class Backend(Protocol):
-    """What computes logits."""
+    """What computes answers."""
+
+    def outputs(self, batch: Batch, examples: Examples) -> Columns:
+        """Results of each example of the batch, as the task gives them."""
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """(N, C) of a document head, (T, C) of a token head."""
+        """(N, C) of a document head, (T, C) of a token head; of a `HeadTask` only."""
 
 
 class TorchModel:
     """A checkpoint in float32, on packed batches."""
 
-    def __init__(self, folder: Path, task: Task, labels: tuple[str, ...]) -> None:
+    def __init__(self, folder: Path, task: Task) -> None:
         """Open the checkpoint in `folder`; its head must be there already."""
-        self.model = open_model(folder, task.auto_class, labels)
-        self._head = document_logits if task.head == "document" else token_logits
+        self.task = task
+        self.model = open_model(folder, task.auto_class)
+
+    def outputs(self, batch: Batch, examples: Examples) -> Columns:
+        """Results of each example of the batch, as the task gives them."""
+        with torch.inference_mode():
+            return self.task.outputs(self.model, batch, examples)
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """(N, C) of a document head, (T, C) of a token head."""
+        """(N, C) of a document head, (T, C) of a token head; of a `HeadTask` only."""
         with torch.inference_mode():
-            logits = self._head(self.model, batch)
-        return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)
+            return head_logits(cast("HeadTask", self.task).head, self.model, batch)
 
 
 @dataclass(frozen=True)
@@ -99,89 +110,108 @@ class Predictor:
     """What was done to the texts of the training data, and is done to new ones."""
     batch_tokens: int = BATCH_TOKENS
 
-    @property
-    def input_column(self) -> str:
-        """The task's column that new rows must have: `text`, or `words`."""
-        return next(name for name, role in self.task.columns.items() if role in ("text", "words"))
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """The task's columns that new rows must have, name to kind: `text`, or `words`."""
+        return {name: self.task.columns[name] for name in self.task.of_kind(*INPUTS)}
 
     @cached_property
     def output_columns(self) -> list[str]:
         """What an answer consists of: `label` and `score`, or `tags` and `scores`."""
-        return list(self.predict(self.array([]))[0].column_names)
+        return list(self.predict(self.table([]))[0].column_names)
 
     @property
-    def takes_words(self) -> bool:
-        """Whether a row is a list of words and not a text."""
-        return self.task.columns[self.input_column] == "words"
+    def shows_input(self) -> bool:
+        """Whether answers are read beside their input: tags beside the words that a text was cut into."""
+        return "words" in self.inputs.values()
 
-    def __call__(self, texts: Sequence[str | Sequence[str]]) -> list[dict[str, Any]]:
-        """The answer for each text: `{"label": ..., "score": ...}`, or `{"words": ..., "tags": ..., "scores": ...}`.
+    def __call__(self, rows: Sequence[Any]) -> list[dict[str, Any]]:
+        """The answer for each row: `{"label": ..., "score": ...}`, or `{"words": ..., "tags": ..., "scores": ...}`.
 
-        A tagging task takes lists of words; a text is cut at white space.
+        A row is a text; for a tagging task a list of words, or a text that is cut at white space; for a task that
+        reads several columns a mapping of them, which may be given to the others too.
 
         Raises:
-            DataError: one of them is neither a text nor a list of words.
+            DataError: one of them isn't what the task reads.
         """
-        if isinstance(texts, str):
+        if isinstance(rows, str):
             raise DataError("give a list of texts, not a single text: model([text])")
-        inputs = [self.as_input(text) for text in texts]
-        wrong = next((i for i, value in enumerate(inputs) if value is None), None)
-        if wrong is not None:
-            kind = "a text or a list of words" if self.takes_words else "a text"
-            raise DataError(f"item {wrong} is not {kind}: {texts[wrong]!r:.80}")
-        answers = self.answers(inputs)[0]
-        if self.takes_words:
-            answers = [{"words": words, **answer} for words, answer in zip(inputs, answers, strict=True)]
+        inputs = [self.as_row(row) for row in rows]
+        for place, (given, row) in enumerate(zip(inputs, rows, strict=True)):
+            if given is None:
+                raise DataError(f"item {place} is not {self.wanted}: {row!r:.80}")
+        asked = [row for row in inputs if row is not None]
+        answers = self.answers(asked)[0]
+        if self.shows_input:
+            answers = [{**row, **answer} for row, answer in zip(asked, answers, strict=True)]
         return answers
 
-    def answers(self, inputs: Sequence[Any]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-        """Plain values for texts or lists of words, and what was cut. Scores have six digits: a float32 has no more."""
-        table, cut = self.predict(self.array(inputs))
+    @property
+    def wanted(self) -> str:
+        """What a row must be, for messages."""
+        if len(self.inputs) > 1:
+            return f"a mapping with {' and '.join(self.inputs)}"
+        return "a text or a list of words" if self.shows_input else "a text"
+
+    def answers(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Plain values for rows of `as_row`, and what was cut. Scores have six digits: a float32 has no more."""
+        table, cut = self.predict(self.table(rows))
         return [{name: _shorten(value) for name, value in row.items()} for row in table.to_pylist()], cut
 
-    def as_input(self, value: Any) -> Any:
-        """`value` as the task takes it, a text or a list of words; None where it is neither."""
-        if not self.takes_words:
-            return value if isinstance(value, str) else None
-        if isinstance(value, str):
-            return value.split()
-        return list(value) if isinstance(value, list | tuple) and all(isinstance(w, str) for w in value) else None
+    def as_row(self, value: Any) -> dict[str, Any] | None:
+        """`value` as the columns that the task reads; None where it is something else.
 
-    def array(self, inputs: Sequence[Any]) -> pa.Array:
-        """Texts or lists of words as an Arrow array."""
-        return pa.array(inputs, pa.list_(pa.string()) if self.takes_words else pa.string())
+        It is a mapping of them, or where there is but one its value alone.
+        """
+        if not isinstance(value, Mapping):
+            value = {next(iter(self.inputs)): value} if len(self.inputs) == 1 else {}
+        row = {name: _as_input(value.get(name), kind) for name, kind in self.inputs.items()}
+        return None if any(one is None for one in row.values()) else row
 
-    def predict(self, inputs: pa.Array) -> tuple[pa.Table, dict[str, int]]:
-        """(what the task shows of each input, in their order; what was cut, by reason)."""
-        if not len(inputs):
-            return self.predict(self.array([["a"] if self.takes_words else "a"]))[0].slice(0, 0), {}
-        examples = self.examples(inputs)
+    def table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
+        """Rows of `as_row` as a table."""
+        return pa.Table.from_pylist([dict(row) for row in rows], schema=schema_of(self.inputs))
+
+    def predict(self, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+        """(what the task shows of each row, in their order; what was cut, by reason)."""
+        if not rows.num_rows:
+            one = {name: ["a"] if kind == "words" else "a" for name, kind in self.inputs.items()}
+            return self.predict(self.table([one]))[0].slice(0, 0), {}
+        examples = self.examples(rows)
         parts, order = [], []
         for batch in self._batches(examples):
-            parts.append(self.task.read(self.backend.logits(batch), batch, examples))
+            parts.append(self.backend.outputs(batch, examples))
             order.append(batch.rows)
-        return self.task.present(_in_order(parts, order), self.labels), dict(examples.cut)
+        outputs = self.task.merged(_in_order(parts, order), rows.num_rows)
+        return self.task.present(outputs, self.labels), dict(examples.cut)
 
-    def logits(self, inputs: pa.Array) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Logits of all inputs in their order, (all rows, C), and (N + 1,) where those of each input start."""
-        examples = self.examples(inputs)
-        by_row: dict[int, NDArray[np.float32]] = {}
+    def logits(self, rows: pa.Table) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+        """Logits of all examples in their order, (all, C), and (N + 1,) where those of each example start.
+
+        Raises:
+            ConfigError: the task's answers aren't a function of logits.
+        """
+        if not isinstance(self.task, HeadTask):
+            raise ConfigError(f"{self.task.name()} has no logits of a head that another format could give")
+        examples = self.examples(rows)
+        by_example: dict[int, NDArray[np.float32]] = {}
+        width = len(self.task.head_labels(self.labels) or ())
         for batch in self._batches(examples):
             logits = self.backend.logits(batch)
             borders = batch.cu_seq_lens.tolist() if self.task.head == "token" else list(range(len(batch.rows) + 1))
-            for place, row in enumerate(batch.rows.tolist()):
-                by_row[row] = logits[borders[place] : borders[place + 1]]
-        pieces = [by_row[row] for row in range(len(examples))]
+            for place, example in enumerate(batch.rows.tolist()):
+                by_example[example] = logits[borders[place] : borders[place + 1]]
+        pieces = [by_example[example] for example in range(len(examples))]
         offsets = np.cumsum([0, *(len(piece) for piece in pieces)])
-        return np.concatenate([np.zeros((0, len(self.labels)), np.float32), *pieces]), offsets
+        return np.concatenate([np.zeros((0, width), np.float32), *pieces]), offsets
 
-    def examples(self, inputs: pa.Array) -> Examples:
+    def examples(self, rows: pa.Table) -> Examples:
         """Clean and encode."""
-        if not self.takes_words:
-            for cleaner in self.cleaners:
-                inputs = cleaner.clean(inputs)
-        rows = Rows(pa.table({self.input_column: inputs}), self.labels)
-        return self.task.examples(rows, self.tokenizer, self.max_seq_length)
+        columns = {name: rows.column(name).combine_chunks() for name in self.inputs}
+        for name, kind in self.inputs.items():
+            for cleaner in self.cleaners if kind == "text" else ():
+                columns[name] = cleaner.clean(columns[name])
+        return self.task.examples(Rows(pa.table(columns), self.labels), self.tokenizer, self.max_seq_length)
 
     def _batches(self, examples: Examples) -> Iterator[Batch]:
         """Batches of at most `batch_tokens` tokens (or one document), shortest documents first: little padding."""
@@ -194,6 +224,15 @@ class Predictor:
                 end += 1
             yield self.task.collate(examples, order[start:end], np.random.default_rng(0))
             start = end
+
+
+def _as_input(value: Any, kind: str) -> Any:
+    """A text, or a list of words; None where it is neither."""
+    if kind != "words":
+        return value if isinstance(value, str) else None
+    if isinstance(value, str):
+        return value.split()
+    return list(value) if isinstance(value, list | tuple) and all(isinstance(w, str) for w in value) else None
 
 
 def _shorten(value: Any) -> Any:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor
 
-    from bmtool.contracts import Batch
+    from bmtool.contracts import Batch, Columns, Examples, HeadTask
 
 MODEL_FILE = "model.onnx"
 
@@ -116,14 +116,16 @@ def _quiet() -> Iterator[None]:
 class OnnxModel:
     """An ONNX classifier that takes packed batches, as torch models do here."""
 
-    def __init__(self, folder: Path, *, threads: int | None = None) -> None:
-        """Open `model.onnx` in `folder`.
+    def __init__(self, folder: Path, task: HeadTask, *, threads: int | None = None) -> None:
+        """Open `model.onnx` in `folder`, which gives the logits that `task` reads.
 
         Raises:
             ConfigError: onnxruntime isn't installed.
         """
         need_onnx()
         import onnxruntime
+
+        self.task = task
 
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads or torch.get_num_threads()
@@ -133,6 +135,10 @@ class OnnxModel:
         self.session = onnxruntime.InferenceSession(
             str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
         )
+
+    def outputs(self, batch: Batch, examples: Examples) -> Columns:
+        """Results of each example of the batch, as the task gives them."""
+        return self.task.read(self.logits(batch), batch, examples)
 
     def logits(self, batch: Batch) -> NDArray[np.float32]:
         """The logits of a packed batch: (N, C) of a document head, (T, C) of a token head."""

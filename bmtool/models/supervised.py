@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -82,15 +82,7 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
     return tuple((weights / mean).tolist())
 
 
-def document_scores(model: nn.Module, batch: Batch) -> NDArray[np.float32]:
-    """The logits of each document (N, C) as an array."""
-    return _array(document_logits(model, batch))
-
-
-def token_scores(model: nn.Module, batch: Batch) -> NDArray[np.float32]:
-    """The logits of each token (T, C) as an array."""
-    return _array(token_logits(model, batch))
-
-
-def _array(logits: Tensor) -> NDArray[np.float32]:
+def head_logits(head: Literal["document", "token"], model: nn.Module, batch: Batch) -> NDArray[np.float32]:
+    """The logits of each document (N, C), or of each token (T, C), as an array."""
+    logits = document_logits(model, batch) if head == "document" else token_logits(model, batch)
     return np.asarray(logits.float().cpu().numpy(), dtype=np.float32)

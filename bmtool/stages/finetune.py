@@ -18,20 +18,17 @@ from bmtool.config.model import HOW, explained
 from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.config.shared import Training
 from bmtool.config.units import Count, ratio
-from bmtool.contracts import GateResult, Need, OneArchitecture, Weighing
-from bmtool.errors import ConfigError, DataError, MissingInputError, did_you_mean
+from bmtool.contracts import GateResult, Need, OneArchitecture
+from bmtool.errors import ConfigError, did_you_mean
 from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from tokenizers import Tokenizer
-    from transformers import PretrainedConfig, PreTrainedModel
-
-    from bmtool.contracts import Examples, Job, Task
-    from bmtool.data.dataset import Dataset
+    from bmtool.contracts import Job, Task
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.estimate import Outline
+    from bmtool.train.finetuning import Lesson
     from bmtool.train.loop import Fitted
     from bmtool.train.selection import Selection
 
@@ -95,6 +92,20 @@ class Config(Training):
             return "early_stopping_patience"
         return "metric_for_best_model" if self.metric_for_best_model is not None else ""
 
+    def no_validation(self, dataset: str) -> str:
+        """What to do about a dataset without the validation split that a setting needs."""
+        return (
+            f"finetune.{self.needs_validation} needs a validation split, and '{dataset}' has none. "
+            f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
+        )
+
+    @property
+    def weighs_labels(self) -> str:
+        """The setting that weighs labels in the loss; empty without one."""
+        if self.class_weights is not None:
+            return "class_weights"
+        return "label_smoothing" if self.label_smoothing else ""
+
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The dataset, and the checkpoint to start from or the corpus whose tokenizer is used."""
@@ -119,38 +130,23 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Encode the rows, open or build the model, train it, keep the best, save it."""
-    from bmtool.data.dataset import open_dataset
-    from bmtool.data.encode import load_tokenizer
-    from bmtool.data.labelled import task_of
-    from bmtool.data.scores import evaluate_metrics
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
+    from bmtool.train.finetuning import open_lesson, open_model_for, weighing_of
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
-    from bmtool.train.phases import Phase
 
-    dataset = open_dataset(job.inputs["data"].folder)
-    task = task_of(dataset)
-    labels = dataset.labels
-    folder = _tokenizer_folder(job)
-    parts = _examples(config, job, task, dataset, load_tokenizer(folder))
-    model = _model(config, job, task, labels, folder)
+    lesson = open_lesson(config, job)
+    model = open_model_for(lesson, config, job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
-    task = task.weighed(_weighing(config, parts["train"], labels))
-    phase = Phase(
-        task,
-        parts["train"],
-        parts.get("validation"),
-        training=config,
-        score=lambda outputs: evaluate_metrics(task.metrics, outputs, labels),
-    )
+    task = lesson.task.weighed(weighing_of(lesson, config))
     fitted = fit(
         model,
-        [phase],
+        [lesson.phase(config, task)],
         job=job,
-        selection=_selection(config, task) if "validation" in parts else None,
+        selection=_selection(config, task) if lesson.validation is not None else None,
         rates=parameter_rates(
             model,
             config.learning_rate,
@@ -158,34 +154,23 @@ def run(config: Config, job: Job) -> dict[str, Any]:
             of_head=config.head_learning_rate,
         ),
     )
-    save_checkpoint(job.folder, model, folder, _info(config, job, task, labels, fitted.best))
-    summary = _summary(task, labels, parts, fitted)
+    save_checkpoint(job.folder, model, lesson.tokenizer_folder, _info(config, job, lesson, fitted.best))
+    summary = _summary(lesson, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
 
 
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the rows that it would be trained on."""
-    from bmtool.data.dataset import open_dataset
-    from bmtool.data.encode import load_tokenizer
-    from bmtool.data.labelled import task_of
-    from bmtool.models.build import bare_model
-    from bmtool.models.checkpoint import open_config
     from bmtool.train.estimate import Outline
+    from bmtool.train.finetuning import bare_model_for, open_lesson
     from bmtool.train.layers import freeze
-    from bmtool.train.phases import Phase
 
-    dataset = open_dataset(job.inputs["data"].folder)
-    task = task_of(dataset)
-    folder = _tokenizer_folder(job)
-    parts = _examples(config, job, task, dataset, load_tokenizer(folder))
-    settings = _new_config(config, folder) or open_config(job.inputs["from"].folder)
-    model = bare_model(settings, task.auto_class, dataset.labels)
+    lesson = open_lesson(config, job)
+    model = bare_model_for(lesson, config, job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
-    validation = parts.get("validation")
-    phase = Phase(task, parts["train"], validation, training=config, score=lambda _: {})
-    return Outline(model, [phase], keeps_best=validation is not None)
+    return Outline(model, [lesson.phase(config, lesson.task)], keeps_best=lesson.validation is not None)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -207,37 +192,13 @@ def describe(summary: dict[str, Any]) -> list[str]:
     return [f"kept {kept}; on validation: {scores}"]
 
 
-def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Examples]:
-    """Train and validation rows, encoded; what was cut is said. The test split isn't touched.
-
-    Raises:
-        ConfigError: a setting needs a validation split, and there is none.
-        DataError: there are fewer than two labels, or a split has no rows.
-    """
-    from bmtool.report.tables import counted
-
-    if config.needs_validation and "validation" not in dataset.splits:
-        raise ConfigError(_no_validation(config, str(config.data)))
-    if len(dataset.labels) < 2:
-        raise DataError(f"{dataset.folder}: there is nothing to tell apart: the labels are {list(dataset.labels)}")
-    parts: dict[str, Examples] = {}
-    for name in [name for name in ("train", "validation") if name in dataset.splits]:
-        if not dataset[name].num_rows:
-            raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
-        parts[name] = task.examples(dataset[name], tokenizer, config.max_seq_length)
-        cut = ", ".join(counted(parts[name].cut))
-        if cut:
-            job.console.say(f"{name}: {cut} at max_seq_length {config.max_seq_length}")
-    return parts
-
-
-def _summary(task: Task, labels: tuple[str, ...], parts: dict[str, Examples], fitted: Fitted) -> dict[str, Any]:
+def _summary(lesson: Lesson, fitted: Fitted) -> dict[str, Any]:
     return {
-        "task": task.name(),
-        "labels": list(labels),
-        "rows": {name: len(examples) for name, examples in parts.items()},
-        "tokens_per_epoch": int(parts["train"].packed_lengths.sum()),
-        "cut": {name: dict(examples.cut) for name, examples in parts.items()},
+        "task": lesson.task.name(),
+        "labels": list(lesson.dataset.labels),
+        "rows": {name: lesson.dataset[name].num_rows for name in lesson.parts},
+        "tokens_per_epoch": int(lesson.train.packed_lengths.sum()),
+        "cut": {name: dict(examples.cut) for name, examples in lesson.parts.items()},
         "steps": fitted.steps,
         "epochs": fitted.epochs,
         "tokens": fitted.tokens,
@@ -252,53 +213,6 @@ def _summary(task: Task, labels: tuple[str, ...], parts: dict[str, Examples], fi
     }
 
 
-def _tokenizer_folder(job: Job) -> Path:
-    from bmtool.data.dataset import open_dataset
-
-    if "from" in job.inputs:
-        return job.inputs["from"].folder
-    corpus = job.inputs["tokenizer"].folder
-    folder = open_dataset(corpus).tokenizer_folder
-    if folder is None:
-        raise MissingInputError(f"{corpus}: no tokenizer is here. finetune.tokenizer must name a corpus")
-    return folder
-
-
-def _model(config: Config, job: Job, task: Task, labels: tuple[str, ...], tokenizer_folder: Path) -> PreTrainedModel:
-    """The checkpoint with a head for `labels`, or a new model; new weights depend on the seed alone."""
-    from bmtool.models.build import new_model
-    from bmtool.models.checkpoint import open_model
-
-    settings = _new_config(config, tokenizer_folder)
-    if settings is None:
-        return open_model(job.inputs["from"].folder, task.auto_class, labels, seed=job.seed)
-    return new_model(settings, task.auto_class, labels, job.seed)
-
-
-def _new_config(config: Config, tokenizer_folder: Path) -> PretrainedConfig | None:
-    """What a new model is built from; None where a checkpoint goes on."""
-    from bmtool.data.encode import load_tokenizer
-    from bmtool.models.build import special_ids
-
-    if config.model is None:
-        return None
-    tokenizer = load_tokenizer(tokenizer_folder)
-    return config.model.config(
-        vocab_size=tokenizer.get_vocab_size(),
-        max_seq_length=config.max_seq_length,
-        special_ids=special_ids(tokenizer, tokenizer_folder),
-    )
-
-
-def _weighing(config: Config, train: Examples, labels: tuple[str, ...]) -> Weighing:
-    from bmtool.models.supervised import class_weights
-
-    if config.class_weights is None:
-        return Weighing(config.label_smoothing)
-    wanted = None if config.class_weights == "balanced" else config.class_weights
-    return Weighing(config.label_smoothing, class_weights(train.columns["references"], wanted, labels))
-
-
 def _selection(config: Config, task: Task) -> Selection:
     from bmtool.data.scores import higher_is_better
     from bmtool.train.selection import Selection
@@ -309,14 +223,14 @@ def _selection(config: Config, task: Task) -> Selection:
     return Selection(metric, higher_is_better(metric), config.early_stopping_patience)
 
 
-def _info(config: Config, job: Job, task: Task, labels: tuple[str, ...], best: dict[str, Any] | None) -> dict[str, Any]:
+def _info(config: Config, job: Job, lesson: Lesson, best: dict[str, Any] | None) -> dict[str, Any]:
     """What `bmtool.json` says: all that is needed to use the model, and how its training rows were prepared."""
     manifest = job.inputs["data"].manifest
     prepared = manifest.config if manifest else {}
     return {
         "goal_kind": "task",
-        "goal": task.model_dump(mode="json", exclude={"labels"}),
-        "labels": list(labels),
+        "goal": lesson.task.model_dump(mode="json", exclude={"labels"}),
+        "labels": list(lesson.dataset.labels),
         "max_seq_length": config.max_seq_length,
         "data_fingerprint": job.inputs["data"].fingerprint,
         "metric": best["metric"] if best else None,
@@ -333,18 +247,13 @@ def _check_dataset(config: Config, pipeline: Pipeline) -> None:
         return
     task = prepared.task
     metric = config.metric_for_best_model
-    if metric is not None and metric not in task.metrics:
+    if task is not None and metric is not None and metric not in task.metrics:
         raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
+    if task is not None and not task.has_labels and config.weighs_labels:
+        raise ConfigError(f"{pipeline.file}: finetune.{config.weighs_labels}: {task.name()} has no labels to weigh")
     if config.needs_validation and not prepared.split.validation:
-        raise ConfigError(f"{pipeline.file}: {_no_validation(config, config.data.value)}")
+        raise ConfigError(f"{pipeline.file}: {config.no_validation(config.data.value)}")
 
 
 def _unmeasured(metric: str, task: Task) -> str:
     return f"{task.name()} isn't measured by {metric}; it is by {', '.join(task.metrics)}"
-
-
-def _no_validation(config: Config, dataset: str) -> str:
-    return (
-        f"finetune.{config.needs_validation} needs a validation split, and '{dataset}' has none. "
-        f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
-    )

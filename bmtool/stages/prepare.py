@@ -12,7 +12,7 @@ from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
-from bmtool.data.kinds import LISTS
+from bmtool.contracts.kinds import LISTS
 from bmtool.data.passes.presets import PRESETS, settings_of
 from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.settings import (

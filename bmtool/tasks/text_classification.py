@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bmtool.contracts import Task
+from bmtool.contracts import HeadTask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, Examples
 
 
-class TextClassification(Task):
+class TextClassification(HeadTask):
     """One label for each text, chosen by the largest logit of the document head."""
 
     auto_class = "AutoModelForSequenceClassification"
-    head = "document"
-    columns: ClassVar = {"text": "text", "label": "label"}
+    head: ClassVar = "document"
     metrics = ("accuracy", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "loss")
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns read, name to kind."""
+        return {"text": "text", "label": "label"}
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode texts; the label ids are the column `references`, left out where the split has no labels."""
@@ -44,9 +50,9 @@ class TextClassification(Task):
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""
-        from bmtool.models.supervised import document_scores
+        from bmtool.models.supervised import head_logits
 
-        return self.read(document_scores(model, batch), batch, examples)
+        return self.read(head_logits(self.head, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (N, C): `predictions` (N,), `probabilities` (N, C)."""

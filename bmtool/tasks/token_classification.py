@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from bmtool.contracts import Task
+from bmtool.contracts import HeadTask
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
@@ -15,13 +17,17 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, Examples
 
 
-class TokenClassification(Task):
+class TokenClassification(HeadTask):
     """One tag for each word, read at the word's first token. A word that was cut off gets the tag O, and is counted."""
 
     auto_class = "AutoModelForTokenClassification"
-    head = "token"
-    columns: ClassVar = {"words": "words", "tags": "tags"}
+    head: ClassVar = "token"
     metrics = ("f1_span", "accuracy", "f1_macro", "loss")
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns read, name to kind."""
+        return {"words": "words", "tags": "tags"}
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode words; `word_tokens` says where each word's first token is, `references` holds the tags' ids."""
@@ -44,9 +50,9 @@ class TokenClassification(Task):
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with tags `references`, `nll` and `targets`."""
-        from bmtool.models.supervised import token_scores
+        from bmtool.models.supervised import head_logits
 
-        return self.read(token_scores(model, batch), batch, examples)
+        return self.read(head_logits(self.head, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word."""

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
-from bmtool.data.scores import per_document
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.train.device import set_up
@@ -57,9 +56,7 @@ def run_checkpoint(
     if own:
         examples = with_labels(examples, own)
     outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
-    if "document" in outputs:
-        outputs = per_document(outputs, split.num_rows)
-    return Answers(examples, outputs, own)
+    return Answers(examples, goal.merged(outputs, split.num_rows), own)
 
 
 def loss_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:

@@ -5,11 +5,11 @@ from pathlib import Path
 
 import bmtool
 import numpy as np
-import pyarrow as pa
 import pytest
 from bmtool.artifacts.manifest import FileEntry, Manifest
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.opening import load
+from bmtool.registry import TASKS
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from checkpoints import write_checkpoint
@@ -67,7 +67,7 @@ def test_a_tagger_answers_each_word_and_cuts_texts_at_white_space(tagger):
 def test_words_behind_the_cut_are_outside_and_counted(tagger):
     model = load(tagger)
 
-    answers, cut = model.answers([["good"] * 100])
+    answers, cut = model.answers([{"words": ["good"] * 100}])
 
     assert len(answers[0]["tags"]) == 100
     assert set(answers[0]["tags"][60:]) == {"O"}
@@ -77,6 +77,13 @@ def test_words_behind_the_cut_are_outside_and_counted(tagger):
 def test_no_texts_give_no_answers(classifier, tagger):
     assert load(classifier)([]) == []
     assert load(tagger).output_columns == ["tags", "scores"]
+
+
+def test_a_row_may_be_a_mapping_of_the_columns_that_are_read(classifier, tagger):
+    assert load(classifier)([{"text": "good movie", "other": 1}]) == load(classifier)(["good movie"])
+    assert load(tagger)([{"words": ["good"]}]) == load(tagger)(["good"])
+    with pytest.raises(DataError, match=r"item 0 is not a text: \{'body': 'good'\}"):
+        load(classifier)([{"body": "good"}])
 
 
 def test_a_single_text_and_a_number_are_refused(classifier):
@@ -96,7 +103,7 @@ def test_a_model_of_an_objective_is_refused(tmp_path):
 
     assert str(error.value) == (
         f"{folder}: the model was trained for 'mlm', which is no task. Fine-tune it first, on one of: "
-        "text_classification, token_classification"
+        f"{', '.join(TASKS.names())}"
     )
 
 
@@ -152,11 +159,11 @@ def test_a_foreign_folder_has_the_fingerprint_that_stages_give_it(classifier, tm
 
 def test_logits_of_words_are_those_of_their_own_text(tagger):
     model = load(tagger)
-    inputs = pa.array([["good", "movie"], ["bad"], []], pa.list_(pa.string()))
+    rows = model.table([{"words": ["good", "movie"]}, {"words": ["bad"]}, {"words": []}])
 
-    logits, offsets = model.logits(inputs)
+    logits, offsets = model.logits(rows)
 
-    alone, _ = model.logits(inputs.slice(1, 1))
+    alone, _ = model.logits(rows.slice(1, 1))
     assert np.allclose(logits[offsets[1] : offsets[2]], alone, atol=1e-5)
 
 

@@ -9,7 +9,7 @@ from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
 from bmtool.errors import DataError
 from bmtool.models.inference import Rows
-from bmtool.models.supervised import document_scores, token_scores
+from bmtool.models.supervised import head_logits
 from bmtool.registry import TASKS
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.token_classification import TokenClassification
@@ -221,7 +221,7 @@ def test_read_gives_for_logits_what_outputs_gives_for_the_model(name, tokenizer)
 
     with torch.inference_mode():
         outputs = task.outputs(model, batch, examples)
-        logits = (document_scores if task.head == "document" else token_scores)(model, batch)
+        logits = head_logits(task.head, model, batch)
     read = task.read(logits, batch, examples)
 
     assert outputs.keys() == read.keys()

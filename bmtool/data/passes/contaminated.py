@@ -11,8 +11,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bmtool.contracts.kinds import READABLE
 from bmtool.data.dataset import open_dataset
-from bmtool.data.kinds import READABLE
 from bmtool.data.labelled import task_of
 from bmtool.data.passes.decide import CONTAMINATED, Loss
 from bmtool.data.passes.unit_pass import ROWS, joined_texts

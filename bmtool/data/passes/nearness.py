@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
-from bmtool.data.kinds import READABLE
+from bmtool.contracts.kinds import READABLE
 from bmtool.data.passes.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.passes.earlier import Earlier, SketchesOf
 from bmtool.data.passes.near_memo import NearMemo

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmtool.data.kinds import READABLE
+from bmtool.contracts.kinds import READABLE
 
 if TYPE_CHECKING:
     import pyarrow as pa

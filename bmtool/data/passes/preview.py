@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.contracts import LINE, Reading
-from bmtool.data.kinds import READABLE
+from bmtool.contracts.kinds import READABLE
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL

@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE
-from bmtool.data.kinds import LABELS, READABLE
+from bmtool.contracts.kinds import LABELS, READABLE
 from bmtool.data.passes.collect import shelf_of
 from bmtool.data.passes.decide import NOT_DRAWN, Loss, Rows, check_stratified
 from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order

@@ -18,8 +18,8 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
+from bmtool.contracts.kinds import READABLE, TEXTS
 from bmtool.data.compiled import compiling_once
-from bmtool.data.kinds import READABLE, TEXTS
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array

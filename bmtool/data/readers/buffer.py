@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.data.kinds import LISTS, PARALLEL
+from bmtool.contracts.kinds import LISTS, PARALLEL
 from bmtool.data.rows import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,

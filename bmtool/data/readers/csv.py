@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.contracts import Piece, Rejected
-from bmtool.data.kinds import LISTS
+from bmtool.contracts.kinds import LISTS
 from bmtool.data.readers import csv_kernel
 from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of

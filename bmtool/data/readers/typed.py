@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.data.kinds import LISTS, TEXTS
+from bmtool.contracts.kinds import LISTS, TEXTS
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import BadRowError, kind_of, number, scalar_text
