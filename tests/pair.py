@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import torch
 from bmtool.architectures.bert import Bert
 from bmtool.config.model import validate
 from bmtool.config.shared import Runtime, Training
@@ -18,8 +19,10 @@ from bmtool.data.scores import evaluate_metrics
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm
+from bmtool.train.layers import freeze
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
+from bmtool.train.sharded import ShardedWeights
 from bmtool.train.world import PartDoneError, World, joined
 from safetensors.torch import save_file
 
@@ -28,8 +31,16 @@ SETTINGS = {
     "two": {"gradient_accumulation_steps": 2},
     "four": {"gradient_accumulation_steps": 4},
     "rising": {"gradient_accumulation_steps": 2, "batch_warmup_steps": 4},
+    "bf16": {"gradient_accumulation_steps": 2, "precision": "bf16"},
     "stopped": {"gradient_accumulation_steps": 2},
 }
+
+#: What two processes train to the end.
+TRAINED = ("two", "four", "rising", "sharded-two", "sharded-four", "sharded-rising", "sharded-bf16")
+
+#: After so many looks the second process asks to stop: behind step 6, or where it looks in the validation behind step
+#: 5 too, which processes that hold parts of the weights do together, there.
+LOOKS = 7
 
 
 class StopAt:
@@ -41,23 +52,54 @@ class StopAt:
     @property
     def reason(self):
         self.looks -= 1
-        return "SIGTERM" if self.looks == 0 else ""
+        return "SIGTERM" if self.looks <= 0 else ""
+
+
+def small_model(goal):
+    """Always the same one."""
+    small = Bert(hidden_size=32, num_attention_heads=2, num_hidden_layers=1, dropout=0.1)
+    config = small.config(vocab_size=200, max_seq_length=64, special_ids={"pad": 0, "bos": 0, "eos": 0})
+    return new_model(config, goal.auto_class, seed=0)
+
+
+def write(model, path):
+    """All weights by name."""
+    save_file({key: value.detach() for key, value in model.named_parameters()}, path)
+
+
+def share_out(world, folder):
+    """Share out a model of which a part is frozen, and give it back; tell what each process held."""
+    model = small_model(Mlm())
+    write(model, folder / f"{'before' if world.is_first else 'other'}.safetensors")
+    freeze(model, 0)
+    weights = ShardedWeights.of(model, torch.bfloat16, world, torch.device("cpu"))
+    held = {
+        "own": sum(master.numel() for master in weights.masters.values()),
+        "count": weights.count,
+        "hollow": sum(parameter.numel() for parameter in model.parameters()),
+    }
+    (folder / f"held-{world.rank}.json").write_text(json.dumps(held))
+    weights.give_back()
+    if world.is_first:
+        write(model, folder / "after.safetensors")
 
 
 def train(corpus, folder, name, stop=None):
-    """Train with the settings `name`; the first process writes the weights into `folder/name.safetensors`."""
+    """Train with the settings `name`, in `sharded-name` with FSDP; the first process writes the weights into `folder`.
+
+    The file is `name.safetensors`.
+    """
     plain = {"learning_rate": 3e-3, "max_seq_length": 32, "per_device_batch_tokens": 96, "max_steps": 10}
-    plain |= {"precision": "fp32", "save_every": "1000 steps", "eval_every": "5 steps"} | SETTINGS[name]
+    plain |= {"precision": "fp32", "save_every": "1000 steps", "eval_every": "5 steps"} | SETTINGS[
+        name.removeprefix("sharded-")
+    ]
     dataset = open_dataset(corpus)
     goal = Mlm()
     tokenizer = load_tokenizer(dataset.tokenizer_folder)
     examples, validation = (goal.examples(dataset[split], tokenizer, 32) for split in ("train", "validation"))
-    small = Bert(hidden_size=32, num_attention_heads=2, num_hidden_layers=1, dropout=0.1)
-    config = small.config(vocab_size=200, max_seq_length=64, special_ids={"pad": 0, "bos": 0, "eos": 0})
-    model = new_model(config, goal.auto_class, seed=0)
-    job = Job(
-        folder / name, {}, 0, Runtime(device="cpu", threads=1), Console(quiet=True), stop or SimpleNamespace(reason="")
-    )
+    model = small_model(goal)
+    runtime = Runtime(device="cpu", threads=1, fsdp="always" if name.startswith("sharded-") else "never")
+    job = Job(folder / name, {}, 0, runtime, Console(quiet=True), stop or SimpleNamespace(reason=""))
     job.folder.mkdir(exist_ok=True)
     phase = Phase(
         goal, examples, validation, validate(Training, plain), lambda got: evaluate_metrics(goal.metrics, got, ())
@@ -66,7 +108,7 @@ def train(corpus, folder, name, stop=None):
         fit(model, [phase], job=job)
     except (PartDoneError, TryAgainError):
         return
-    save_file({key: value.detach() for key, value in model.named_parameters()}, folder / f"{name}.safetensors")
+    write(model, folder / f"{name}.safetensors")
 
 
 def main(corpus, folder):
@@ -84,9 +126,11 @@ def main(corpus, folder):
             "gathered": world.gathered(["a"] * (rank + 1)),
         }
         (folder / f"said-{rank}.json").write_text(json.dumps(said))
-        for name in ("two", "four", "rising"):
+        share_out(world, folder)
+        for name in TRAINED:
             train(corpus, folder, name)
-        train(corpus, folder, "stopped", StopAt(7) if rank == 1 else None)
+        for name in ("stopped", "sharded-stopped"):
+            train(corpus, folder, name, StopAt(LOOKS) if rank == 1 else None)
 
 
 if __name__ == "__main__":

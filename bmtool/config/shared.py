@@ -38,6 +38,9 @@ class Runtime(Settings):
     processes: PositiveInt = 1
     """Processes that train together on this machine, one a GPU. They share the batches of a step, so that
     `gradient_accumulation_steps` must be a multiple of it; the result is the same but for rounding."""
+    fsdp: Literal["auto", "always", "never"] = "auto"
+    """Whether each of several processes holds only its rows of weights, gradients and the optimizer's state: `auto`
+    where they take more than half of a process's memory."""
     workers: PositiveInt | None = None
     """Processes that prepare data; by default one a processor that may be used."""
 

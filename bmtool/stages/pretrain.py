@@ -207,10 +207,11 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
         domains = corpora.watched(last.objective, last.max_seq_length, earlier)
     state = _optimizer_state(job) if config.from_state else None
-    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state)
+    keeps = config.keep_state
+    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state, keeps_optimizer=keeps)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
-    if config.keep_state:
-        save_file(fitted.optimizer_state(), job.folder / OPTIMIZER)
+    if keeps:
+        save_file(fitted.optimizer_state, job.folder / OPTIMIZER)
     summary = _summary(config, model, phases, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary

@@ -11,20 +11,21 @@ import errno
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
 
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import fsync_file, fsync_folder, sha256_of, write_json
 from bmtool.errors import StorageError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
     from pathlib import Path
 
     from torch import Tensor
@@ -46,10 +47,28 @@ class Saved:
     folder: Path
     state: dict[str, Any]
 
-    def tensors(self, name: str) -> dict[str, Tensor]:
-        """The tensors of one file, such as `model.safetensors`; {} if it isn't there."""
+    def tensors(self, name: str) -> Mapping[str, Tensor]:
+        """The tensors of one file, such as `model.safetensors`, each read when asked for; {} if it isn't there."""
         path = self.folder / name
-        return load_file(path) if path.exists() else {}
+        return _Tensors(path) if path.exists() else {}
+
+
+class _Tensors(Mapping[str, "Tensor"]):
+    """A file of tensors. It may be removed meanwhile: it stays open."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = safe_open(path, framework="pt")
+        self._names: tuple[str, ...] = tuple(self._file.keys())  # type: ignore[no-untyped-call]
+
+    def __getitem__(self, name: str) -> Tensor:
+        tensor: Tensor = self._file.get_tensor(name)  # type: ignore[no-untyped-call]
+        return tensor
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @contextmanager
@@ -101,6 +120,8 @@ class Checkpoints:
 
     folder: Path
     console: Console
+    writes: bool = True
+    """Whether this process writes the states; the others only note which there are."""
     last_step: int = -1
     writer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "checkpoint"))
     writing: Future[None] | None = None
@@ -112,6 +133,8 @@ class Checkpoints:
         if found is None and step is not None:
             folder = self.folder / _name(step)
             found = Saved(step, folder, json.loads((folder / "state.json").read_text(encoding="utf-8")))
+        if found is not None:
+            self.last_step = found.step
         return found
 
     def _newest(self, before: int | None) -> Saved | None:
@@ -125,8 +148,7 @@ class Checkpoints:
             problem = _problem(folder)
             if not problem:
                 state = json.loads((folder / "state.json").read_text(encoding="utf-8"))
-                self.last_step = int(state["step"])
-                return Saved(self.last_step, folder, state)
+                return Saved(int(state["step"]), folder, state)
             aside = folder.with_name(f"quarantine-{folder.name}")
             shutil.rmtree(aside, ignore_errors=True)
             folder.rename(aside)
@@ -143,6 +165,8 @@ class Checkpoints:
         """
         self.finish()
         self.last_step = int(state["step"])
+        if not self.writes:
+            return
         self.writing = self.writer.submit(self._write, dict(state), dict(files))
 
     def finish(self) -> None:

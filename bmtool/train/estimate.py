@@ -105,22 +105,28 @@ def _operations_per_token(work: Work, phase: Phase, course: Course) -> float:
 
 def _memory(outline: Outline, dtype: torch.dtype) -> dict[str, int]:
     """Bytes by what holds them."""
-    training = outline.phases[0].training
-    trained = {name: one for name, one in outline.model.named_parameters() if one.requires_grad}
+    taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim)
+    count = sum(one.numel() for one in outline.model.parameters() if one.requires_grad)
+    largest = max(phase.training.per_device_batch_tokens for phase in outline.phases)
+    return taken | {
+        "activations": largest * kept_bytes(outline.model.config, dtype.itemsize),
+        "a state being saved": 4 * count * (2 if outline.keeps_best else 1) + taken["optimizer"],
+    }
+
+
+def state_bytes(model: nn.Module, dtype: torch.dtype, optim: str) -> dict[str, int]:
+    """Bytes of `weights`, `gradients` and `optimizer`, if one process holds all of them."""
+    trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
     count = sum(one.numel() for one in trained.values())
-    all_weights = sum(one.numel() for one in outline.model.parameters())
+    all_weights = sum(one.numel() for one in model.parameters())
     copy = 0 if dtype.itemsize == 4 else all_weights * dtype.itemsize
     # AdamW keeps two moments in float32; Muon one, of the matrices that it moves.
-    muon = [one for name, one in trained.items() if training.optim == "muon" and one.ndim == 2 and is_hidden(name)]
-    moments = 4 * (2 * count - sum(one.numel() for one in muon))
-    largest = max(phase.training.per_device_batch_tokens for phase in outline.phases)
+    muon = [one for name, one in trained.items() if optim == "muon" and one.ndim == 2 and is_hidden(name)]
     return {
         "weights": 4 * all_weights + copy,
         # In float32, and for a moment in the type of the computation.
         "gradients": 4 * count + (0 if dtype.itemsize == 4 else count * dtype.itemsize),
-        "optimizer": moments,
-        "activations": largest * kept_bytes(outline.model.config, dtype.itemsize),
-        "a state being saved": 4 * count * (2 if outline.keeps_best else 1) + moments,
+        "optimizer": 4 * (2 * count - sum(one.numel() for one in muon)),
     }
 
 

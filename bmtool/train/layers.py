@@ -12,7 +12,7 @@ from bmtool.errors import ConfigError
 from bmtool.models.checkpoint import head_parameters
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from torch import nn
     from transformers import PreTrainedModel
@@ -33,6 +33,15 @@ def levels(names: Iterable[str]) -> dict[str, int]:
 def is_hidden(name: str) -> bool:
     """Whether the parameter belongs to a layer, and neither to embeddings nor to what is above the layers."""
     return _LAYER.search(name) is not None
+
+
+def layers_of(model: nn.Module) -> Iterator[nn.Module]:
+    """The model's layers, as modules, in order."""
+    for name, module in model.named_modules():
+        place = f".{name}."
+        match = _LAYER.search(place)
+        if match and match.end() == len(place):
+            yield module
 
 
 def layerwise_rates(names: Iterable[str], learning_rate: float, decay: float) -> dict[str, float]:

@@ -21,14 +21,14 @@ from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.precision import pick_precision, short_name
 from bmtool.train.reporting import Reporting
 from bmtool.train.selection import Selection
+from bmtool.train.sharing import pick_sharing
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Fitted, Trainer
-from bmtool.train.weights import Weights
 from bmtool.train.world import PartDoneError, World
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from torch import Tensor
 
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Examples, Job
     from bmtool.train.phases import Phase
     from bmtool.train.steps import Step
+    from bmtool.train.weights import Weights
 
 
 def fit(
@@ -47,6 +48,7 @@ def fit(
     rates: Mapping[str, float] | None = None,
     domains: Mapping[str, Examples] | None = None,
     optimizer_state: Mapping[str, Tensor] | None = None,
+    keeps_optimizer: bool = False,
 ) -> Fitted:
     """Train `model` in place, phase after phase, and return what was done; the log is `job.folder/metrics.jsonl`.
 
@@ -65,6 +67,7 @@ def fit(
         rates: learning rates by the names of parameters, where they differ from the first phase's.
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
         optimizer_state: what an earlier run ended with (`Fitted.optimizer_state`); None: a new optimizer.
+        keeps_optimizer: whether `Fitted.optimizer_state` is wanted.
 
     Raises:
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
@@ -78,10 +81,10 @@ def fit(
         reporter.check()
     require_packed(model)
     _check_length(model, max(phase.training.max_seq_length for phase in phases))
-    checkpoints = Checkpoints(job.folder / RESUME, job.console)
+    checkpoints = Checkpoints(job.folder / RESUME, job.console, writes=World.current().is_first)
     with storage_errors(str(job.folder)), closing(checkpoints):
         trainer = _prepare(model, phases, job, selection, rates, checkpoints)
-        trainer.domains = domains or {}
+        trainer.domains, trainer.keeps_optimizer = domains or {}, keeps_optimizer
         with closing(trainer.monitor):
             trainer.begin(optimizer_state or {})
             return _train(trainer, job)
@@ -136,13 +139,12 @@ def _prepare(
     state = State() if saved is None else State.from_json(saved.state)
     pads = family_of(model).pads
     courses = [phase.course(job.seed, number, by_length=pads) for number, phase in enumerate(phases)]
-    device, dtype, choices = _choose(training, job, state, world)
+    device, weights_of, choices = _choose(model, training, job, state, world)
     for note in filter(None, (padding_note(model), drop_attention_dropout(model))):
         job.console.say(note)
     job.console.say(courses[state.phase].description)
-    model.to(device)
     model.train()
-    weights = Weights.of(model, dtype)
+    weights = weights_of()
     optimizer = new_optimizer(
         training.optim,
         weights.masters,
@@ -154,7 +156,7 @@ def _prepare(
     reporting = Reporting.of(training.report_to if world.is_first else (), job)
     monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first, reporting=reporting)
     monitor.rewind(state.step, is_validated=state.evaluated_step == state.step)
-    stepper = Stepper(model, phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
+    stepper = Stepper(phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
     trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)
     if saved is not None:
         trainer.resume(saved)
@@ -183,9 +185,9 @@ def _check_shares(phases: Sequence[Phase], world: World) -> None:
 
 
 def _choose(
-    training: Training, job: Job, state: State, world: World
-) -> tuple[torch.device, torch.dtype, dict[str, str]]:
-    """Device and precision (that of a saved state goes on), and all choices with their reasons."""
+    model: Any, training: Training, job: Job, state: State, world: World
+) -> tuple[torch.device, Callable[[], Weights], dict[str, str]]:
+    """Device, precision (that of a saved state goes on) and sharing, and all choices with their reasons."""
     device, choices = set_up(job.runtime, world.local_rank, world.local_size)
     dtype, reason = pick_precision(state.precision or training.precision, device)
     if state.precision:
@@ -196,13 +198,16 @@ def _choose(
         wait_for_card(lambda: look_at(device), job.wait_seconds, job.console, job.stop)
     if world.size > 1:
         choices["processes"] = f"{world.size} (asked for)"
+    weights_of, reason = pick_sharing(job.runtime.fsdp, model, training.optim, dtype, device, world)
+    if world.size > 1 or job.runtime.fsdp == "always":
+        choices["weights"] = reason
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
     siblings = world.local_size - 1
     own = torch.get_num_threads() * world.local_size
     warning = busy_warning(own, max(0, other_running() - siblings), os.cpu_count() or 1)
     if warning:
         job.console.say(warning)
-    return device, dtype, choices
+    return device, weights_of, choices
 
 
 def _check_length(model: Any, max_seq_length: int) -> None:

@@ -37,7 +37,7 @@ def keep_memory() -> str:
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
     # The heap grows by the pad once, so that it is one range that can be marked before it is used.
-    libc.mallopt(_M_TOP_PAD, min(_MOST_BYTES, int(_RESERVED_RATIO * _memory_bytes())))
+    libc.mallopt(_M_TOP_PAD, min(_MOST_BYTES, int(_RESERVED_RATIO * machine_bytes())))
     libc.free(libc.malloc(2**25))
     libc.mallopt(_M_TOP_PAD, _USUAL_PAD_BYTES)
     heap = _heap()
@@ -46,7 +46,8 @@ def keep_memory() -> str:
     return "freed memory is kept, in huge pages"
 
 
-def _memory_bytes() -> int:
+def machine_bytes() -> int:
+    """The machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 

@@ -52,7 +52,10 @@ class Optimizer:
             group["lr"] = group["base_lr"] * factor
 
     def state_tensors(self, masters: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """A copy of the state in main memory as `<what>.<parameter>`, such as `exp_avg.bert.pooler.dense.weight`."""
+        """A copy of the state in main memory as `<what>.<parameter>`, such as `exp_avg.bert.pooler.dense.weight`.
+
+        Of this process's part of each parameter.
+        """
         return {
             f"{what}.{name}": value.detach().to("cpu", copy=True)
             for name, master in masters.items()

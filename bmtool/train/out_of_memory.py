@@ -42,11 +42,10 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     traceback.clear_frames(error.__traceback__)  # they hold what the step had come to
     stepper.weights.clear_gradients()
     gc.collect()
-    itemsize = next(iter(stepper.weights.computing.values())).dtype.itemsize
+    gradient_bytes = 4 * sum(master.numel() for master in stepper.weights.masters.values())
     tried, window = training.per_device_batch_tokens, training.gradient_accumulation_steps
-    size = fitting_tokens(
-        tried, free_bytes(device), kept_bytes(stepper.model.config, itemsize), 4 * stepper.weights.count
-    )
+    token_bytes = kept_bytes(stepper.model.config, stepper.weights.dtype.itemsize)
+    size = fitting_tokens(tried, free_bytes(device), token_bytes, gradient_bytes)
     place = f"{device.type} is out of memory in step {step:,}: per_device_batch_tokens is {tried:,}"
     if size < training.max_seq_length:
         return TryAgainError(

@@ -13,7 +13,7 @@ from bmtool.models.families import family_of
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import nn
@@ -38,6 +38,7 @@ def run_goal(
     *,
     label: str = "evaluating",
     stop: Stop | None = None,
+    run: Callable[..., Columns] | None = None,
 ) -> Columns:
     """Results of `goal.measured()` for all examples, in their order.
 
@@ -49,23 +50,30 @@ def run_goal(
         console: shows progress.
         label: what the progress is called.
         stop: asked before each batch.
+        run: `run(verb, *args)` is `verb(model, *args)` for a model that can't be called as it is.
 
     Raises:
         StoppedHalfwayError: `stop` has a reason.
     """
     parts: list[Columns] = []
     if console is None:
-        parts.extend(iterate_goal(model, goal, examples, batch_tokens, stop=stop))
+        parts.extend(iterate_goal(model, goal, examples, batch_tokens, stop=stop, run=run))
     else:
         with console.progress(label, total=len(examples)) as progress:
-            for part in iterate_goal(model, goal, examples, batch_tokens, stop=stop):
+            for part in iterate_goal(model, goal, examples, batch_tokens, stop=stop, run=run):
                 parts.append(part)
                 progress.advance(_num_rows(part))
     return join(parts)
 
 
 def iterate_goal(
-    model: nn.Module, goal: Goal, examples: Examples, batch_tokens: int, *, stop: Stop | None = None
+    model: nn.Module,
+    goal: Goal,
+    examples: Examples,
+    batch_tokens: int,
+    *,
+    stop: Stop | None = None,
+    run: Callable[..., Columns] | None = None,
 ) -> Iterator[Columns]:
     """The same as a stream: one piece of results for each window of examples, in order."""
     goal = goal.measured()
@@ -78,7 +86,7 @@ def iterate_goal(
         for first, last in itertools.pairwise(borders):
             if stop is not None and stop.reason:
                 raise StoppedHalfwayError
-            pieces.append(_outputs(model, goal, examples, order[first:last]))
+            pieces.append(_outputs(model, goal, examples, order[first:last], run))
         yield _take(join(pieces), np.argsort(order))
 
 
@@ -94,14 +102,16 @@ def join(parts: list[Columns]) -> Columns:
     }
 
 
-def _outputs(model: nn.Module, goal: Goal, examples: Examples, rows: NDArray[np.int64]) -> Columns:
+def _outputs(
+    model: nn.Module, goal: Goal, examples: Examples, rows: NDArray[np.int64], run: Callable[..., Columns] | None
+) -> Columns:
     device = next(model.parameters()).device
     batch: Batch = to_device(goal.collate(examples, rows, generator(0, 0, int(rows[0]))), device)
     training = model.training
     model.train(mode=False)
     try:
         with torch.inference_mode():
-            return goal.outputs(model, batch, examples)
+            return goal.outputs(model, batch, examples) if run is None else run(goal.outputs, batch, examples)
     finally:
         model.train(mode=training)
 

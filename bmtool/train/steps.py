@@ -52,7 +52,6 @@ class Step:
 class Stepper:
     """Trains a model step by step; where it is stands in `state`."""
 
-    model: Any
     phases: Sequence[Phase]
     courses: Sequence[Course]
     """Of each phase."""
@@ -63,6 +62,11 @@ class Stepper:
     device: torch.device
     console: Console
     world: World
+
+    @property
+    def model(self) -> Any:
+        """What is trained."""
+        return self.weights.model
 
     @cached_property
     def work(self) -> Work:
@@ -85,9 +89,10 @@ class Stepper:
         places = self.course.window(self.state.epoch, self.state.batch, self.state.phase_step)
         own = places[self.world.rank :: self.world.size]
         batches = [self._collate(epoch, batch) for epoch, batch in own]
+        idle = [self._collate(epoch, batch) for epoch, batch in places[: self.weights.num_idle(len(places))]]
         self.state.loading_seconds += time.perf_counter() - started
         num_tokens, counts = self._count(batches)
-        losses = self._backward(own, batches, counts)
+        losses = self._backward(own, batches, counts, idle)
         factor = self._factor()
         grad_norm = self._update(sum(losses.values()), factor)
         self._advance(places, num_tokens)
@@ -114,35 +119,38 @@ class Stepper:
         return sum(part[0] for part in parts), {term: sum(count.get(term, 0) for count in counted) for term in terms}
 
     def _backward(
-        self, places: list[tuple[int, int]], batches: list[Batch], counts: dict[str, int]
+        self,
+        places: list[tuple[int, int]],
+        batches: list[Batch],
+        counts: dict[str, int],
+        idle: Sequence[Batch] = (),
     ) -> dict[str, float]:
         """Add up gradients over the window; return the mean of each loss term over the window's targets.
 
         Every batch's loss is divided by the number of targets in the whole window, which is known before: then it makes
-        no difference how the window is divided into batches.
+        no difference how the window is divided into batches. What is run along `idle` counts nothing.
         """
         means = {term: torch.zeros((), device=self.device) for term in counts}
         is_broken = fault("step", self.state.step + 1)
         for (epoch, index), batch in zip(places, batches, strict=True):
             torch.manual_seed(int(self._generator(epoch, index, DROPOUT).integers(2**63)))
-            sums = self.phase.goal.losses(self.model, to_device(batch, self.device))
+            sums = self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
             parts = {term: value / max(1, counts[term]) for term, value in sums.items()}
             loss = torch.stack(list(parts.values())).sum()
-            torch.autograd.backward(loss * math.nan if is_broken else loss)
-            self.weights.add_gradients()
+            self.weights.backward(loss * math.nan if is_broken else loss)
             for term, value in parts.items():
                 means[term] += value.detach()
-        own = [float(value) for value in means.values()]
-        totals = self.world.total([*own, *self.weights.have_gradients()])
-        losses, have_gradients = totals[: len(own)], totals[len(own) :]
-        self.weights.complete_gradients(have_gradients)
-        self.world.add_up(self.weights.gradients())
+        for batch in idle:
+            sums = self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
+            self.weights.backward(0 * torch.stack(list(sums.values())).sum())
+        losses = self.world.total([float(value) for value in means.values()])
+        self.weights.sum_gradients()
         return {term: math.nan if is_broken else loss for term, loss in zip(means, losses, strict=True)}
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
         gradients = self.weights.gradients()
-        grad_norm = float(torch.nn.utils.get_total_norm(gradients))
+        grad_norm = self.weights.grad_norm()
         if is_usable(self.state, loss, grad_norm):
             scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:

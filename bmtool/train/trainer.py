@@ -6,7 +6,6 @@ import math
 import resource
 import time
 from dataclasses import dataclass, field
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
@@ -17,7 +16,7 @@ from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
 
     from torch import Tensor
 
@@ -62,8 +61,8 @@ class Fitted:
     flop_utilisation: float | None
     """Share of the machine's measured matrix-product speed; None for a short run."""
     seconds: float
-    optimizer_state: Callable[[], dict[str, Tensor]]
-    """Copies the optimizer's state behind the last step, by `<what>.<parameter>`: twice the weights' size."""
+    optimizer_state: dict[str, Tensor]
+    """The optimizer's state behind the last step, by `<what>.<parameter>`, twice the weights' size; {} if not wanted"""
 
 
 @dataclass
@@ -78,6 +77,8 @@ class Trainer:
     monitor: Monitor
     domains: Mapping[str, Examples] = field(default_factory=dict)
     """Corpora whose metrics, by the last phase's goal, are wanted before and after."""
+    keeps_optimizer: bool = False
+    """Whether the optimizer's state is wanted at the end."""
     best_weights: dict[str, Tensor] | None = None
     best_on_disk: int | None = None
     saved_at: float = field(default_factory=time.monotonic)
@@ -115,18 +116,24 @@ class Trainer:
 
     def resume(self, saved: Saved) -> None:
         """Take over a saved state."""
-        self.stepper.weights.load(saved.tensors(MODEL))
-        self.stepper.optimizer.load_state(self.stepper.weights.masters, saved.tensors(OPTIMIZER))
+        self._load(saved)
         if self.state.best is not None:
-            self.best_weights = saved.tensors(BEST)
+            self.best_weights = dict(self.stepper.weights.parts(saved.tensors(BEST)))
             self.best_on_disk = self.state.best["step"]
         self.job.console.say(f"resumed from step {self.state.step:,} of {self.num_steps:,}")
+
+    def _load(self, saved: Saved) -> None:
+        """Set weights and optimizer to a saved state."""
+        weights = self.stepper.weights
+        weights.load(weights.parts(saved.tensors(MODEL)))
+        self.stepper.optimizer.load_state(weights.masters, weights.parts(saved.tensors(OPTIMIZER)))
 
     def begin(self, optimizer_state: Mapping[str, Tensor]) -> None:
         """Before the first step: take over an earlier run's optimizer, and measure what is watched."""
         if self.state.step:
             return
-        self.stepper.optimizer.load_state(self.stepper.weights.masters, optimizer_state)
+        weights = self.stepper.weights
+        self.stepper.optimizer.load_state(weights.masters, weights.parts(optimizer_state))
         if not self.state.domains:
             self.state.domains = self._watch()
 
@@ -156,8 +163,7 @@ class Trainer:
         saved = self.checkpoints.newest(stepper.world, before=before) if len(state.rollbacks) < MAX_ROLLBACKS else None
         if saved is None:
             raise diverged(state, self.training)
-        stepper.weights.load(saved.tensors(MODEL))
-        stepper.optimizer.load_state(stepper.weights.masters, saved.tensors(OPTIMIZER))
+        self._load(saved)
         stepper.world.told(None)  # the next saved state may push this one out: not before all have read it
         note_rollback(state, saved.step)
         self.job.console.warn(
@@ -191,8 +197,7 @@ class Trainer:
         if self.state.seconds < PEAK_AFTER_SECONDS or not self.stepper.world.is_first:
             return None
         if self._peak is None:
-            parameter = next(iter(self.stepper.weights.computing.values()))
-            self._peak = matmul_peak(self.stepper.device, parameter.dtype, self.job.cache)
+            self._peak = matmul_peak(self.stepper.device, self.stepper.weights.dtype, self.job.cache)
         return self.state.operations / self.state.seconds / self._peak / self.stepper.world.size
 
     def _speed(self) -> dict[str, float | None]:
@@ -221,9 +226,9 @@ class Trainer:
             self.job.console.say(f"step {state.step:,}: stopped, {self.selection.metric} isn't better after {waited}")
 
     def _measure(self, phase: Phase, examples: Examples | None) -> dict[str, float | None]:
-        """Metrics of the weights as they are; the first process measures for all."""
+        """Metrics of the weights as they are, as the first process says."""
         metrics: dict[str, float | None] | None = {}
-        if self.stepper.world.is_first and examples is not None:
+        if self.stepper.weights.measures and examples is not None:
             metrics = self._scores(phase, examples)
         told: dict[str, float | None] | None = self.stepper.world.told(metrics)
         if told is None:
@@ -233,9 +238,10 @@ class Trainer:
 
     def _scores(self, phase: Phase, examples: Examples) -> dict[str, float | None] | None:
         """The same in this process; None if it was asked to stop on the way."""
-        batch_tokens = phase.training.per_device_batch_tokens
+        batch_tokens, weights = phase.training.per_device_batch_tokens, self.stepper.weights
+        stop = weights.hears(self.job.stop)
         try:
-            outputs = run_goal(self.stepper.model, phase.goal, examples, batch_tokens, stop=self.job.stop)
+            outputs = run_goal(weights.model, phase.goal, examples, batch_tokens, stop=stop, run=weights.run)
         except StoppedHalfwayError:
             return None
         scores = phase.score(outputs)
@@ -252,26 +258,32 @@ class Trainer:
         return place | ({"phase": state.phase + 1} if len(self.stepper.phases) > 1 else {})
 
     def save_if_due(self) -> None:
-        """Save where `save_every` says so; report a save that failed."""
+        """Save where `save_every` says so, by the first process's clock; report a save that failed."""
         self.checkpoints.check()
         every = self.stepper.phases[0].training.save_every
         by_steps = every.steps is not None and self.state.step % every.steps == 0
-        if by_steps or (every.seconds is not None and time.monotonic() - self.saved_at >= every.seconds):
+        if by_steps or (every.seconds is not None and self._is_older_than(every.seconds)):
             self.save()
 
+    def _is_older_than(self, seconds: float) -> bool:
+        """Whether the last save is so long ago."""
+        return self.stepper.world.decided(time.monotonic() - self.saved_at >= seconds)
+
     def save(self) -> None:
-        """Copy the state; it is written while training goes on. Only the first process does."""
+        """Copy the state; the first process writes it while training goes on."""
         self.saved_at = time.monotonic()
-        if not self.stepper.world.is_first:
-            return
         self.monitor.sync()
-        weights = self.stepper.weights
-        files = {MODEL: weights.snapshot(), OPTIMIZER: self.stepper.optimizer.state_tensors(weights.masters)}
-        best = self.state.best
-        if best is not None and self.best_weights is not None and best["step"] != self.best_on_disk:
-            files[BEST] = self.best_weights
+        weights, best, best_weights = self.stepper.weights, self.state.best, self.best_weights
+        files = {MODEL: weights.joined(weights.snapshot), OPTIMIZER: self._optimizer_state()}
+        if best is not None and best_weights is not None and best["step"] != self.best_on_disk:
+            files[BEST] = weights.joined(lambda: best_weights)
             self.best_on_disk = best["step"]
         self.checkpoints.save(self.state.to_json(), files)
+
+    def _optimizer_state(self) -> dict[str, Tensor]:
+        """A whole copy in the first process."""
+        weights, optimizer = self.stepper.weights, self.stepper.optimizer
+        return weights.joined(lambda: optimizer.state_tensors(weights.masters))
 
     def stop_if_asked(self) -> None:
         """After a signal to any process, or when time is over: save, and end with the error that says so."""
@@ -287,15 +299,15 @@ class Trainer:
 
     def finish(self) -> Fitted:
         """Put the chosen weights into the model."""
-        if time.monotonic() - self.saved_at > UNSAVED_SECONDS:
+        if self._is_older_than(UNSAVED_SECONDS):
             self.save()
         self.checkpoints.finish()
         state, weights, best = self.state, self.stepper.weights, self.state.best
         if self.best_weights is not None:
             weights.load(self.best_weights)
         after = self._watch()
-        weights.give_back(self.stepper.model)
-        self.stepper.model.train(mode=False)
+        optimizer_state = self._optimizer_state() if self.keeps_optimizer else {}
+        weights.give_back().train(mode=False)
         return Fitted(
             steps=state.step,
             tokens=state.tokens,
@@ -310,5 +322,5 @@ class Trainer:
             tokens_per_second=self.tokens_per_second,
             flop_utilisation=self.flop_utilisation,
             seconds=state.seconds,
-            optimizer_state=partial(self.stepper.optimizer.state_tensors, weights.masters),
+            optimizer_state=optimizer_state,
         )

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from torch import Tensor
+    from torch.distributed.device_mesh import DeviceMesh
     from torch.distributed.distributed_c10d import Store
 
     from bmtool.contracts import Stop
@@ -30,6 +31,9 @@ _PIECE = 8 * 1024**2
 #: How long one process may keep the others waiting, in validation or when it saves. A process that ends is noticed at
 #: once, by its closed connections; this is for one that hangs.
 _PATIENCE = timedelta(days=1)
+
+#: What stands in the plain RuntimeError that gloo raises.
+_OF_GLOO = "gloo"
 
 #: How often a process looks whether the others are there.
 _POLL_SECONDS = 0.05
@@ -45,7 +49,7 @@ class PartDoneError(Exception):
 
 @dataclass(frozen=True)
 class World:
-    """This process among those of the run. Each does its share of a step's batches; all hold the same weights.
+    """This process among those of the run. Each does its share of a step's batches.
 
     Raises (every method): ProcessGoneError; the same command goes on from the saved state.
     """
@@ -77,6 +81,10 @@ class World:
         _together(lambda: dist.all_reduce(tensor))
         return [float(value) for value in tensor.tolist()]
 
+    def decided(self, own: bool) -> bool:
+        """What the first process decides, on all of them."""
+        return bool(self.total([own and self.is_first])[0])
+
     def gathered(self, value: Any) -> list[Any]:
         """What each process says, by rank: plain JSON values."""
         if self.size == 1:
@@ -100,6 +108,32 @@ class World:
             _together(lambda flat=flat: dist.all_reduce(flat))  # type: ignore[misc]
             parts = torch.split(flat, [tensor.numel() for tensor in piece])
             torch._foreach_copy_(list(piece), [part.view_as(t) for part, t in zip(parts, piece, strict=True)])
+
+    def rows(self, num_rows: int) -> slice:
+        """Which of a tensor's rows are this process's: as many as every other's, the last ones' fewer or none.
+
+        As `torch.chunk` cuts, and with it FSDP.
+        """
+        size = -(-num_rows // self.size)
+        return slice(min(num_rows, self.rank * size), min(num_rows, (self.rank + 1) * size))
+
+    def stacked(self, part: Tensor, num_rows: int) -> Tensor | None:
+        """A whole tensor of `num_rows` rows from each process's `rows` of it, on the CPU; the first process gets it."""
+        if self.size == 1:
+            return part
+        size = -(-num_rows // self.size)
+        padded = part.new_zeros(size, *part.shape[1:])
+        padded[: len(part)] = part
+        whole = part.new_empty(size * self.size, *part.shape[1:]) if self.is_first else None
+        into = None if whole is None else list(whole.chunk(self.size))
+        _together(lambda: dist.gather(padded, into, dst=0))
+        return None if whole is None else whole[:num_rows]
+
+    def mesh(self, device: torch.device) -> DeviceMesh:
+        """All processes in a row, for torch's own ways to share work."""
+        from torch.distributed.device_mesh import init_device_mesh
+
+        return init_device_mesh(device.type, (self.size,))
 
     def told(self, value: Any) -> Any:
         """What the first process says, on all of them: plain JSON values. The others' `value` doesn't matter."""
@@ -132,10 +166,29 @@ def _together(talk: Callable[[], Any]) -> None:
     try:
         talk()
     except RuntimeError as error:
-        raise ProcessGoneError(
-            f"another process of this run is gone ({str(error).strip().partition(chr(10))[0]}). Run the same command "
-            f"again: it goes on from the saved state"
-        ) from error
+        raise _gone(error) from error
+
+
+def _gone(error: RuntimeError) -> ProcessGoneError:
+    return ProcessGoneError(
+        f"another process of this run is gone ({str(error).strip().partition(chr(10))[0]}). Run the same command "
+        f"again: it goes on from the saved state"
+    )
+
+
+@contextmanager
+def peers_may_be_gone() -> Iterator[None]:
+    """For what computes and talks at once, as FSDP does.
+
+    Raises:
+        ProcessGoneError: gloo or NCCL failed. An error of the computation stays what it is.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if not (isinstance(error, dist.DistError) or _OF_GLOO in str(error)):
+            raise
+        raise _gone(error) from error
 
 
 @contextmanager

@@ -39,6 +39,20 @@ def test_killed_then_gone_on_with_by_torchrun_it_ends_with_the_bytes_of_one_proc
     assert tree(folder / "runs") == tree(alone / "runs")
 
 
+def test_killed_while_each_held_half_of_the_weights_it_is_finished_by_one(at):
+    folder = at("pretrain")
+    sharded = (*WORDS, "--set", "runtime.fsdp=always")
+
+    killed = bmtool(folder, *sharded, "--set", "runtime.processes=2", fault="kill@step:8#0")
+    finished = bmtool(folder, *sharded)
+
+    assert (killed.returncode, finished.returncode) == (75, 0), killed.stderr + finished.stderr
+    assert "weights sharded (asked for)" in killed.stderr
+    assert killed.stderr.splitlines()[-1].startswith("error: pretrain: process 1 of 2 was ended by SIGKILL.")
+    assert finished.stderr.count("pretrain: resumed from step 6 of 12") == 1
+    assert "weights whole (one process)" in finished.stderr
+
+
 def failures(**codes):
     """Exit codes by rank, as torchrun's agent gives them: `failures(r0=75, r1=-9)`."""
     return {int(rank[1:]): SimpleNamespace(exitcode=code) for rank, code in codes.items()}

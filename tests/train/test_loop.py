@@ -26,7 +26,7 @@ from bmtool.train.phases import Phase
 from bmtool.train.precision import pick_precision
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
-from bmtool.train.weights import Weights
+from bmtool.train.whole import WholeWeights
 from bmtool.train.world import World
 from safetensors.torch import load_file
 
@@ -144,9 +144,8 @@ def test_bfloat16_follows_float32(make_job, pieces, tmp_path):
 
 
 def gradients(goal, batches, model, dtype):
-    weights = Weights.of(model, dtype)
+    weights = WholeWeights.of(model, dtype, World())
     stepper = Stepper(
-        model=model,
         phases=[phase(goal, None, None)],
         courses=[],
         weights=weights,

@@ -8,7 +8,8 @@ from bmtool.errors import ConfigError, DataError
 from bmtool.models.build import new_model
 from bmtool.train.layers import freeze, layerwise_rates, levels
 from bmtool.train.optim import new_optimizer
-from bmtool.train.weights import Weights
+from bmtool.train.whole import WholeWeights
+from bmtool.train.world import World
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "dropout": 0}
 
@@ -119,12 +120,12 @@ def test_what_is_frozen_keeps_every_bit(dtype):
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
 
     count = freeze(model, 1)
-    weights = Weights.of(model, dtype)
+    weights = WholeWeights.of(model, dtype, World())
     with torch.no_grad():
         for master in weights.masters.values():
             master += 1
     weights.publish()
-    weights.give_back(model)
+    weights.give_back()
 
     frozen = {name for name, p in model.named_parameters() if not p.requires_grad}
     assert sum(before[name].numel() for name in frozen) == count
