@@ -220,11 +220,13 @@ def _is_all_to_do(job: Job) -> bool:
 def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.collect import check_rows, collect
     from bmtool.data.passes.draft import Draft
-    from bmtool.data.passes.earlier import write_sketches
+    from bmtool.data.passes.earlier import SketchesTask, write_sketches
     from bmtool.data.passes.encode_pass import encoded_by
     from bmtool.data.passes.publish import publish
+    from bmtool.data.passes.similar_pass import SimilarTask, find_overlap
     from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
+    from bmtool.data.passes.workers import run_beside
     from bmtool.report.dataset import write_dataset_report
 
     rules = row_rules(config, job.raw, max_rows=-(-SMOKE_ROWS // len(config.sources)) if job.is_smoke else None)
@@ -233,12 +235,22 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     say_rejected(collected, job.console)
     decisions = _decide(config, rules, collected, job)
     draft = Draft(rules, collected, decisions, job)
+    overlap = sketches = None
+    if rules.is_sketched:
+        compared = SimilarTask(config.near, collected.units, decisions, rules, job)
+        overlap = run_beside(find_overlap, compared, stop=job.stop)
     if config.task is None:
         draft = _encoded(config, draft)
     if config.near is not None:
-        write_sketches(job.folder, collected.units, decisions)
+        written = SketchesTask(job.folder, collected.units, decisions.keep, decisions.split)
+        sketches = run_beside(write_sketches, written, stop=job.stop)
     split = config.split
     published = publish(draft, split_names(validation=split.validation, test=split.test), stratify=split.stratify)
+    if sketches is not None:
+        sketches.result()
+    if overlap is not None:
+        decisions.facts["overlap"], notes = overlap.result()
+        decisions.notes += notes
     summary, report = write_report(config.task, draft, published)
     write_dataset_report(job.folder, report, f"Dataset {job.fingerprint[:12]}")
     revisions = config.revisions()
@@ -312,7 +324,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     from bmtool.data.passes.nearness import report_conflicts, top_copies
     from bmtool.data.passes.origins import report_origins
     from bmtool.data.passes.publish import draw
-    from bmtool.data.passes.similar_pass import SimilarTask, with_overlap, without_similar
+    from bmtool.data.passes.similar_pass import SimilarTask, without_similar
     from bmtool.data.passes.workers import run_one
 
     def by_worker(work: Callable[[SimilarTask, Tick], Decisions]) -> Decisions:
@@ -342,8 +354,6 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     )
     if config.sample is not None:
         draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
-    if rules.is_sketched:
-        decisions = by_worker(with_overlap)
     decisions.facts |= report_origins(rows, decisions.keep, rules)
     fault("prepare:decided")
     return decisions

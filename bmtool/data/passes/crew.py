@@ -19,9 +19,12 @@ from dataclasses import dataclass, field
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from bmtool.errors import BmtoolError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 #: One thread each: the processes are what runs side by side.
 ONE_THREAD = {
@@ -41,7 +44,8 @@ class Worker:
     crew: Crew
     index: int
     connection: Connection
-    task: int | None = None
+    hand_in: Callable[[Any], None] | None = None
+    """Takes the result of what it works on; None: it waits for something to do"""
 
     def exit_code(self) -> int:
         """How it ended, as `subprocess` tells it; waits for the end."""

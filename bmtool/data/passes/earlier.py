@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from bmtool.data.dataset import Dataset
     from bmtool.data.passes.collect import KeptUnit
-    from bmtool.data.passes.decide import Decisions
+    from bmtool.data.passes.workers import Tick
 
 FILE = "sketches.arrow"
 
@@ -38,16 +38,29 @@ SCHEMA = pa.schema(
 )
 
 
-def write_sketches(folder: Path, units: Sequence[KeptUnit], decisions: Decisions) -> None:
+@dataclass(frozen=True)
+class SketchesTask:
+    """What a worker needs to know. N rows."""
+
+    folder: Path
+    units: Sequence[KeptUnit]
+    keep: NDArray[np.bool_]
+    """(N,)"""
+    split: NDArray[np.uint8]
+    """(N,) index into SPLITS"""
+
+
+def write_sketches(task: SketchesTask, tick: Tick) -> None:
     """Write `sketches.arrow`: id, split and MinHash of every row that stays, in reading order."""
-    file = StreamFile(folder / FILE, SCHEMA)
+    tick(0)
+    file = StreamFile(task.folder / FILE, SCHEMA)
     waiting: list[pa.Table] = []
-    for unit in units:
-        keep = decisions.keep[unit.rows]
+    for unit in task.units:
+        keep = task.keep[unit.rows]
         ids = pa.chunked_array([batch.column("id") for batch in unit.batches()], pa.string()).filter(pa.array(keep))
         sketches = unit.sketches()[keep]
         lists = pa.FixedSizeListArray.from_arrays(pa.array(sketches.reshape(-1)), VALUES)
-        columns = [ids, pa.array(decisions.split[unit.rows][keep]), lists]
+        columns = [ids, pa.array(task.split[unit.rows][keep]), lists]
         waiting.append(pa.table(columns, schema=SCHEMA))
         table = pa.concat_tables(waiting)
         whole = table.num_rows - table.num_rows % MAX_BATCH_ROWS

@@ -134,11 +134,17 @@ def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict
     return [{"kept": one, "copies": int(count)} for one, count in zip(rows.ids(row[top]), times[top], strict=True)]
 
 
-def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    """Note for validation and test how many of their rows have a similar row in train, with a few examples."""
+def measure_overlap(
+    near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job
+) -> tuple[dict[str, Any] | None, list[str]]:
+    """For validation and test, how many of their rows have a similar row in train, with a few examples.
+
+    Besides, the names of the notes that were written. The decisions stay as they are.
+    """
     threshold = near.threshold if near is not None else OVERLAP_THRESHOLD
     is_held_out = decisions.of_split(SPLITS[1]) | decisions.of_split(SPLITS[2])
-    found = _overlap(rows, decisions, np.flatnonzero(is_held_out), rules, NearMemo(rows, rules, threshold, job))
+    memo = NearMemo(rows, rules, threshold, job)
+    found = _overlap(rows, decisions, np.flatnonzero(is_held_out), rules, memo)
     noted = {}
     for name in SPLITS[1:]:
         mine = decisions.of_split(name)
@@ -153,7 +159,7 @@ def measure_overlap(near: Near | None, rows: Rows, decisions: Decisions, rules: 
             "threshold": threshold,
             "examples": [[row, twin, round(float(similarity), 3)] for row, twin, similarity in examples],
         }
-    decisions.facts["overlap"] = noted or None
+    return noted or None, memo.names
 
 
 def _overlap(rows: Rows, decisions: Decisions, held_out: NDArray[np.int64], rules: RowRules, memo: NearMemo) -> Overlap:
@@ -168,5 +174,4 @@ def _overlap(rows: Rows, decisions: Decisions, held_out: NDArray[np.int64], rule
         found = overlap_again(before, units, is_train, held_out, texts, threshold=memo.threshold)
     if len(held_out):
         memo.keep_overlap(is_train, held_out, found)
-        decisions.notes += memo.names
     return found

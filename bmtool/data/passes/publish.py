@@ -20,7 +20,7 @@ from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.shards import Finished
 from bmtool.data.passes.split import Draw, share_of_ids, sorted_labels
 from bmtool.data.passes.unit_pass import PIECE, joined_texts
-from bmtool.data.passes.workers import run_one
+from bmtool.data.passes.workers import run_beside
 from bmtool.data.passes.writing import Writing, Written
 from bmtool.data.rows import text_bytes
 from bmtool.data.text.documents import text_buffers
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.collect import Collected, KeptUnit, RowRules
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.draft import Draft
-    from bmtool.data.passes.workers import Tick
+    from bmtool.data.passes.workers import Beside, Tick
 
 #: More distinct labels than this are no labels.
 MAX_LABELS = 10_000
@@ -116,9 +116,11 @@ def publish(draft: Draft, splits: Sequence[str], *, stratify: str | None = None)
     labels = find_labels(draft.rules, counts)
     if stratify is not None:
         check_stratified(counts, stratify)
-    lose_rows(draft)
+    costs = _drops_beside(draft)
     finished = Finished(Shelf(shelf_of(draft.job) / "shards"))
-    return Published(Writing(draft, splits, labels, finished).write(), labels, counts)
+    written = Writing(draft, splits, labels, finished).write()
+    _lose_rows(draft, costs.result())
+    return Published(written, labels, counts)
 
 
 def count_labels(batches: Iterator[pa.RecordBatch], columns: Sequence[str], *, most: int) -> Counter[str]:
@@ -168,15 +170,18 @@ class DropsTask:
     folder: Path
 
 
-def lose_rows(draft: Draft) -> None:
-    """Write `dropped.arrow`, and count what the decisions cost in the ledger."""
-    collected, decisions, job = draft.collected, draft.decisions, draft.job
-    task = DropsTask(tuple(draft.rules.of_kind(*READABLE)), collected.units, decisions.losses, job.folder)
-    for loss, counts in zip(
-        decisions.losses, run_one(write_drops, task, stop=job.stop, advance=lambda _: None), strict=True
-    ):
-        collected.lose(loss.reason, counts)
-        collected.ledger.rows_out -= counts[0]
+def _drops_beside(draft: Draft) -> Beside[list[list[int]]]:
+    """Have `dropped.arrow` written while the splits are; what each loss costs."""
+    decisions, job = draft.decisions, draft.job
+    task = DropsTask(tuple(draft.rules.of_kind(*READABLE)), draft.collected.units, decisions.losses, job.folder)
+    return run_beside(write_drops, task, stop=job.stop)
+
+
+def _lose_rows(draft: Draft, costs: Sequence[list[int]]) -> None:
+    """Count in the ledger what the decisions cost."""
+    for loss, counts in zip(draft.decisions.losses, costs, strict=True):
+        draft.collected.lose(loss.reason, counts)
+        draft.collected.ledger.rows_out -= counts[0]
     fault("prepare:drops")
 
 

@@ -10,6 +10,7 @@ from bmtool.data.passes.nearness import drop_similar, measure_overlap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import Any
 
     from bmtool.contracts import Job
     from bmtool.data.passes.collect import KeptUnit
@@ -39,8 +40,7 @@ def without_similar(task: SimilarTask, tick: Tick) -> Decisions:
     return task.decisions
 
 
-def with_overlap(task: SimilarTask, tick: Tick) -> Decisions:
-    """The decisions, after it has been measured how many rows of validation and test have a similar row in train."""
+def find_overlap(task: SimilarTask, tick: Tick) -> tuple[dict[str, Any] | None, list[str]]:
+    """How many rows of validation and test have a similar row in train (see `measure_overlap`)."""
     tick(0)
-    measure_overlap(task.near, Rows(task.units), task.decisions, task.rules, task.job)
-    return task.decisions
+    return measure_overlap(task.near, Rows(task.units), task.decisions, task.rules, task.job)

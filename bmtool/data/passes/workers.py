@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from bmtool.data.passes.crew import Crew, Worker, start_crew
 from bmtool.data.processors import usable_processors
@@ -126,11 +128,45 @@ def run_one(function: Callable[[T, Tick], R], task: T, *, stop: Stop, advance: T
     return result
 
 
+@dataclass(eq=False)
+class Beside(Generic[R]):
+    """A task that a worker does beside others."""
+
+    stop: Stop
+    worker: Worker | None = None
+    results: list[R] = field(default_factory=list)
+
+    def result(self) -> R:
+        """What the function gave; waits for it. Errors are those of `run_tasks`."""
+        while not self.results:
+            if self.worker is None:
+                raise AssertionError("nobody was given this task")
+            _listen([self.worker], self.stop, lambda _: None)
+        return self.results[0]
+
+
+def run_beside(function: Callable[[T, Tick], R], task: T, *, stop: Stop) -> Beside[R]:
+    """`function(task, tick)` by one worker, while the others go on with what comes next; here if none is idle.
+
+    Such a task must not need what comes next, nor change anything that does.
+    """
+    beside = Beside[R](stop)
+    worker = next((one for one in _idle if one.hand_in is None), None)
+    if worker is None:
+        beside.results.append(run_one(function, task, stop=stop, advance=lambda _: None))
+        return beside
+    beside.worker = worker
+    _send(worker, (function.__module__, function.__qualname__, task), stop)
+    worker.hand_in = beside.results.append
+    return beside
+
+
 def _run_in_processes(
     function: Callable[[T, Tick], R], tasks: Iterable[T], workers: int, stop: Stop, advance: Tick
 ) -> Iterator[R]:
     if len(_idle) < workers:
         _add_crew(workers - len(_idle), function.__module__)
+    _idle.sort(key=lambda worker: worker.hand_in is not None)  # those first that have nothing to do
     crew = [_idle.pop(0) for _ in range(workers)]
     is_done = False
     try:
@@ -152,27 +188,34 @@ def _results(
     has_more = True
     while has_more or taken < given:
         for worker in crew:
-            if has_more and worker.task is None and given < taken + AHEAD * len(crew):
+            if has_more and worker.hand_in is None and given < taken + AHEAD * len(crew):
                 task = next(tasks, None)
                 if task is None:
                     has_more = False
                     break
                 _send(worker, (*function, task), stop)
-                worker.task, given = given, given + 1
-        if stop.reason:
-            raise stopped(stop.reason, SAVED)
-        for connection in wait([worker.connection for worker in crew if worker.task is not None], LOOK_SECONDS):
-            worker = next(one for one in crew if one.connection is connection)
-            kind, value = _receive(worker, stop)
-            if kind == "tick":
-                advance(value)
-            elif kind == "error":
-                raise value
-            else:
-                done[worker.task or 0], worker.task = value, None
+                worker.hand_in, given = partial(done.__setitem__, given), given + 1
+        if has_more or taken < given:
+            _listen(crew, stop, advance)
         while taken in done:
             yield done.pop(taken)
             taken += 1
+
+
+def _listen(crew: list[Worker], stop: Stop, advance: Tick) -> None:
+    """Wait a little for what workers say, and take it."""
+    if stop.reason:
+        raise stopped(stop.reason, SAVED)
+    for connection in wait([worker.connection for worker in crew if worker.hand_in is not None], LOOK_SECONDS):
+        worker = next(one for one in crew if one.connection is connection)
+        kind, value = _receive(worker, stop)
+        if kind == "tick":
+            advance(value)
+        elif kind == "error":
+            raise value
+        elif worker.hand_in is not None:
+            worker.hand_in(value)
+            worker.hand_in = None
 
 
 def _send(worker: Worker, task: Any, stop: Stop) -> None:

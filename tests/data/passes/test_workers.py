@@ -12,7 +12,7 @@ from types import SimpleNamespace
 
 import pytest
 from bmtool.data.passes import workers as module
-from bmtool.data.passes.workers import num_workers, run_tasks
+from bmtool.data.passes.workers import num_workers, run_beside, run_tasks
 from bmtool.errors import DataError, StoppedError, TryAgainError
 
 WORK = """
@@ -42,6 +42,11 @@ def full_disk(task, tick):
 
 def bug(task, tick):
     return 1 / 0
+
+def until_there(task, tick):
+    while not os.path.exists(task):
+        time.sleep(0.01)
+    return os.getpid()
 
 def forever(task, tick):
     open(task, "w").write(str(os.getpid()))
@@ -130,6 +135,38 @@ def test_results_come_in_the_order_of_the_tasks_and_every_tick_arrives(work, wor
 
 def test_a_slow_task_holds_nobody_back_and_keeps_its_place(work):
     assert results(work.slow_first, range(8), 2) == list(range(8))
+
+
+def test_a_task_beside_others_is_done_by_one_worker_while_the_others_go_on(work, tmp_path):
+    stop = SimpleNamespace(reason="")
+    list(run_tasks(work.pid, range(2), workers=2, stop=stop, advance=lambda _: None))
+
+    beside = run_beside(work.until_there, str(tmp_path / "there"), stop=stop)
+    others = set(run_tasks(work.pid, range(4), workers=2, stop=stop, advance=lambda _: None))
+    (tmp_path / "there").touch()
+
+    try:
+        assert len({beside.result(), *others}) == 2
+        assert beside.result() not in others
+    finally:
+        module.dismiss()
+
+
+def test_a_task_beside_others_is_done_here_where_there_are_no_workers(work):
+    beside = run_beside(work.pid, 0, stop=SimpleNamespace(reason=""))
+
+    assert beside.result() == os.getpid()
+
+
+def test_an_error_beside_others_ends_them(work):
+    stop = SimpleNamespace(reason="")
+    list(run_tasks(work.pid, range(2), workers=2, stop=stop, advance=lambda _: None))
+
+    run_beside(work.bad_data, 7, stop=stop)
+
+    with pytest.raises(DataError, match="row 7 is bad"):
+        list(run_tasks(work.pid, range(20), workers=2, stop=stop, advance=lambda _: None))
+    assert children() == []
 
 
 def test_several_processes_work_and_none_of_them_is_this_one(work):
