@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.data.label_counts import class_counts, confusion, precision_recall_f1
-from bmtool.data.scores import answer_kind, bootstrap, bootstrap_columns, paired_difference, readable
+from bmtool.data.scores import answer_kind, bootstrap, bootstrap_columns, over_all, paired_difference, readable
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -88,6 +88,9 @@ def evaluate_outputs(
 ) -> Evaluation:
     """Score outputs and those of baselines on the same rows; a baseline is judged by the metrics it can be judged by.
 
+    It can't be by a metric whose columns it doesn't give, or that has no value for it: the same number for all rows has
+    no correlation.
+
     Raises:
         ConfigError: the outputs lack what a metric reads.
         DataError: a metric has no value over these rows.
@@ -100,6 +103,8 @@ def evaluate_outputs(
         scores[baseline], differences[baseline] = {}, {}
         for metric in [metric for metric in metrics if readable(metric, columns)]:
             name, theirs = metric.name(), metric.statistics(columns, labels)
+            if not np.isfinite(over_all(metric.values, theirs)):
+                continue
             scores[baseline][name] = bootstrap(metric, theirs, seed, resamples)
             differences[baseline][name] = paired_difference(metric, ours[name], theirs, seed, resamples)
     has_labels = bool(labels) and "predictions" in outputs

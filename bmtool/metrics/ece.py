@@ -16,8 +16,9 @@ if TYPE_CHECKING:
 class Ece(Metric):
     """Expected calibration error in [0, 1]: top label, 15 bins of equal width (Guo et al. 2017, section 2).
 
-    Of sets of labels each yes and no counts, with its probability. NaN without any row. A model that is calibrated
-    has a little more than 0 on few rows: by chance confidence and rightness differ in each bin.
+    Of sets of labels each yes and no counts, with its probability. NaN without any row. By chance confidence and
+    rightness differ in each bin, so that few rows make the number too large; rows drawn anew differ once more, so that
+    its interval lies too high for a model that is nearly calibrated.
     """
 
     higher_is_better = False

@@ -41,6 +41,15 @@ def test_a_metric_that_is_no_sum_is_compared_with_a_baseline_on_the_same_rows():
     assert (difference.low, difference.high) == pytest.approx((score.low - 0.5, score.high - 0.5))
 
 
+def test_a_baseline_is_not_judged_by_a_metric_that_has_no_value_for_it():
+    ours = numbers()
+    mean = {**ours, "predictions": np.full(200, 3.0)}
+
+    evaluation = evaluated(ours, ["pearson", "mae"], baselines={"mean": mean})
+
+    assert evaluation.baselines["mean"].keys() == evaluation.differences["mean"].keys() == {"mae"}
+
+
 def test_what_a_number_needs_to_be_had_again_is_recorded_beside_it():
     metrics = evaluated(texts(), [validate(Bleu, {"tokenize": "13a"}), "rouge1"]).plain()["metrics"]
 
