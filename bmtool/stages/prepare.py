@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.workers import Tick
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 2
+VERSION = 3
 VERSION_COUNTS = True
 KIND = "dataset"
 

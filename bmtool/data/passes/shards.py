@@ -2,6 +2,10 @@
 
 A shard holds whole units, so that what is in it is known from the units alone. One that an earlier dataset has as well
 is linked, not written: no byte is copied, and a nightly dataset of a hundred gigabytes takes the space of its new rows.
+
+A shard of which a few rows changed is written anew. So the first shards of a split are small, and later ones grow with
+what lies before them: at any size a few changed rows cost little, and there are some 150 shards besides those of the
+full size.
 """
 
 from __future__ import annotations
@@ -25,12 +29,15 @@ if TYPE_CHECKING:
 #: Raised when the same units make another shard than before.
 VERSION = 1
 
-#: A shard ends behind the unit with which it holds this much text.
-SHARD_BYTES = 128 * 1024 * 1024
-
-#: From here on it ends behind a unit whose key says so, so that new rows in front move few borders.
-EARLY_BYTES = 32 * 1024 * 1024
+#: From so much text on, a shard ends behind a unit whose key says so: new rows in front move few borders.
+LEAST_BYTES, MOST_BYTES = 2 * 1024 * 1024, 32 * 1024 * 1024
 EARLY_ONE_IN = 4
+
+#: It is this share of the text before the shard, between the two bounds.
+GROWTH = 1 / 64
+
+#: Behind the unit with which it holds so many times as much, a shard ends in any case.
+MOST_TIMES = 4
 
 
 @dataclass(frozen=True)
@@ -55,15 +62,16 @@ class Shard:
 
 
 def shards_of(shares: Sequence[Share], schema: pa.Schema, labels: Sequence[str]) -> list[Shard]:
-    """The shards of a split, in order; which units are in one depends on those before only where it begins."""
+    """The shards of a split, in order; of the text before one, where it begins and ends depends on the amount alone."""
     shards: list[Shard] = []
-    first = num_bytes = 0
+    first = before = num_bytes = 0
     for index, share in enumerate(shares):
         num_bytes += share.num_bytes
-        ends_early = num_bytes >= EARLY_BYTES and int(share.unit[:4], 16) % EARLY_ONE_IN == 0
-        if num_bytes >= SHARD_BYTES or ends_early or index == len(shares) - 1:
+        early = min(max(before * GROWTH, LEAST_BYTES), MOST_BYTES)
+        ends_early = num_bytes >= early and int(share.unit[:4], 16) % EARLY_ONE_IN == 0
+        if num_bytes >= MOST_TIMES * early or ends_early or index == len(shares) - 1:
             shards.append(Shard(first, index + 1, _key(shares[first : index + 1], schema, labels)))
-            first, num_bytes = index + 1, 0
+            first, before, num_bytes = index + 1, before + num_bytes, 0
     return shards
 
 

@@ -1,7 +1,9 @@
 """A shard is written once, under a key, and put into every split that needs it."""
 
 import errno
+import hashlib
 import os
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
@@ -9,7 +11,7 @@ import pytest
 from bmtool.data.passes.collect import KeptUnit
 from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.shard_pass import Part, ShardTask, write_shard
-from bmtool.data.passes.shards import Finished
+from bmtool.data.passes.shards import Finished, Share, shards_of
 from bmtool.data.passes.unit_pass import ROWS
 from bmtool.data.storage import SplitWriter, StreamFile, read_stream
 from bmtool.errors import TryAgainError
@@ -68,3 +70,37 @@ def test_a_shard_that_was_removed_meanwhile_is_made_again_by_the_next_run(finish
 
     with pytest.raises(TryAgainError, match=r"this shard was removed\. Run the command again"):
         put(finished, tmp_path / "train")
+
+
+def shares_of(megabytes, *, units):
+    """The shares of so many units with so much text each."""
+    keys = [hashlib.sha256(f"unit {number}".encode()).hexdigest() for number in range(units)]
+    return [Share(key, key, megabytes << 20) for key in keys]
+
+
+def test_the_first_shards_are_small_and_later_ones_grow_to_a_bound():
+    shards = shards_of(shares_of(1, units=6000), SCHEMA, ())
+
+    sizes = [shard.end - shard.first for shard in shards]
+    assert sum(sizes) == 6000
+    assert max(sizes[:10]) <= 8
+    assert all(32 <= size <= 128 for size in sizes[-10:-1])
+    assert len(shards) < 6000 / 32 + 100
+
+
+def test_a_unit_that_changed_makes_one_shard_anew():
+    before = shares_of(14, units=70)
+    after = [*before[:30], replace(before[30], content="other rows"), *before[31:]]
+
+    old, new = ({shard.key for shard in shards_of(shares, SCHEMA, ())} for shares in (before, after))
+
+    assert len(new - old) == len(old - new) == 1
+
+
+def test_a_unit_in_front_moves_few_borders():
+    before = shares_of(14, units=200)
+    after = [Share("0" * 64, "new", 14 << 20), *before]
+
+    old, new = ({shard.key for shard in shards_of(shares, SCHEMA, ())} for shares in (before, after))
+
+    assert len(new - old) <= 5
