@@ -1,4 +1,4 @@
-"""Count words weighted by how rare they are (TF-IDF), then a logistic regression: strong where words tell the label."""
+"""Count words weighted by how rare they are (TF-IDF), then a linear model: strong where words tell the answer."""
 
 from __future__ import annotations
 
@@ -15,10 +15,13 @@ if TYPE_CHECKING:
 class Tfidf(Baseline):
     """Words and pairs of words; characters where most letters are of scripts without spaces, such as Chinese.
 
-    The strength `C` of the regression is chosen on the validation split. Without one it is the middle of `strengths`.
+    A logistic regression gives labels, one for each label where several may fit, and a ridge regression numbers. Two
+    texts count apart. The strength `C` of the regression (of a ridge the inverse of its penalty) is chosen on the
+    validation split. Without one it is the middle of `strengths`.
     """
 
-    reads: ClassVar = frozenset({"text", "label"})
+    reads: ClassVar = frozenset({"text"})
+    answers: ClassVar = frozenset({"label", "labels", "number"})
 
     strengths: tuple[PositiveFloat, ...] = Field(default=(1.0, 10.0, 100.0), min_length=1)
 
@@ -27,14 +30,14 @@ class Tfidf(Baseline):
         from bmtool.data.labelled import references_of
         from bmtool.data.tfidf import choose_and_predict
 
-        text = next(column for column, kind in task.columns.items() if kind == "text")
+        def texts(name: str) -> list[list[str]]:
+            return [dataset[name].column(column).to_pylist() for column in task.of_kind("text")]
+
         parts = {
-            name: (dataset[name].column(text).to_pylist(), references_of(dataset[name], task, labels))
+            name: (texts(name), references_of(dataset[name], task, labels))
             for name in ("train", "validation")
             if name in dataset.splits and dataset[name].num_rows
         }
-        predictions, reason = choose_and_predict(
-            parts["train"], parts.get("validation"), dataset[split].column(text).to_pylist(), self.strengths
-        )
+        predictions, reason = choose_and_predict(parts["train"], parts.get("validation"), texts(split), self.strengths)
         job.console.say(f"tfidf: {reason}")
         return {"predictions": predictions}

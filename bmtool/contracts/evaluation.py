@@ -75,7 +75,14 @@ class Baseline(Component):
     """Something simpler to stand beside the model, on the same rows."""
 
     reads: ClassVar[frozenset[str]] = frozenset()
-    """What a task's columns must hold for it, such as `text` and `label`; empty: it can do every task."""
+    """The kinds of columns that a task must have for it, such as `text`."""
+    answers: ClassVar[frozenset[str]] = frozenset()
+    """The kinds of answers that it can give, such as `label` and `number`; empty: it can do every task."""
+
+    def can_do(self, task: Task) -> bool:
+        """Whether the task has what it reads, and is answered as it answers."""
+        kinds = set(task.columns.values())
+        return self.reads <= kinds and (not self.answers or bool(self.answers & kinds))
 
     def trained(self, pipeline: Pipeline) -> dict[str, Settings]:
         """Fine-tune settings by name for artifacts that this baseline needs made first; most need none.

@@ -112,8 +112,11 @@ class Goal(Component):
 
     auto_class: ClassVar[str]
     """The class of transformers that opens its checkpoint, such as `AutoModelForMaskedLM`."""
-    metrics: ClassVar[tuple[str, ...]]
-    """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
+
+    @property
+    @abstractmethod
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
 
     @abstractmethod
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
@@ -199,7 +202,10 @@ class Task(Goal):
         return labels
 
     def fitted(self, train: Examples) -> Self:
-        """The task with what it has to know of the training rows beforehand, such as their mean; kept as settings."""
+        """The task with what it has to know of the training rows beforehand, such as their mean.
+
+        It is kept as a setting of the checkpoint's task; no setting of a dataset.
+        """
         del train
         return self
 

@@ -9,6 +9,7 @@ group    kept, for splits; it needs a value      extra    kept; it may be empty
 
 from __future__ import annotations
 
+KINDS = frozenset({"text", "target", "words", "tags", "label", "labels", "number", "group", "extra"})
 #: Kinds with one text a row: it is cleaned, and must hold something.
 TEXTS = ("text", "target")
 #: Kinds that people read: scrubbed, counted, and compared when copies are looked for.

@@ -51,6 +51,47 @@ def judge_texts(logits: NDArray[np.float32], rows: NDArray[np.int64], examples: 
     return outputs
 
 
+def judge_sets(logits: NDArray[np.float32], rows: NDArray[np.int64], examples: Examples) -> Columns:
+    """From logits (N, C), each a yes or no: `predictions` bool (N, C), where yes is likelier, and `probabilities`.
+
+    With labels also `references` (N, C), `nll` (N,), the mean over the labels, and `targets`.
+
+    Raises:
+        ValueError: there isn't one row of C logits for each text.
+    """
+    _check_shape(logits, len(rows), examples)
+    wide = logits.astype(np.float64)
+    outputs: Columns = {"predictions": wide > 0, "probabilities": (1 / (1 + np.exp(-wide))).astype(np.float32)}
+    if "references" in examples.columns:
+        references = examples.columns["references"][rows]
+        outputs["references"] = references
+        outputs["nll"] = np.logaddexp(0.0, np.where(references, -wide, wide)).mean(axis=1)
+        outputs["targets"] = np.ones(len(rows), dtype=np.int64)
+    return outputs
+
+
+def judge_numbers(
+    logits: NDArray[np.float32], rows: NDArray[np.int64], examples: Examples, mean: float, scale: float
+) -> Columns:
+    """From logits (N, 1): `predictions` (N,), `mean` plus so many times `scale`; with numbers also `references`.
+
+    `nll` (N,) is half the squared error in units of `scale`, of a normal distribution's likelihood all but a constant.
+
+    Raises:
+        ValueError: there isn't one number for each text.
+    """
+    if logits.shape != (len(rows), 1):
+        raise ValueError(f"the head gave logits of shape {logits.shape}, not {(len(rows), 1)}")
+    standardised = logits[:, 0].astype(np.float64)
+    outputs: Columns = {"predictions": mean + scale * standardised}
+    if "references" in examples.columns:
+        references = examples.columns["references"][rows]
+        outputs["references"] = references
+        outputs["nll"] = 0.5 * (standardised - (references - mean) / scale) ** 2
+        outputs["targets"] = np.ones(len(rows), dtype=np.int64)
+    return outputs
+
+
 def judge_words(logits: NDArray[np.float32], cu_seq_lens: Any, rows: NDArray[np.int64], examples: Examples) -> Columns:
     """From logits (T, C): lists of N arrays `predictions` and `scores`, a value a word.
 
@@ -116,6 +157,12 @@ def text_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
     """Columns `label` and `score` (its probability) of N texts."""
     best = outputs["probabilities"][np.arange(len(outputs["predictions"])), outputs["predictions"]]
     return pa.table({"label": shown(outputs["predictions"], labels), "score": pa.array(best, pa.float32())})
+
+
+def set_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+    """Columns `labels`, those that fit, and `scores`, the probability of each of all labels, of N texts."""
+    scores = _floats(outputs["probabilities"])
+    return pa.table({"labels": shown(outputs["predictions"], labels), "scores": scores})
 
 
 def word_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:

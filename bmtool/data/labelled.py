@@ -12,9 +12,9 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.config.model import Choose
-from bmtool.contracts import Columns, Examples
-from bmtool.data.encode import encode, encode_words, special_affixes
-from bmtool.data.tokens import InMemoryTokens
+from bmtool.contracts.kinds import INPUTS
+from bmtool.data.encode import encode_words
+from bmtool.data.texts import encoded_texts, framed
 from bmtool.errors import DataError, MissingInputError
 from bmtool.registry import TASKS
 
@@ -24,21 +24,44 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from bmtool.contracts import Task
+    from bmtool.contracts import Columns, Examples, Task
     from bmtool.data.dataset import Dataset, Split
 
 
-def encoded_texts(split: Split, text: str, label: str, tokenizer: Tokenizer, max_seq_length: int) -> Examples:
-    """Encode the column `text`; the label ids of `label` become `references`, if the split has that column.
+def encoded_rows(split: Split, task: Task, tokenizer: Tokenizer, max_seq_length: int) -> Examples:
+    """Encode the task's one or two columns of text; its answers become `references`, if the split has them.
 
-    Texts of more than `max_seq_length` tokens, special tokens included, lose their end, and are counted as cut.
+    They are ids (N,), for `labels` booleans (N, C), for `number` float64 (N,). What is too long is cut and counted
+    (`bmtool.data.texts`).
 
     Raises:
-        DataError: a label is missing.
+        DataError: an answer is missing, or the tokenizer can't take two texts.
     """
-    ids, offsets = encode(split.column(text), tokenizer)
-    columns = {"references": _label_ids(split, label)} if label in split.schema.names else {}
-    return _examples(split, ids, offsets, tokenizer, max_seq_length, columns)
+    answer = answer_column(task)
+    columns = {"references": _answers(split, answer, task.columns[answer])} if answer in split.schema.names else {}
+    return encoded_texts(split, task.of_kind("text"), tokenizer, max_seq_length, columns)
+
+
+def answer_column(task: Task) -> str:
+    """The task's column that holds what it is to answer."""
+    return next(name for name, kind in task.columns.items() if kind not in INPUTS)
+
+
+def _answers(split: Split, column: str, kind: str) -> Any:
+    if kind == "number":
+        values = split.column(column).combine_chunks()
+        if values.null_count:
+            raise DataError(f"split '{split.name}': {values.null_count} values of column '{column}' are missing")
+        return values.to_numpy(zero_copy_only=False).astype(np.float64)
+    ids = _label_ids(split, column)
+    if kind == "label":
+        return ids
+    lengths = _list_lengths(split, column)
+    if kind == "tags":
+        return split_rows(ids, lengths)
+    sets = np.zeros((len(lengths), len(split.labels)), bool)
+    sets[np.repeat(np.arange(len(lengths)), lengths), ids] = True
+    return sets
 
 
 def encoded_words(split: Split, words: str, tags: str, tokenizer: Tokenizer, max_seq_length: int) -> Examples:
@@ -63,7 +86,7 @@ def encoded_words(split: Split, words: str, tags: str, tokenizer: Tokenizer, max
                 f"{wrong.size} rows differ. Each word needs one tag"
             )
         references["references"] = split_rows(_label_ids(split, tags), num_tags)
-    examples = _examples(split, encoded.ids, encoded.offsets, tokenizer, max_seq_length, references)
+    examples = framed(split, encoded.ids, encoded.offsets, tokenizer, max_seq_length, references)
     is_cut = encoded.word_starts >= np.repeat(examples.lengths, num_words)
     word_tokens = split_rows(np.where(is_cut, -1, encoded.word_starts), num_words)
     cut = {**examples.cut, "words_cut": int(is_cut.sum())}
@@ -86,31 +109,6 @@ def _label_ids(split: Split, column: str) -> NDArray[np.int64]:
     return np.asarray(ids, dtype=np.int64)
 
 
-def _examples(
-    split: Split,
-    ids: NDArray[Any],
-    offsets: NDArray[np.int64],
-    tokenizer: Tokenizer,
-    max_seq_length: int,
-    columns: dict[str, Any],
-) -> Examples:
-    prefix, suffix = special_affixes(tokenizer)
-    room = max_seq_length - len(prefix) - len(suffix)
-    full = np.diff(offsets)
-    starts, lengths = offsets[:-1], np.minimum(full, room)
-    if not prefix and not suffix:
-        # A text without any token would be no document at all: it is one special token, put behind all others.
-        starts = np.where(full == 0, len(ids), starts)
-        lengths = np.maximum(lengths, 1)
-        ids = np.append(ids, np.asarray([_any_special(tokenizer)], dtype=ids.dtype))
-    cut = {"texts_cut": int((full > room).sum()), "tokens_cut": int((full - np.minimum(full, room)).sum())}
-    return Examples(InMemoryTokens(ids), starts, lengths, tuple(prefix), tuple(suffix), columns, split.labels, cut)
-
-
-def _any_special(tokenizer: Tokenizer) -> int:
-    return min((i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special), default=0)
-
-
 def with_columns(examples: Examples, columns: Columns, **changes: Any) -> Examples:
     """`examples` with some columns replaced; `changes` replaces other fields."""
     return replace(examples, columns={**examples.columns, **columns}, **changes)
@@ -125,11 +123,19 @@ def with_labels(examples: Examples, labels: tuple[str, ...]) -> Examples:
     references = examples.columns.get("references")
     if references is None or examples.labels == labels:
         return with_columns(examples, {}, labels=labels)
-    flat = joined(references) if isinstance(references, list) else references
-    mapped: Any = mapped_by_name(flat, examples.labels, labels)
+    return with_columns(examples, {"references": _renamed(references, examples.labels, labels)}, labels=labels)
+
+
+def _renamed(references: Any, names: tuple[str, ...], labels: tuple[str, ...]) -> Any:
+    """References by ids of `names` as references by ids of `labels`: (N,), a list of N arrays, or booleans (N, C)."""
     if isinstance(references, list):
-        mapped = split_rows(mapped, [len(row) for row in references])
-    return with_columns(examples, {"references": mapped}, labels=labels)
+        return split_rows(mapped_by_name(joined(references), names, labels), [len(row) for row in references])
+    if references.dtype != np.bool_:
+        return mapped_by_name(references, names, labels)
+    rows, ids = np.nonzero(references)
+    sets = np.zeros((len(references), len(labels)), bool)
+    sets[rows, mapped_by_name(ids, names, labels)] = True
+    return sets
 
 
 def mapped_by_name(ids: NDArray[np.int64], names: tuple[str, ...], labels: tuple[str, ...]) -> NDArray[np.int64]:
@@ -177,29 +183,30 @@ def joined(rows: Sequence[NDArray[np.int64]]) -> NDArray[np.int64]:
 
 
 def references_of(split: Split, task: Task, labels: tuple[str, ...]) -> Any:
-    """The true label of each row as ids of `labels`: (N,) for texts, a list of N arrays for words.
+    """The true answer of each row, as `encoded_rows` has them, by ids of `labels`: for words a list of N arrays.
 
     Raises:
-        DataError: a label is missing, or isn't among `labels`.
+        DataError: an answer is missing, or isn't among `labels`.
     """
-    column = next(name for name, kind in task.columns.items() if kind in ("label", "tags"))
-    flat = mapped_by_name(_label_ids(split, column), split.labels, labels)
-    if task.columns[column] == "label":
-        return flat
-    return split_rows(flat, _list_lengths(split, column))
+    column = answer_column(task)
+    references = _answers(split, column, task.columns[column])
+    return references if not task.has_labels else _renamed(references, split.labels, labels)
 
 
-def most_frequent(references: Any, num_labels: int) -> int:
-    """The label id that occurs most; the smallest of equals."""
-    flat = joined(references) if isinstance(references, list) else references
-    return int(np.bincount(flat, minlength=num_labels).argmax())
+def same_answer(train: Any, like: Any) -> Any:
+    """The commonest answer of `train` for everything that `like` has one for: both are as `references_of` gives them.
 
-
-def repeated(value: int, like: Any) -> Any:
-    """`value` wherever `like` has a label."""
+    Of labels the most frequent, the smallest of equals; of several labels a row those that most rows have; of numbers
+    the mean.
+    """
     if isinstance(like, list):
-        return [np.full(len(row), value, dtype=np.int64) for row in like]
-    return np.full(len(like), value, dtype=np.int64)
+        best = int(np.bincount(joined(train), minlength=1).argmax())
+        return [np.full(len(row), best, dtype=np.int64) for row in like]
+    if like.dtype == np.bool_:
+        return np.repeat(train.mean(axis=0, keepdims=True) > 0.5, len(like), axis=0)
+    if like.dtype.kind == "f":
+        return np.full(len(like), train.mean())
+    return np.full(len(like), np.bincount(train, minlength=1).argmax(), dtype=np.int64)
 
 
 def task_of(dataset: Dataset) -> Task:

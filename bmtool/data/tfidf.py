@@ -1,14 +1,19 @@
-"""TF-IDF and logistic regression: the baseline that many fine-tuned models lose to when labels are few."""
+"""TF-IDF and linear models: the baseline that many fine-tuned models lose to when labels are few.
+
+Shape letters: N rows, C labels.
+"""
 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Ridge
 
+from bmtool.data.labelled import same_answer
 from bmtool.data.text.scripts import is_without_spaces
 
 if TYPE_CHECKING:
@@ -16,7 +21,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    Labelled = tuple[Sequence[str], NDArray[np.int64]]
+    Answered = tuple[Sequence[Sequence[str]], NDArray[Any]]
 
 _LETTER = re.compile(r"[^\W\d_]")
 
@@ -30,39 +35,101 @@ def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
 
 
 def choose_and_predict(
-    train: Labelled, validation: Labelled | None, texts: Sequence[str], strengths: Sequence[float]
-) -> tuple[NDArray[np.int64], str]:
-    """Predictions for `texts` (N,), and how the strength `C` was chosen: by accuracy on `validation`, if there is one.
+    train: Answered, validation: Answered | None, texts: Sequence[Sequence[str]], strengths: Sequence[float]
+) -> tuple[NDArray[Any], str]:
+    """Predictions for N rows, and how the strength `C` was chosen: on `validation`, if there is one.
 
-    Of equal accuracies the likelier one is taken. The chosen model learned from `train` alone, as the model beside it.
+    Each part holds its columns of text, and answers: label ids (N,), booleans (N, C), or numbers (N,). What gives
+    labels is chosen by accuracy, of equals by likelihood; what gives several a row by likelihood, and what gives
+    numbers by squared error. The chosen model learned from `train` alone, as the model beside it.
     """
-    train_texts, train_labels = train
-    seen = np.unique(train_labels)
-    if len(seen) == 1 or not any(_LETTER.search(text) or text.strip() for text in train_texts):
-        value = int(np.bincount(train_labels).argmax())
-        return np.full(len(texts), value, dtype=np.int64), "nothing to tell apart in train, so always the same label"
-    words = vectorizer(train_texts)
-    features = words.fit_transform(train_texts)
-    what = f"{len(words.vocabulary_):,} {'character' if words.analyzer == 'char' else 'word'} n-grams"
+    train_texts, answers = train
+    if len(np.unique(answers, axis=0)) == 1 or not any(text.strip() for column in train_texts for text in column):
+        return same_answer(answers, np.empty((len(texts[0]), *answers.shape[1:]), answers.dtype)), (
+            "nothing to tell apart in train, so always the same answer"
+        )
+    columns = [(vectorizer(column), column) for column in train_texts]
+    features = hstack([words.fit_transform(column) for words, column in columns]).tocsr()
+
+    def transformed(rows: Sequence[Sequence[str]]) -> Any:
+        return hstack([words.transform(row) for (words, _), row in zip(columns, rows, strict=True)]).tocsr()
+
+    first = columns[0][0]
+    what = f"{features.shape[1]:,} {'character' if first.analyzer == 'char' else 'word'} n-grams"
+    rivals: dict[str, type[_Labels | _Several | _Numbers]] = {"b": _Several, "f": _Numbers}
+    rival = rivals.get(answers.dtype.kind, _Labels)
     if validation is None:
         strength = sorted(strengths)[len(strengths) // 2]
-        chosen, reason = _fit(features, train_labels, strength), f"C {strength:g}, since there is no validation split"
+        chosen, reason = rival(features, answers, strength), f"C {strength:g}, since there is no validation split"
     else:
-        known = words.transform(validation[0])
-        models = {strength: _fit(features, train_labels, strength) for strength in sorted(strengths)}
-        accuracies = {s: float((model.predict(known) == validation[1]).mean()) for s, model in models.items()}
-        strength = max(accuracies, key=lambda s: (accuracies[s], _likelihood(models[s], known, validation[1])))
-        tried = ", ".join(f"{s:g} {accuracy:.3f}" for s, accuracy in accuracies.items())
-        chosen, reason = models[strength], f"C {strength:g} by validation accuracy ({tried})"
-    return chosen.predict(words.transform(texts)).astype(np.int64), f"{what}, {reason}"
+        known = transformed(validation[0])
+        models = {strength: rival(features, answers, strength) for strength in sorted(strengths)}
+        scores = {strength: model.scores(known, validation[1]) for strength, model in models.items()}
+        strength = max(scores, key=lambda one: scores[one])
+        tried = ", ".join(f"{one:g} {score[0]:.3f}" for one, score in scores.items())
+        chosen, reason = models[strength], f"C {strength:g} by validation {rival.measure} ({tried})"
+    return chosen.predict(transformed(texts)), f"{what}, {reason}"
 
 
-def _fit(features: object, labels: NDArray[np.int64], strength: float) -> LogisticRegression:
-    return LogisticRegression(C=strength, max_iter=2000).fit(features, labels)
+class _Labels:
+    """A logistic regression over all labels."""
+
+    measure = "accuracy"
+
+    def __init__(self, features: Any, answers: NDArray[np.int64], strength: float) -> None:
+        self.model = LogisticRegression(C=strength, max_iter=2000).fit(features, answers)
+
+    def predict(self, features: Any) -> NDArray[np.int64]:
+        return np.asarray(self.model.predict(features), np.int64)
+
+    def scores(self, features: Any, answers: NDArray[np.int64]) -> tuple[float, float]:
+        """Accuracy, and the log-likelihood of the labels; those that train doesn't have count nothing there."""
+        known = np.isin(answers, self.model.classes_)
+        places = np.searchsorted(self.model.classes_, answers[known])
+        probabilities = self.model.predict_proba(features)[known, places]
+        return float((self.predict(features) == answers).mean()), float(np.log(np.maximum(probabilities, 1e-12)).sum())
 
 
-def _likelihood(model: LogisticRegression, features: object, labels: NDArray[np.int64]) -> float:
-    """The log-likelihood of the labels; those that train doesn't have count nothing, whatever C is."""
-    known = np.isin(labels, model.classes_)
-    probabilities = model.predict_proba(features)[known, np.searchsorted(model.classes_, labels[known])]
-    return float(np.log(np.maximum(probabilities, 1e-12)).sum())
+class _Several:
+    """A logistic regression for each label; one that all train rows have, or none, is answered so."""
+
+    measure = "log-likelihood"
+
+    def __init__(self, features: Any, answers: NDArray[np.bool_], strength: float) -> None:
+        self.constant = answers[0]
+        self.models = [
+            None
+            if column.all() or not column.any()
+            else LogisticRegression(C=strength, max_iter=2000).fit(features, column)
+            for column in answers.T
+        ]
+
+    def probabilities(self, features: Any) -> NDArray[np.float64]:
+        columns = [
+            np.full(features.shape[0], float(constant)) if model is None else model.predict_proba(features)[:, 1]
+            for model, constant in zip(self.models, self.constant, strict=True)
+        ]
+        return np.stack(columns, axis=1)
+
+    def predict(self, features: Any) -> NDArray[np.bool_]:
+        return self.probabilities(features) > 0.5
+
+    def scores(self, features: Any, answers: NDArray[np.bool_]) -> tuple[float]:
+        """The mean log-likelihood of a label."""
+        chances = np.clip(self.probabilities(features), 1e-12, 1 - 1e-12)
+        return (float(np.log(np.where(answers, chances, 1 - chances)).mean()),)
+
+
+class _Numbers:
+    """A ridge regression."""
+
+    measure = "squared error, negated"
+
+    def __init__(self, features: Any, answers: NDArray[np.float64], strength: float) -> None:
+        self.model = Ridge(alpha=1 / strength, solver="lsqr", tol=1e-6).fit(features, answers)
+
+    def predict(self, features: Any) -> NDArray[np.float64]:
+        return np.asarray(self.model.predict(features), np.float64)
+
+    def scores(self, features: Any, answers: NDArray[np.float64]) -> tuple[float]:
+        return (-float(((self.predict(features) - answers) ** 2).mean()),)

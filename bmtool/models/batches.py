@@ -32,7 +32,7 @@ def pack(
 
     `targets` are tensors or arrays that go along; `counts` says how many targets each loss term sums over.
     """
-    lengths = examples.packed_lengths[rows]
+    lengths = packed_lengths_of(examples, rows)
     cu_seq_lens = np.zeros(len(rows) + 1, dtype=np.int64)
     np.cumsum(lengths, out=cu_seq_lens[1:])
     starts = cu_seq_lens[:-1]
@@ -52,6 +52,18 @@ def pack(
         targets={name: torch.as_tensor(value) for name, value in (targets or {}).items()},
         counts=dict(counts or {}),
     )
+
+
+def with_types(batch: Batch, second_starts: NDArray[np.int64]) -> Batch:
+    """The batch with token type 1 for text B of each document, which begins at `second_starts` (N,) in it."""
+    owners = torch.repeat_interleave(torch.arange(len(batch.rows)), batch.cu_seq_lens.diff().long())
+    types = (batch.position_ids[0] >= torch.from_numpy(second_starts)[owners]).long()
+    return replace(batch, token_type_ids=types[None])
+
+
+def packed_lengths_of(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """`packed_lengths` of some examples alone: a batch must not cost more in a larger corpus."""
+    return examples.lengths[rows].astype(np.int64) + (len(examples.prefix) + len(examples.suffix))
 
 
 def text_positions(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:

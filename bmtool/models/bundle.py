@@ -11,6 +11,8 @@ import pyarrow as pa
 from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import HeadTask
+from bmtool.data.encode import load_tokenizer
+from bmtool.data.texts import Joint
 from bmtool.errors import ConfigError, GateError
 from bmtool.models.checkpoint import INFO, open_model, read_info
 from bmtool.models.fresh import run_fresh
@@ -48,7 +50,8 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)
     write_json(folder / INFO, {**info, "format": "onnx", "checkpoint": checkpoint.fingerprint})
-    write_onnx(model, folder / MODEL_FILE, max_seq_length=int(info["max_seq_length"]))
+    has_types = len(task.of_kind("text")) > 1 and Joint.of(load_tokenizer(checkpoint.folder)).second_type > 0
+    write_onnx(model, folder / MODEL_FILE, max_seq_length=int(info["max_seq_length"]), has_types=has_types)
 
 
 def compare(checkpoint: Artifact, folder: Path, data: Any, *, tolerance: float, job: Job) -> dict[str, Any]:

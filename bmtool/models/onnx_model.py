@@ -50,37 +50,45 @@ def need_onnx(*, export: bool = False) -> None:
 
 
 class Logits(nn.Module):
-    """A classifier as a function of right-padded token ids (N, L) and their mask (N, L) that gives only logits."""
+    """A classifier as a function of right-padded token ids (N, L) and their mask (N, L) that gives only logits.
+
+    One that is told two texts apart by token types takes these too, (N, L).
+    """
 
     def __init__(self, model: Any) -> None:
         """Wrap a transformers model with a head."""
         super().__init__()
         self.model = model
 
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """(N, C) of a document head, (N, L, C) of a token head."""
-        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask).logits
+        types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
+        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
         return logits
 
 
-def write_onnx(model: Any, path: Path, *, max_seq_length: int) -> None:
+def write_onnx(model: Any, path: Path, *, max_seq_length: int, has_types: bool = False) -> None:
     """Write a classifier to `path`, with a free number of documents and any length up to `max_seq_length`.
 
-    Inputs `input_ids` and `attention_mask`, int64 (batch, length), padded on the right with the model's own padding
-    token, which is how decoders find the last real one; output `logits`, float32. The same model gives the same bytes.
+    Inputs `input_ids` and `attention_mask` (with `has_types` also `token_type_ids`), int64 (batch, length), padded on
+    the right with the model's own padding token, which is how decoders find the last real one; output `logits`,
+    float32. The same model gives the same bytes.
     """
     model.config.use_cache = False
     wrapped = Logits(model).eval()
     ids = torch.ones((2, min(8, max_seq_length)), dtype=torch.int64)
     size = {0: torch.export.Dim("batch", min=1, max=2**20), 1: torch.export.Dim("length", min=1, max=max_seq_length)}
+    inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids)}
+    if has_types:
+        inputs["token_type_ids"] = torch.zeros_like(ids)
     with _quiet(), torch.no_grad():
         program = torch.onnx.export(
             wrapped,
-            (ids, torch.ones_like(ids)),
+            tuple(inputs.values()),
             dynamo=True,
-            input_names=["input_ids", "attention_mask"],
+            input_names=list(inputs),
             output_names=["logits"],
-            dynamic_shapes={"input_ids": size, "attention_mask": size},
+            dynamic_shapes=dict.fromkeys(inputs, size),
             verbose=False,
         )
     if program is None:
@@ -135,6 +143,7 @@ class OnnxModel:
         self.session = onnxruntime.InferenceSession(
             str(folder / MODEL_FILE), options, providers=["CPUExecutionProvider"]
         )
+        self.has_types = any(one.name == "token_type_ids" for one in self.session.get_inputs())
 
     def outputs(self, batch: Batch, examples: Examples) -> Columns:
         """Results of each example of the batch, as the task gives them."""
@@ -148,5 +157,10 @@ class OnnxModel:
         ids = np.full(mask.shape, self.pad_id, dtype=np.int64)
         ids[mask] = batch.input_ids[0].cpu().numpy()[: borders[-1]]
         feeds = {"input_ids": ids, "attention_mask": mask.astype(np.int64)}
+        if self.has_types:
+            types = np.zeros(mask.shape, dtype=np.int64)
+            if batch.token_type_ids is not None:
+                types[mask] = batch.token_type_ids[0].cpu().numpy()[: borders[-1]]
+            feeds["token_type_ids"] = types
         logits: NDArray[np.float32] = self.session.run(["logits"], feeds)[0]
         return logits if logits.ndim == 2 else logits[mask]

@@ -18,7 +18,7 @@ import torch.nn.functional as F
 
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import DataError
-from bmtool.models.batches import text_positions
+from bmtool.models.batches import text_positions, with_types
 from bmtool.models.language import MEASURING_SEED, draw, masked_pieces, replaced, scores_by_piece
 from bmtool.models.packed import pair_heads_at
 
@@ -148,7 +148,8 @@ def _join(examples: Examples, rows: NDArray[np.int64], pairs: Pairs) -> tuple[Ex
     """The pairs as texts with a separator inside, and where in their batch the texts' own tokens are."""
     lengths = examples.lengths[rows]
     second = lengths - pairs.first
-    starts = np.stack([examples.starts[rows], (examples.starts + examples.lengths)[pairs.others] - second], axis=1)
+    ends_of_others = examples.starts[pairs.others] + examples.lengths[pairs.others]
+    starts = np.stack([examples.starts[rows], ends_of_others - second], axis=1)
     tokens = examples.tokens.gather(starts.ravel(), np.stack([pairs.first, second], axis=1).ravel())
     ends = np.cumsum(lengths + 1)
     borders = ends - 1 - second
@@ -169,12 +170,9 @@ def _join(examples: Examples, rows: NDArray[np.int64], pairs: Pairs) -> tuple[Ex
 
 def _as_pairs(batch: Batch, examples: Examples, rows: NDArray[np.int64], pairs: Pairs) -> Batch:
     """The batch with its rows' own numbers, which of its tokens belong to text B, and what the pairs are."""
-    starts_second = torch.from_numpy(len(examples.prefix) + pairs.first + 1)
-    owners = torch.repeat_interleave(torch.arange(len(rows)), batch.cu_seq_lens.diff().long())
     return replace(
-        batch,
+        with_types(batch, len(examples.prefix) + pairs.first + 1),
         rows=rows,
-        token_type_ids=(batch.position_ids[0] >= starts_second[owners]).long()[None],
         targets={**batch.targets, "pairs": torch.from_numpy(pairs.labels)},
         counts={**batch.counts, "nsp": len(rows)},
     )

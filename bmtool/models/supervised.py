@@ -10,7 +10,7 @@ import torch.nn.functional as F
 
 from bmtool.data.labelled import joined, word_positions
 from bmtool.errors import ConfigError, did_you_mean
-from bmtool.models.batches import pack
+from bmtool.models.batches import pack, packed_lengths_of, with_types
 from bmtool.models.packed import document_logits, token_logits
 
 if TYPE_CHECKING:
@@ -22,19 +22,21 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Examples, Weighing
 
 
-def pack_documents(examples: Examples, rows: NDArray[np.int64]) -> Batch:
-    """Pack documents; with labels the target is `labels` (N,), and `cross_entropy` counts N."""
-    if "references" not in examples.columns:
-        return pack(examples, rows, targets={}, counts={})
-    labels = torch.from_numpy(examples.columns["references"][rows])
-    return pack(examples, rows, targets={"labels": labels}, counts={"cross_entropy": len(rows)})
+def pack_documents(examples: Examples, rows: NDArray[np.int64], term: str = "cross_entropy") -> Batch:
+    """Pack documents, or pairs of texts; with answers the target is `labels` (N,) or (N, C), and `term` counts N."""
+    targets, counts = {}, {}
+    if "references" in examples.columns:
+        targets, counts = {"labels": torch.from_numpy(examples.columns["references"][rows])}, {term: len(rows)}
+    batch = pack(examples, rows, targets=targets, counts=counts)
+    second = examples.columns.get("second_starts")
+    return batch if second is None else with_types(batch, second[rows])
 
 
 def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     """Pack documents; with tags the targets are `positions` and `labels`, both (seen words,)."""
     if "references" not in examples.columns:
         return pack(examples, rows, targets={}, counts={})
-    lengths = examples.packed_lengths[rows]
+    lengths = packed_lengths_of(examples, rows)
     starts = np.cumsum(lengths) - lengths + len(examples.prefix)
     positions, seen = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
     labels = joined([examples.columns["references"][row] for row in rows])[seen]
@@ -45,6 +47,25 @@ def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
 def document_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
     """The cross-entropy of `labels`, weighed and summed over documents, in float32."""
     return _cross_entropy(document_logits(model, batch), batch.targets["labels"], weighing)
+
+
+def set_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
+    """The cross-entropy of a yes or no for each of C labels, its mean over the labels summed over documents.
+
+    With smoothing s a yes is wanted with 1 - s / 2. A label's weight multiplies its term.
+    """
+    logits = document_logits(model, batch)
+    wanted = batch.targets["labels"].float() * (1 - weighing.label_smoothing) + weighing.label_smoothing / 2
+    terms = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
+    if weighing.class_weights is not None:
+        terms = terms * torch.tensor(weighing.class_weights, device=logits.device)
+    return terms.mean(dim=1).sum()
+
+
+def squared_error(model: nn.Module, batch: Batch, mean: float, scale: float) -> Tensor:
+    """Half the squared error of the head's only logit, in units of `scale`, summed over documents."""
+    wanted = ((batch.targets["labels"] - mean) / scale).float()
+    return 0.5 * F.mse_loss(document_logits(model, batch)[:, 0].float(), wanted, reduction="sum")
 
 
 def word_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
@@ -63,12 +84,13 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
     """Weights of `labels`, 1 in the mean over the training labels `references`: `wanted` by name, the others 1.
 
     With None they are balanced: each label counts as much as the others, however rare it is. One that doesn't occur
-    gets 1. `references` are label ids, (N,), or a list of N arrays of them.
+    gets 1. `references` are label ids, (N,), or a list of N arrays of them, or booleans (N, C).
 
     Raises:
         ConfigError: a weight is for a label that isn't there.
     """
-    ids = joined(references) if isinstance(references, list) else references
+    flat = joined(references) if isinstance(references, list) else references
+    ids = np.nonzero(flat)[1] if flat.dtype == np.bool_ else flat
     occurrences = np.bincount(ids, minlength=len(labels)).astype(np.float64)
     if wanted is None:
         weights = np.where(occurrences > 0, len(ids) / np.maximum(occurrences, 1), 1.0)

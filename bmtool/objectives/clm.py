@@ -18,7 +18,11 @@ class Clm(Objective):
     """Predict every token from the ones before it in its piece; at the end of a document, that it ends."""
 
     auto_class = "AutoModelForCausalLM"
-    metrics = ("loss", "perplexity", "bits_per_byte")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        return ("loss", "perplexity", "bits_per_byte")
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents between border tokens."""

@@ -28,9 +28,13 @@ class Mlm(Objective):
     """
 
     auto_class = "AutoModelForMaskedLM"
-    metrics = ("loss", "perplexity", "masked_accuracy")
 
     mlm_probability: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = MEASURED_PROBABILITY
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        return ("loss", "perplexity", "masked_accuracy")
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents between the tokenizer's special tokens."""

@@ -28,9 +28,13 @@ class MlmNsp(Objective):
     """
 
     auto_class = "AutoModelForPreTraining"
-    metrics = ("loss", "perplexity", "masked_accuracy", "next_sentence_accuracy")
 
     mlm_probability: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = MEASURED_PROBABILITY
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        return ("loss", "perplexity", "masked_accuracy", "next_sentence_accuracy")
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents with room for special tokens around and between two texts."""

@@ -159,17 +159,17 @@ def _check_baselines(config: Config, data: Reference, pipeline: Pipeline) -> Non
     if prepared is None:
         return
     task = prepared.task
-    kinds = set(task.columns.values()) if task else set()
     for baseline in config.baselines:
         if task is None:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
-        if not baseline.reads <= kinds:
+        if not baseline.can_do(task):
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_unfit(baseline, task)}")
 
 
 def _unfit(baseline: Baseline, task: Task) -> str:
-    needed, there = sorted(baseline.reads), sorted(set(task.columns.values()))
-    return f"{baseline.name()} reads {' and '.join(needed)}, and {task.name()} has {' and '.join(there)}. Leave it out"
+    answers = f" and gives {' or '.join(sorted(baseline.answers))}" if baseline.answers else ""
+    needed, there = " and ".join(sorted(baseline.reads)) or "anything", " and ".join(sorted(set(task.columns.values())))
+    return f"{baseline.name()} reads {needed}{answers}, and {task.name()} has {there}. Leave it out"
 
 
 # ---------------------------------------------------------------- parts of a run
@@ -232,7 +232,7 @@ def _baselines(
         if dataset.task is None:
             raise ConfigError("evaluate.baselines: a corpus has none; they answer tasks")
         task = cast("Task", goal)
-        if not baseline.reads <= set(task.columns.values()):
+        if not baseline.can_do(task):
             raise ConfigError(f"evaluate.baselines: {_unfit(baseline, task)}")
         job.console.say(f"baseline {baseline.name()}")
         said = baseline.predict(job, task, dataset, split, answers.labels)

@@ -1,4 +1,4 @@
-"""Give a whole text one of a fixed set of labels, such as a topic or a number of stars."""
+"""Give a text, or a pair of texts, one of a fixed set of labels, or all that fit: a topic, stars, whether B follows."""
 
 from __future__ import annotations
 
@@ -18,25 +18,37 @@ if TYPE_CHECKING:
 
 
 class TextClassification(HeadTask):
-    """One label for each text, chosen by the largest logit of the document head."""
+    """One label for each text, chosen by the largest logit of the document head; or with `multi_label` any number."""
 
     auto_class = "AutoModelForSequenceClassification"
     head: ClassVar = "document"
-    metrics = ("accuracy", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "loss")
+
+    pair: bool = False
+    """Whether a second text, the column `text_pair`, is read with the first."""
+    multi_label: bool = False
+    """Whether several labels may fit, or none: the column `labels` holds a list."""
 
     @property
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
-        return {"text": "text", "label": "label"}
+        texts = {"text": "text", "text_pair": "text"} if self.pair else {"text": "text"}
+        return texts | ({"labels": "labels"} if self.multi_label else {"label": "label"})
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        if self.multi_label:
+            return ("f1_micro", "f1_macro", "subset_accuracy", "hamming_loss", "loss")
+        return ("accuracy", "f1_macro", "f1_micro", "precision_macro", "recall_macro", "loss")
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
-        """Encode texts; the label ids are the column `references`, left out where the split has no labels."""
-        from bmtool.data.labelled import encoded_texts
+        """Encode texts; the column `references` holds label ids (N,), or booleans (N, C), where there are labels."""
+        from bmtool.data.labelled import encoded_rows
 
-        return encoded_texts(split, "text", "label", tokenizer, max_seq_length)
+        return encoded_rows(split, self, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Pack texts; the target `labels` is (N,)."""
+        """Pack texts; the target `labels` is (N,), or (N, C)."""
         from bmtool.models.supervised import pack_documents
 
         del rng
@@ -44,9 +56,10 @@ class TextClassification(HeadTask):
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the labels, summed over texts."""
-        from bmtool.models.supervised import document_cross_entropy
+        from bmtool.models.supervised import document_cross_entropy, set_cross_entropy
 
-        return {"cross_entropy": document_cross_entropy(model, batch, self._weighing)}
+        loss = set_cross_entropy if self.multi_label else document_cross_entropy
+        return {"cross_entropy": loss(model, batch, self._weighing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""
@@ -55,13 +68,13 @@ class TextClassification(HeadTask):
         return self.read(head_logits(self.head, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
-        """From logits (N, C): `predictions` (N,), `probabilities` (N, C)."""
-        from bmtool.data.answers import judge_texts
+        """From logits (N, C): `predictions`, ids (N,) or booleans (N, C), and `probabilities` (N, C)."""
+        from bmtool.data.answers import judge_sets, judge_texts
 
-        return judge_texts(logits, batch.rows, examples)
+        return (judge_sets if self.multi_label else judge_texts)(logits, batch.rows, examples)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
-        """Columns `label` and `score`, the probability of that label."""
-        from bmtool.data.answers import text_table
+        """Columns `label` and `score`, its probability; or `labels` that fit and the `scores` of all."""
+        from bmtool.data.answers import set_table, text_table
 
-        return text_table(outputs, labels)
+        return (set_table if self.multi_label else text_table)(outputs, labels)

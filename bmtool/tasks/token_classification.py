@@ -22,7 +22,11 @@ class TokenClassification(HeadTask):
 
     auto_class = "AutoModelForTokenClassification"
     head: ClassVar = "token"
-    metrics = ("f1_span", "accuracy", "f1_macro", "loss")
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        return ("f1_span", "accuracy", "f1_macro", "loss")
 
     @property
     def columns(self) -> Mapping[str, str]:

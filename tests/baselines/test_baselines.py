@@ -15,10 +15,11 @@ from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.registry import BASELINES, TASKS
 from bmtool.tasks.text_classification import TextClassification
+from bmtool.tasks.text_regression import TextRegression
 from bmtool.tasks.token_classification import TokenClassification
 
 
-def split(name, labels, **columns):
+def split(name, labels, /, **columns):
     table = pa.table(columns)
     return SimpleNamespace(
         name=name, labels=labels, num_rows=table.num_rows, schema=table.schema, column=table.column, table=table
@@ -93,10 +94,10 @@ def test_tfidf_without_a_validation_split_takes_the_middle_strength(make_job):
 
 
 def test_tfidf_chooses_on_validation():
-    train = (["a a a b", "a b", "b b a", "b"] * 5, np.asarray([0, 0, 1, 1] * 5))
+    train = ([["a a a b", "a b", "b b a", "b"] * 5], np.asarray([0, 0, 1, 1] * 5))
     upside_down = (train[0], 1 - train[1])
 
-    _, reason = choose_and_predict(train, upside_down, ["a"], [1e-9, 100.0])
+    _, reason = choose_and_predict(train, upside_down, [["a"]], [1e-9, 100.0])
 
     assert "C 1e-09 by" in reason  # the weaker fit is less wrong where validation says the opposite
 
@@ -117,22 +118,50 @@ def test_one_letter_words_count():
     assert "c" in vectorizer(["c r d"]).fit(["c r d"]).vocabulary_
 
 
-@pytest.mark.parametrize("train", [(["a b", "c"], np.asarray([1, 1])), (["", " "], np.asarray([0, 1]))])
+@pytest.mark.parametrize("train", [([["a b", "c"]], np.asarray([1, 1])), ([["", " "]], np.asarray([0, 1]))])
 def test_tfidf_with_nothing_to_tell_apart_gives_one_label(train):
-    predictions, reason = choose_and_predict(train, None, ["a", "b"], [1.0])
+    predictions, reason = choose_and_predict(train, None, [["a", "b"]], [1.0])
 
     assert len(set(predictions.tolist())) == 1
     assert reason.startswith("nothing to tell apart")
 
 
-@pytest.mark.parametrize("baseline", BASELINES.names())
-@pytest.mark.parametrize("task", TASKS.names())
-def test_a_baseline_reads_kinds_of_columns_that_tasks_name(baseline, task):
-    kinds = set(TASKS.load(task).columns.values())
+def test_every_task_has_a_baseline_and_tfidf_does_not_tag_words():
+    for name in TASKS.names():
+        assert any(BASELINES.load(baseline)().can_do(TASKS.load(name)()) for baseline in BASELINES.names())
+    assert not Tfidf().can_do(TokenClassification())
+    assert Tfidf().can_do(TextRegression(pair=True))
 
-    fits = BASELINES.load(baseline).reads <= kinds
 
-    assert fits or (baseline, task) == ("tfidf", "token_classification")
+def answered(parts):
+    """A dataset whose train rows tell the answer by one word, and what is asked of its test rows."""
+    return Data(*(split(name, ("a", "b"), **columns) for name, columns in parts.items()))
+
+
+def test_majority_and_tfidf_give_all_labels_that_fit(make_job):
+    sets = pa.list_(pa.int64())
+    texts = ["red ball", "blue ball", "red cup", "blue cup"] * 5
+    train = {"text": texts, "labels": pa.array([[0, 1], [0], [1], []] * 5, sets)}
+    test = {"text": ["red thing", "ball"], "labels": pa.array([[], []], sets)}
+    task = TextClassification(multi_label=True)
+    data = answered({"train": train, "test": test})
+
+    usual = Majority().predict(make_job(), task, data, "test", ("b", "a"))["predictions"]
+    told = Tfidf().predict(make_job(), task, data, "test", ("b", "a"))["predictions"]
+
+    assert usual.tolist() == [[False, False]] * 2  # half of the rows have each: not most
+    assert told.tolist() == [[True, False], [False, True]]
+
+
+def test_majority_and_tfidf_give_numbers(make_job):
+    train = {"text": ["cheap cup", "dear cup"] * 10, "score": [1.0, 9.0] * 10}
+    data = answered({"train": train, "test": {"text": ["cheap", "dear"], "score": [0.0, 0.0]}})
+
+    usual = Majority().predict(make_job(), TextRegression(), data, "test", ())["predictions"]
+    told = Tfidf(strengths=(100.0,)).predict(make_job(), TextRegression(), data, "test", ())["predictions"]
+
+    assert usual.tolist() == [5.0, 5.0]
+    assert told[0] < 3 < 7 < told[1]
 
 
 class Section(SimpleNamespace):

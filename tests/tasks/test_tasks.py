@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from bmtool.contracts import HeadTask
 from bmtool.data.dataset import open_dataset
 from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
@@ -12,6 +13,7 @@ from bmtool.models.inference import Rows
 from bmtool.models.supervised import head_logits
 from bmtool.registry import TASKS
 from bmtool.tasks.text_classification import TextClassification
+from bmtool.tasks.text_regression import TextRegression
 from bmtool.tasks.token_classification import TokenClassification
 
 TAGS = ("B-PER", "I-PER", "O")
@@ -22,7 +24,7 @@ def tokenizer(corpus):
     return load_tokenizer(open_dataset(corpus.folder).tokenizer_folder)
 
 
-def texts(labels=("bad", "good"), **columns):
+def texts(labels=("bad", "good"), /, **columns):
     return Rows(pa.table(columns), labels, "train")
 
 
@@ -153,15 +155,104 @@ def test_reading_tags_equals_reading_each_document_alone(tokenizer):
             np.testing.assert_array_equal(values[place], outputs[name][0], err_msg=name)
 
 
+# ---------------------------------------------------------------- pairs, several labels, numbers
+
+
+def test_a_pair_is_joined_and_cut_as_the_tokenizer_does_it(tokenizer):
+    texts_a = ["we saw the film", "the", "the evening was dull and the film was long", "", "film film film"]
+    texts_b = ["dull", "the evening was dull and the film was long", "we saw a film and it was dull", "the", ""]
+    split = texts(text=texts_a, text_pair=texts_b, label=[0] * 5)
+    task = TextClassification(pair=True)
+
+    for length in (7, 8, 9, 12, 40):
+        examples = task.examples(split, tokenizer, length)
+        tokenizer.enable_truncation(length, strategy="longest_first")
+        expected = tokenizer.encode_batch(list(zip(texts_a, texts_b, strict=True)))
+        tokenizer.no_truncation()
+        batch = task.collate(examples, np.arange(5), np.random.default_rng(0))
+
+        assert batch.input_ids[0].tolist() == [i for one in expected for i in one.ids]
+        assert batch.token_type_ids[0].tolist() == [i for one in expected for i in one.type_ids]
+        full = tokenizer.encode_batch(list(zip(texts_a, texts_b, strict=True)))
+        assert examples.cut == {
+            "texts_cut": sum(len(one.ids) > length for one in full),
+            "tokens_cut": sum(max(0, len(one.ids) - length) for one in full),
+        }
+
+
+def test_a_pair_needs_a_tokenizer_that_tells_texts_apart():
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+
+    with pytest.raises(DataError, match="puts nothing between two texts"):
+        TextClassification(pair=True).examples(
+            texts(text=["a"], text_pair=["a"]), Tokenizer(WordLevel({"a": 0}, unk_token="a")), 8
+        )
+
+
+def test_several_labels_are_those_that_are_likelier_than_not(tokenizer):
+    task, rows = CASES["multi_label"]
+    examples = task.examples(rows, tokenizer, 16)
+    batch = task.collate(examples, np.arange(4), np.random.default_rng(0))
+    logits = np.asarray([[1, -1, 9], [-1, -2, -3], [0, 0, 1], [5, 5, 5]], np.float32)
+
+    outputs = task.read(logits, batch, examples)
+
+    assert task.present(outputs, examples.labels)["labels"].to_pylist() == [
+        ["dull", "long"],
+        [],
+        ["long"],
+        ["dull", "funny", "long"],
+    ]
+    assert examples.columns["references"].tolist() == [
+        [True, False, True],
+        [False, False, False],
+        [False, True, False],
+        [True, False, False],
+    ]
+
+
+def test_numbers_are_learned_in_standard_deviations_from_their_mean(tokenizer):
+    task, rows = CASES["text_regression"]
+    examples = task.examples(rows, tokenizer, 16)
+
+    fitted = task.fitted(examples)
+
+    references = examples.columns["references"]
+    assert fitted.mean == pytest.approx(references.mean())
+    assert fitted.scale == pytest.approx(references.std())
+    batch = fitted.collate(examples, np.arange(4), np.random.default_rng(0))
+    outputs = fitted.read(np.asarray([[0.0], [1.0], [0.0], [-1.0]], np.float32), batch, examples)
+    assert outputs["predictions"].tolist() == pytest.approx([150, 150 + fitted.scale, 150, 150 - fitted.scale])
+    assert fitted.model_dump(exclude={"labels"})["mean"] == fitted.mean  # kept with the checkpoint
+
+
+def test_numbers_that_are_all_alike_have_a_scale_of_one(tokenizer):
+    rows = Rows(pa.table({"text": ["a", "b"], "score": [3.0, 3.0]}), (), "train")
+
+    assert TextRegression().fitted(TextRegression().examples(rows, tokenizer, 16)).scale == 1
+
+
 # ---------------------------------------------------------------- every task
 
 
-def sample(name, tokenizer):
-    """A task with a few rows that can be learned by heart."""
-    if name == "token_classification":
-        return TokenClassification(), two_sentences()
-    rows = texts(text=["we saw a lovely film", "an awful week", "it was dull", "a great evening"], label=[1, 0, 0, 1])
-    return TextClassification(), rows
+FOUR = ["we saw a lovely film", "an awful week", "it was dull", "a great evening"]
+SECOND = ["dull", "evening", "dull", "dull"]
+SETS = pa.array([[0, 2], [], [1], [0]], pa.list_(pa.int64()))
+
+#: Each task in all its forms, with a few rows that can be learned by heart.
+CASES = {
+    "text_classification": (TextClassification(), texts(text=FOUR, label=[1, 0, 0, 1])),
+    "pair": (TextClassification(pair=True), texts(text=FOUR, text_pair=SECOND, label=[1, 0, 0, 1])),
+    "multi_label": (TextClassification(multi_label=True), texts(("dull", "funny", "long"), text=FOUR, labels=SETS)),
+    "text_regression": (TextRegression(), texts((), text=FOUR, score=[100.0, 200.0, 250.0, 50.0])),
+    "number_of_a_pair": (TextRegression(pair=True), texts((), text=FOUR, text_pair=SECOND, score=[1.0, 0.0, 3.0, 1.0])),
+    "token_classification": (TokenClassification(), two_sentences()),
+}
+
+
+def test_every_task_is_tested():
+    assert {task.name() for task, _ in CASES.values()} == set(TASKS.names())
 
 
 def small_bert(tokenizer, task, labels):
@@ -171,19 +262,21 @@ def small_bert(tokenizer, task, labels):
     config = Bert(hidden_size=32, num_attention_heads=2, dropout=0.0).config(
         vocab_size=tokenizer.get_vocab_size(), max_seq_length=32, special_ids={"pad": 0}
     )
-    return new_model(config, task.auto_class, labels, seed=0)
+    return new_model(config, task.auto_class, task.head_labels(labels), seed=0)
 
 
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", CASES)
 def test_a_task_learns_a_few_rows_by_heart(name, tokenizer):
     torch.set_num_threads(1)
-    task, rows = sample(name, tokenizer)
+    task, rows = CASES[name]
     examples = task.examples(rows, tokenizer, 32)
+    task = task.fitted(examples)
     model = small_bert(tokenizer, task, examples.labels)
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-3)
     batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
 
-    for _ in range(100):
+    for step in range(100):
+        optimizer.param_groups[0]["lr"] = 5e-3 * (1 - step / 100)
         loss = sum(task.losses(model, batch).values()) / sum(batch.counts.values())
         optimizer.zero_grad()
         loss.backward()
@@ -192,15 +285,17 @@ def test_a_task_learns_a_few_rows_by_heart(name, tokenizer):
         outputs = task.outputs(model.eval(), batch, examples)
 
     assert loss < 0.1
+    tolerance = 0 if task.has_labels else 0.1 * task.scale
     for predicted, true in zip(outputs["predictions"], outputs["references"], strict=True):
-        np.testing.assert_array_equal(predicted, true)
+        np.testing.assert_allclose(predicted, true, rtol=0, atol=tolerance)
     assert outputs["nll"].sum() / outputs["targets"].sum() == pytest.approx(loss.item(), abs=0.05)
 
 
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", CASES)
 def test_the_loss_is_the_likelihood_that_outputs_report(name, tokenizer):
-    task, rows = sample(name, tokenizer)
+    task, rows = CASES[name]
     examples = task.examples(rows, tokenizer, 32)
+    task = task.fitted(examples)
     model = small_bert(tokenizer, task, examples.labels).eval()
     batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
 
@@ -212,9 +307,27 @@ def test_the_loss_is_the_likelihood_that_outputs_report(name, tokenizer):
     assert outputs["targets"].sum() == sum(batch.counts.values())
 
 
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", CASES)
+def test_an_answer_does_not_depend_on_what_else_is_in_the_batch(name, tokenizer):
+    task, rows = CASES[name]
+    examples = task.examples(rows, tokenizer, 32)
+    model = small_bert(tokenizer, task, examples.labels).eval()
+    rng = np.random.default_rng(0)
+
+    with torch.inference_mode():
+        together = task.outputs(model, task.collate(examples, np.arange(len(examples)), rng), examples)
+        for row in range(len(examples)):
+            alone = task.outputs(model, task.collate(examples, np.asarray([row]), rng), examples)
+            for column, values in together.items():
+                np.testing.assert_allclose(values[row], alone[column][0], atol=1e-5, err_msg=column)
+
+
+HEADS = [name for name, (task, _) in CASES.items() if isinstance(task, HeadTask)]
+
+
+@pytest.mark.parametrize("name", HEADS)
 def test_read_gives_for_logits_what_outputs_gives_for_the_model(name, tokenizer):
-    task, rows = sample(name, tokenizer)
+    task, rows = CASES[name]
     examples = task.examples(rows, tokenizer, 32)
     model = small_bert(tokenizer, task, examples.labels).eval()
     batch = task.collate(examples, np.arange(len(examples)), np.random.default_rng(0))
@@ -230,23 +343,26 @@ def test_read_gives_for_logits_what_outputs_gives_for_the_model(name, tokenizer)
             np.testing.assert_array_equal(ours, theirs)
 
 
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", [name for name, (task, _) in CASES.items() if task.has_labels])
 def test_labels_are_mapped_by_name_and_strange_ones_are_refused(name, tokenizer):
-    task, rows = sample(name, tokenizer)
+    task, rows = CASES[name]
     examples = task.examples(rows, tokenizer, 32)
     turned = tuple(reversed(examples.labels))
 
     mapped = with_labels(examples, turned)
 
     for ours, theirs in zip(examples.columns["references"], mapped.columns["references"], strict=True):
-        assert np.take(examples.labels, ours).tolist() == np.take(turned, theirs).tolist()
+        if ours.dtype == np.bool_:
+            np.testing.assert_array_equal(ours[::-1], theirs)
+        else:
+            assert np.take(examples.labels, ours).tolist() == np.take(turned, theirs).tolist()
     with pytest.raises(DataError, match="the data has labels that the model was not trained on"):
         with_labels(examples, ("something", "else"))
 
 
-@pytest.mark.parametrize("name", TASKS.names())
+@pytest.mark.parametrize("name", HEADS)
 def test_nothing_in_gives_nothing_out(name, tokenizer):
-    task, rows = sample(name, tokenizer)
+    task, rows = CASES[name]
     empty = Rows(rows.table.slice(0, 0), rows.labels)
     examples = task.examples(empty, tokenizer, 32)
     batch = task.collate(task.examples(rows, tokenizer, 32), np.asarray([0]), np.random.default_rng(0))
@@ -254,7 +370,7 @@ def test_nothing_in_gives_nothing_out(name, tokenizer):
 
     nothing = replace(batch, cu_seq_lens=torch.zeros(1, dtype=torch.int32), rows=np.zeros(0, np.int64))
 
-    outputs = task.read(np.zeros((0, len(examples.labels)), np.float32), nothing, examples)
+    outputs = task.read(np.zeros((0, len(task.head_labels(examples.labels))), np.float32), nothing, examples)
 
     assert len(examples) == 0
     assert task.present(outputs, examples.labels).num_rows == 0

@@ -1,0 +1,93 @@
+"""Give a text, or a pair of texts, a number: a grade, a price, how alike two sentences are."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar, Self
+
+from pydantic import FiniteFloat, PositiveFloat  # noqa: TC002  # pydantic reads the annotations below
+
+from bmtool.contracts import HeadTask
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    import numpy as np
+    import pyarrow as pa
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch, Columns, Examples
+
+
+class TextRegression(HeadTask):
+    """One number for each text: the head's only logit, in standard deviations of the training rows from their mean."""
+
+    auto_class = "AutoModelForSequenceClassification"
+    head: ClassVar = "document"
+
+    pair: bool = False
+    """Whether a second text, the column `text_pair`, is read with the first."""
+    mean: FiniteFloat = 0.0
+    """What the logit 0 means; `finetune` sets it to the mean of the training rows."""
+    scale: PositiveFloat = 1.0
+    """What the logit 1 means more than that; `finetune` sets it to the standard deviation of the training rows."""
+
+    @property
+    def columns(self) -> Mapping[str, str]:
+        """Columns read, name to kind."""
+        texts = {"text": "text", "text_pair": "text"} if self.pair else {"text": "text"}
+        return texts | {"score": "number"}
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """Metrics computed on validation."""
+        return ("rmse", "mae", "pearson", "spearman")
+
+    def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...]:
+        """One logit."""
+        del labels
+        return ("score",)
+
+    def fitted(self, train: Examples) -> Self:
+        """With mean and standard deviation of the training rows, so that learning rates suit numbers of any size."""
+        references = train.columns["references"]
+        scale = float(references.std()) or 1.0
+        return self.model_copy(update={"mean": float(references.mean()), "scale": scale})
+
+    def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
+        """Encode texts; the column `references` holds the numbers (N,), where there are any."""
+        from bmtool.data.labelled import encoded_rows
+
+        return encoded_rows(split, self, tokenizer, max_seq_length)
+
+    def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """Pack texts; the target `labels` is (N,)."""
+        from bmtool.models.supervised import pack_documents
+
+        del rng
+        return pack_documents(examples, rows, "squared_error")
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """Half the squared error in standard deviations, summed over texts."""
+        from bmtool.models.supervised import squared_error
+
+        return {"squared_error": squared_error(model, batch, self.mean, self.scale)}
+
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """What `read` gives, and with numbers `references`, `nll` and `targets`."""
+        from bmtool.models.supervised import head_logits
+
+        return self.read(head_logits(self.head, model, batch), batch, examples)
+
+    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """From logits (N, 1): `predictions` (N,)."""
+        from bmtool.data.answers import judge_numbers
+
+        return judge_numbers(logits, batch.rows, examples, self.mean, self.scale)
+
+    def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
+        """The column `score`."""
+        import pyarrow as pa
+
+        del labels
+        return pa.table({"score": pa.array(outputs["predictions"])})
