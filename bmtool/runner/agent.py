@@ -10,6 +10,7 @@ import sys
 import tempfile
 import uuid
 from dataclasses import asdict
+from inspect import signature
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,7 +29,8 @@ if TYPE_CHECKING:
 #: What the parent writes for the processes, and what the first of them writes for the parent.
 WORK, WORD = "work.json", "word.json"
 
-#: How long the processes may take to save their state after a signal. Whoever sent it may have less patience.
+#: How long the processes may take to save their state after a signal. Whoever sent it may have less patience. When one
+#: of them fails, torch gives the others 30 s, whatever is set; they notice its closed connections and need 3 s.
 _SHUTDOWN_SECONDS = 3600
 
 
@@ -76,7 +78,7 @@ def _run_agent(folder: Path, processes: int) -> tuple[signal.Signals | None, Map
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "agent")),
         signals_to_handle=",".join(number.name for number in REASONS),
-        shutdown_timeout=_SHUTDOWN_SECONDS,
+        **_patience(LaunchConfig),
     )
     for name in list(logging.root.manager.loggerDict):  # what they say in tables and tracebacks, we say in a line
         if name.startswith("torch.distributed.elastic"):
@@ -88,6 +90,12 @@ def _run_agent(folder: Path, processes: int) -> tuple[signal.Signals | None, Map
     except SignalException as error:
         return error.sigval, {}
     return None, {}
+
+
+def _patience(config: type) -> dict[str, Any]:
+    """How long the agent waits after a signal; in torch 2.11 that is 30 s, and can't be set."""
+    known = signature(config).parameters
+    return {"shutdown_timeout": _SHUTDOWN_SECONDS} if "shutdown_timeout" in known else {}
 
 
 def _word(folder: Path) -> dict[str, Any]:

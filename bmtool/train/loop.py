@@ -25,7 +25,7 @@ from bmtool.train.sharing import pick_sharing
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Fitted, Trainer
-from bmtool.train.world import PartDoneError, World
+from bmtool.train.world import PartDoneError, ProcessGoneError, World
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -103,25 +103,28 @@ def _train(trainer: Trainer, job: Job) -> Fitted:
                 return fitted
             trainer.stop_if_asked()
             trainer.enter_phase()
-            step = _step(trainer.stepper)
+            step = _step(trainer)
             trainer.recover_if_broken()
             trainer.log(step)
             trainer.save_if_due()
             progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})
 
 
-def _step(stepper: Stepper) -> Step:
+def _step(trainer: Trainer) -> Step:
     """One step.
 
     Raises:
-        TryAgainError: there isn't enough memory for it.
+        TryAgainError: there isn't enough memory for it; or another process is gone.
     """
     try:
-        return stepper.step()
+        return trainer.stepper.step()
+    except ProcessGoneError:
+        trainer.save_what_is_left()  # masters move when all have been heard
+        raise
     except (RuntimeError, MemoryError) as error:
         if not is_out_of_memory(error):
             raise
-        raise out_of_memory(stepper, error) from error
+        raise out_of_memory(trainer.stepper, error) from error
 
 
 def _prepare(

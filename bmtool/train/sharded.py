@@ -84,6 +84,11 @@ class ShardedWeights(Weights):
         return cls(world, running, dtype, computing, masters, root, model)
 
     @property
+    def are_whole(self) -> bool:
+        """No process has all rows."""
+        return False
+
+    @property
     def measures(self) -> bool:
         """All processes: each has weights that the others need."""
         return True

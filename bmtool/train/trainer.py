@@ -285,6 +285,12 @@ class Trainer:
         weights, optimizer = self.stepper.weights, self.stepper.optimizer
         return weights.joined(lambda: optimizer.state_tensors(weights.masters))
 
+    def save_what_is_left(self) -> None:
+        """When another process is gone in the middle of a step: save what was behind the one before, if it is here."""
+        if self.stepper.weights.are_whole and self.checkpoints.last_step != self.state.step:
+            self.save()
+            self.checkpoints.finish()
+
     def stop_if_asked(self) -> None:
         """After a signal to any process, or when time is over: save, and end with the error that says so."""
         world = self.stepper.world

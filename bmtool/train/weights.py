@@ -41,6 +41,11 @@ class Weights(ABC):
         """Whether this process takes part when the model is run without training it."""
 
     @property
+    @abstractmethod
+    def are_whole(self) -> bool:
+        """Whether this process alone could save them."""
+
+    @property
     def count(self) -> int:
         """How many numbers are trained, in all processes together."""
         return sum(parameter.numel() for parameter in self.computing.values())

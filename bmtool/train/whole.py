@@ -49,6 +49,11 @@ class WholeWeights(Weights):
         return self.dtype != torch.float32
 
     @property
+    def are_whole(self) -> bool:
+        """They are."""
+        return True
+
+    @property
     def measures(self) -> bool:
         """The first process, for all."""
         return self.world.is_first
