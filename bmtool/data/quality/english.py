@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmtool.data.kept_tables import kept_table
 from bmtool.data.quality.native import inlined
 from bmtool.data.text.words import ALONE as UNSPACED_WORD
 from bmtool.data.text.words import word_classes
@@ -180,7 +181,7 @@ def _unicode_flags(code: int) -> int:
     return flags | SPACE * character.isspace() | (LOWER * (category == "Ll") | UPPER * (category == "Lu")) << 32
 
 
-@cache
+@kept_table()
 def characters() -> NDArray[np.int32]:
     """(HAN + 2,) the flags of each code point; read-only. The last two stand for the rest of Han, and for all else."""
     raw = np.fromiter((_unicode_flags(code) for code in (*range(HAN + 1), BEYOND)), np.int64, HAN + 2)
@@ -211,5 +212,4 @@ def characters() -> NDArray[np.int32]:
     flags[_codes(_TERMINALS)] |= TERMINAL | SYMBOL
     flags[[*range(9), 11, 12, *range(13, 32), *range(127, 160)]] |= SYMBOL
     flags[: HAN + 1][word_classes()[: HAN + 1] == UNSPACED_WORD] |= UNSPACED
-    flags.setflags(write=False)
     return flags

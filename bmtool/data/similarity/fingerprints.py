@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from bmtool.data.compiled import nb
+from bmtool.data.kept_tables import kept_table
 from bmtool.data.similarity.shingles import SHINGLE, WORDS_HELD, hash_words, shingle, short_shingle, word_tables
 from bmtool.data.text.documents import text_buffers
 from bmtool.data.text.words import code_point
@@ -114,7 +115,7 @@ _FOLDED = 0x20000
 _WIDE = np.uint8(2)  # the mark of a byte that is part of a character outside ASCII; 1: of a space behind a space
 
 
-@cache
+@kept_table(f"pyarrow {pa.__version__}")
 def _folding() -> NDArray[np.int32]:
     """(0x20000,) what stands for each code point: 32 for white space, else Arrow's lower case."""
     codes = [code for code in range(_FOLDED) if not 0xD800 <= code < 0xE000]
@@ -122,7 +123,6 @@ def _folding() -> NDArray[np.int32]:
     folding = np.arange(_FOLDED, dtype=np.int32)
     folding[codes] = [ord(character) for character in lowered]
     folding[_SPACES] = 32
-    folding.setflags(write=False)
     return folding
 
 

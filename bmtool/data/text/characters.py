@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import unicodedata
 from dataclasses import dataclass
-from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bmtool.data.compiled import nb
+from bmtool.data.kept_tables import kept_table
 from bmtool.data.text.words import code_point
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _BY_CATEGORY = {"L": _LETTER, "M": _LETTER, "N": _DIGIT, "P": _PUNCTUATION, "Z":
 _EXACT = {"Lu": _UPPER, "Lt": _UPPER, "Ll": _LOWER, "No": _SYMBOL}
 
 
-@cache
+@kept_table()
 def _character_classes() -> NDArray[np.uint8]:
     """(0x110000,) what each code point is; controls, private use and unassigned ones are symbols."""
     classes = np.full(0x110000, _SYMBOL, np.uint8)
@@ -37,7 +37,6 @@ def _character_classes() -> NDArray[np.uint8]:
     classes[[ord(character) for character in _RARE_PUNCTUATION]] = _SYMBOL
     classes[[ord(character) for character in "\t\n\v\f\r\x85"]] = _SPACE
     classes[[0x200C, 0x200D]] = _LETTER  # joiners inside words
-    classes.setflags(write=False)
     return classes
 
 

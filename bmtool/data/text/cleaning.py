@@ -7,7 +7,6 @@ Bytes are read as valid UTF-8, which Arrow's strings are. The results are those 
 from __future__ import annotations
 
 import unicodedata
-from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
@@ -15,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.data.compiled import nb
+from bmtool.data.kept_tables import kept_table
 from bmtool.data.text.documents import text_buffers
 from bmtool.data.text.words import code_point
 
@@ -40,7 +40,7 @@ _KNOWN_CODES = 0x2F800
 _JOINING_JAMO = (*range(0x1161, 0x1176), *range(0x11A8, 0x11C3))
 
 
-@cache
+@kept_table()
 def _normal_classes(form: Form) -> NDArray[np.uint8]:
     """(0x110000,) UNSURE, or the combining class, of each code point, for Unicode's quick check (UAX #15, section 9).
 
@@ -61,7 +61,6 @@ def _normal_classes(form: Form) -> NDArray[np.uint8]:
     classes[list(second)] = UNSURE
     for first, last in _INVISIBLE_RANGES:
         classes[first : last + 1] = UNSURE
-    classes.setflags(write=False)
     return classes
 
 

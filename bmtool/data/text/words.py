@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.data.compiled import nb
+from bmtool.data.kept_tables import kept_table
 from bmtool.data.text.scripts import UNSPACED
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 SEPARATOR, LETTER, ALONE = 0, 1, 2
 
 
-@cache
+@kept_table()
 def word_classes() -> NDArray[np.uint8]:
     """(0x110000,) SEPARATOR, LETTER or ALONE of each code point; pass it to kernels, it is read-only."""
     classes = np.zeros(0x110000, np.uint8)
@@ -35,7 +36,6 @@ def word_classes() -> NDArray[np.uint8]:
         block = classes[first : last + 1]
         block[block == LETTER] = ALONE
     classes[0x20000:0x40000] = ALONE
-    classes.setflags(write=False)
     return classes
 
 
@@ -54,7 +54,7 @@ def words_of(text: str) -> list[str]:
     return _word_pattern().findall(text)
 
 
-@cache
+@kept_table()
 def lower_case() -> NDArray[np.int32]:
     """(0x10000,) the lower-case code point of each in the basic plane, where that is one code point; else itself."""
     lower = np.arange(0x10000, dtype=np.int32)
@@ -62,7 +62,6 @@ def lower_case() -> NDArray[np.int32]:
         folded = chr(code).lower()
         if len(folded) == 1:
             lower[code] = ord(folded)
-    lower.setflags(write=False)
     return lower
 
 
