@@ -49,7 +49,7 @@ def join_examples(parts: Sequence[Examples]) -> Examples:
     for other in parts[1:]:
         if (other.prefix, other.suffix, other.vocab_size) != (first.prefix, first.suffix, first.vocab_size):
             raise ValueError("examples that were encoded in different ways can't be joined")
-    starts = [part.starts + (number << _PLACE_BITS) for number, part in enumerate(parts)]
+    starts = [part.starts.astype(np.int64) + (number << _PLACE_BITS) for number, part in enumerate(parts)]
     cut: Counter[str] = Counter()
     for part in parts:
         cut.update(part.cut)

@@ -33,9 +33,26 @@ class MappedTokens:
     """
 
     def __init__(self, columns: Sequence[pa.ListArray]) -> None:
+        self.columns = columns
         self.views = [_values(column) for column in columns]
         self.bases = np.concatenate([[0], np.cumsum([len(view) for view in self.views])]).astype(np.int64)
-        self.starts, self.lengths = _spans(columns, self.bases)
+
+    @property
+    def starts(self) -> NDArray[Any]:
+        """(rows,) where each document starts in the one long array; int32 where that is enough. Made anew each time."""
+        starts = np.empty(sum(map(len, self.columns)), narrowest(int(self.bases[-1])))
+        end = 0
+        for column, base in zip(self.columns, self.bases, strict=False):
+            offsets = column.offsets.to_numpy()
+            starts[end : end + len(column)] = offsets[:-1] + (base - offsets[0])
+            end += len(column)
+        return starts
+
+    @property
+    def lengths(self) -> NDArray[Any]:
+        """(rows,) tokens of each document, int32. Made anew each time."""
+        lengths = [np.diff(column.offsets.to_numpy()) for column in self.columns]
+        return np.concatenate([np.zeros(0, np.int32), *lengths])
 
     def gather(self, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> NDArray[Any]:
         """The tokens of the given spans one after the other: (sum of lengths,)."""
@@ -55,11 +72,6 @@ def _values(column: pa.ListArray) -> NDArray[Any]:
     return np.asarray(column.values.slice(first, last - first).to_numpy(zero_copy_only=True))
 
 
-def _spans(columns: Sequence[pa.ListArray], bases: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """(starts, lengths), (rows,) each, of all documents in the one long array."""
-    starts, lengths = [np.zeros(0, np.int64)], [np.zeros(0, np.int64)]
-    for column, base in zip(columns, bases, strict=False):
-        offsets = column.offsets.to_numpy().astype(np.int64)
-        starts.append(offsets[:-1] - offsets[0] + base)
-        lengths.append(np.diff(offsets))
-    return np.concatenate(starts), np.concatenate(lengths)
+def narrowest(largest: int) -> Any:
+    """The type of an array over all documents: of ten million, half as wide a one saves 40 MB."""
+    return np.int32 if largest <= np.iinfo(np.int32).max else np.int64

@@ -13,8 +13,9 @@ import torch
 
 from bmtool.contracts import Columns, Examples
 from bmtool.data.encode import special_affixes
+from bmtool.data.tokens import narrowest
 from bmtool.errors import DataError, MissingInputError
-from bmtool.models.batches import documents_at, pack, text_positions
+from bmtool.models.batches import documents_at, pack, packed_lengths_of, text_positions
 from bmtool.models.packed import lm_loss_at, lm_scores_at
 
 if TYPE_CHECKING:
@@ -54,19 +55,25 @@ def pieces(
     room = max_seq_length - len(prefix) - len(suffix)
     if room < 1:
         raise DataError(f"max_seq_length ({max_seq_length}) leaves no room for text beside the special tokens")
-    lengths = np.asarray(split.token_lengths, dtype=np.int64)
+    lengths, starts = split.token_lengths, split.token_starts
     counts = -(-lengths // room)
-    document = np.repeat(np.arange(len(lengths)), counts)
-    place = np.arange(len(document)) - np.repeat(np.cumsum(counts) - counts, counts)
-    piece_lengths = np.minimum(lengths[document] - place * room, room)
-    columns = {
-        "document": document,
-        "is_last": place == counts[document] - 1,
-        "bytes": _text_bytes(split)[document] * piece_lengths / lengths[document],
-    }
+    # Arrays over all pieces are what grows with a corpus: each is as narrow as it can be, and few live at once.
+    document = np.repeat(np.arange(len(lengths), dtype=narrowest(len(lengths))), counts)
+    place = np.arange(len(document), dtype=narrowest(int(counts.sum())))
+    place -= np.repeat(np.cumsum(counts, dtype=place.dtype) - counts, counts)
+    is_last = place == counts[document] - 1
+    del counts
+    place *= room
+    piece_lengths = np.minimum(lengths[document] - place, room)
+    piece_starts = starts[document] + place
+    del place, starts
+    num_bytes = _text_bytes(split)[document].astype(np.float64)
+    num_bytes *= piece_lengths
+    num_bytes /= lengths[document]
+    columns = {"document": document, "is_last": is_last, "bytes": num_bytes}
     return Examples(
         tokens=split.tokens,
-        starts=np.asarray(split.token_starts, dtype=np.int64)[document] + place * room,
+        starts=piece_starts,
         lengths=piece_lengths,
         prefix=prefix,
         suffix=suffix,
@@ -77,11 +84,11 @@ def pieces(
     )
 
 
-def _text_bytes(split: Split) -> NDArray[np.float64]:
+def _text_bytes(split: Split) -> NDArray[np.int32]:
     """(M,) UTF-8 bytes of each document."""
     import pyarrow.compute as pc
 
-    return np.asarray(pc.binary_length(split.column("text")).to_numpy(), dtype=np.float64)
+    return np.asarray(pc.binary_length(split.column("text")).to_numpy(), dtype=np.int32)
 
 
 # ---------------------------------------------------------------- masked language modelling
@@ -121,7 +128,8 @@ def hide(examples: Examples, rows: NDArray[np.int64], probability: float, rng: n
 
 def hide_fixed(examples: Examples, rows: NDArray[np.int64], probability: float) -> Batch:
     """Pack pieces and hide a share of each; which tokens depends on the piece alone, not on the batch it is in."""
-    starts = np.cumsum(examples.packed_lengths[rows]) - examples.packed_lengths[rows] + len(examples.prefix)
+    lengths = packed_lengths_of(examples, rows)
+    starts = np.cumsum(lengths) - lengths + len(examples.prefix)
     chosen, drawn = [], []
     for row, start in zip(rows.tolist(), starts.tolist(), strict=True):
         rng = np.random.Generator(np.random.Philox(key=np.array([MEASURING_SEED, row], dtype=np.uint64)))

@@ -47,17 +47,14 @@ class Course:
         """The plan of one epoch; the last one asked for is remembered."""
         if self._order is None or self._borders is None or epoch != self._epoch:
             batch_tokens = self.training.per_device_batch_tokens
-            rows = self._rows(epoch)
-            order, borders = plan(
-                self.lengths[rows], self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length
-            )
-            self._order, self._borders, self._epoch = rows[order], borders, epoch
+            self._order = self._borders = None  # two epochs' plans never live together
+            lengths, rows = self.lengths, None
+            if self.mixture is not None:
+                rows = self.mixture.rows(self.lengths, self.seed, epoch, phase=self.phase)
+                lengths = lengths[rows]
+            order, borders = plan(lengths, self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length)
+            self._order, self._borders, self._epoch = order if rows is None else rows[order], borders, epoch
         return self._order, self._borders
-
-    def _rows(self, epoch: int) -> NDArray[np.int64]:
-        if self.mixture is None:
-            return np.arange(len(self.lengths))
-        return self.mixture.rows(self.lengths, self.seed, epoch, phase=self.phase)
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""
@@ -66,7 +63,7 @@ class Course:
     def rows(self, epoch: int, batch: int) -> NDArray[np.int64]:
         """The documents of a batch."""
         order, borders = self.epoch(epoch)
-        return order[borders[batch] : borders[batch + 1]]
+        return order[borders[batch] : borders[batch + 1]].astype(np.int64)
 
     def window(self, epoch: int, batch: int, step: int) -> list[tuple[int, int]]:
         """The micro-batches of a step that starts with this one, as (epoch, batch); steps go on across epochs."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.data.tokens import narrowest
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,6 +23,9 @@ LOOK_AHEAD = 256
 #: So many batches' documents are sorted by length together, as transformers' LengthGroupedSampler does: enough for
 #: batches of about one length, few enough for their order to stay random.
 SORTED_BATCHES = 50
+
+#: The documents of so many batches are put in order inside them at once: an array over all of them is spared.
+SORTED_AT_ONCE = 512
 
 #: What a random stream is for: two purposes never share numbers.
 DATA, DROPOUT, REPLAY = 0, 1, 2
@@ -53,7 +58,8 @@ def plan(
     if len(lengths) and int(lengths.max()) > batch_tokens:
         raise ValueError(f"a document of {int(lengths.max())} tokens doesn't fit into a batch of {batch_tokens}")
     rng = generator(seed, epoch, 0, phase=phase)
-    order, borders = in_order(lengths, rng.permutation(len(lengths)), batch_tokens, by_length=by_length)
+    shuffled = rng.permutation(np.arange(len(lengths), dtype=narrowest(len(lengths))))
+    order, borders = in_order(lengths, shuffled, batch_tokens, by_length=by_length)
     if not by_length:
         return order, borders
     batches = rng.permutation(len(borders) - 1)  # else the longest of each group would follow each other
@@ -69,10 +75,14 @@ def in_order(
     """The same for documents in a given order (any selection of them)."""
     if by_length:
         return _by_length(lengths, order, batch_tokens)
-    ordered = np.ascontiguousarray(lengths[order], dtype=np.int64)
-    places, borders = _first_fit()(ordered, batch_tokens, LOOK_AHEAD)
-    batch_of = np.repeat(np.arange(len(borders) - 1), np.diff(borders))
-    places = places[np.lexsort((-ordered[places], batch_of))]
+    ordered = np.ascontiguousarray(lengths[order], dtype=np.int32)  # none is longer than a batch
+    places = np.empty(len(ordered), narrowest(len(ordered)))
+    borders = _first_fit()(ordered, batch_tokens, LOOK_AHEAD, places)
+    for first in range(0, len(borders) - 1, SORTED_AT_ONCE):
+        some = borders[first : first + SORTED_AT_ONCE + 1]
+        part = places[some[0] : some[-1]]
+        batch_of = np.repeat(np.arange(len(some) - 1), np.diff(some))
+        part[:] = part[np.lexsort((-ordered[part], batch_of))]
     return order[places], borders
 
 
@@ -108,9 +118,8 @@ def _first_fit() -> Callable[..., Any]:
     return compiled
 
 
-def _fit(lengths: NDArray[np.int64], batch_tokens: int, look_ahead: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _fit(lengths: NDArray[np.int32], batch_tokens: int, look_ahead: int, places: NDArray[Any]) -> NDArray[np.int64]:
     total = len(lengths)
-    places = np.empty(total, np.int64)
     borders = np.empty(total + 1, np.int64)
     waiting = np.empty(look_ahead, np.int64)
     borders[0] = 0
@@ -139,4 +148,4 @@ def _fit(lengths: NDArray[np.int64], batch_tokens: int, look_ahead: int) -> tupl
             following += 1
         batches += 1
         borders[batches] = done
-    return places, borders[: batches + 1]
+    return borders[: batches + 1].copy()

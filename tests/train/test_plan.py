@@ -172,3 +172,15 @@ def test_a_step_grows_to_its_whole_size_while_the_batch_is_warmed_up():
     assert sizes[:6] == [1, 1, 2, 3, 4, 4]
     assert sum(sizes[:-1]) < course.num_batches(0) <= sum(sizes)
     assert len(course.window(0, 0, 2)) == 2
+
+
+def test_a_plan_is_the_same_however_many_batches_are_put_in_order_at_once(monkeypatch):
+    lengths = natural_lengths(2000)
+    whole = plan(lengths, 5, 0, 512)
+    monkeypatch.setattr("bmtool.train.plan.SORTED_AT_ONCE", 7)
+
+    order, borders = plan(lengths, 5, 0, 512)
+
+    assert np.array_equal(order, whole[0])
+    assert np.array_equal(borders, whole[1])
+    assert order.dtype == np.int32
