@@ -1,0 +1,77 @@
+"""Attention with joined projections gives what the class's own projections and packed attention give."""
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from bmtool.models import self_attention
+from bmtool.models.build import new_model
+from bmtool.models.packed import document_logits, hidden_states, lm_logits_at
+from bmtool.models.self_attention import SHORT_TOKENS
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from packing import CONFIGS, LABELS, make_batch
+
+SHORT = [5, 5, 9, 1, 20]
+MIXED = [SHORT_TOKENS + 1, 20, SHORT_TOKENS, SHORT_TOKENS + 9, SHORT_TOKENS + 9, 3]
+
+
+def masked(model, batch):
+    return lm_logits_at(model, batch, torch.tensor([20, 3, batch.num_tokens - 1, 0]))
+
+
+def run(monkeypatch, family, auto_class, answer, batch, *, joined):
+    labels = LABELS if "Classification" in auto_class else None
+    model = new_model(CONFIGS[family](), auto_class, labels, seed=1)
+    classes = self_attention._CLASSES if joined else ()
+    with monkeypatch.context() as patch:
+        patch.setattr(self_attention, "_CLASSES", classes)
+        result = answer(model, batch)
+    result.backward(torch.randn(result.shape, generator=torch.Generator().manual_seed(0)))
+    return result.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("lengths", [SHORT, MIXED])
+@pytest.mark.parametrize("causal", [False, True])
+@pytest.mark.parametrize(
+    ("family", "auto_class", "answer"),
+    [
+        ("bert", "AutoModelForMaskedLM", masked),
+        ("roberta", "AutoModel", hidden_states),
+        ("xlm-roberta", "AutoModelForMaskedLM", masked),
+        ("electra", "AutoModelForSequenceClassification", document_logits),
+    ],
+)
+def test_joined_projections_give_what_separate_ones_do(monkeypatch, family, auto_class, answer, causal, lengths):
+    batch = dataclasses.replace(make_batch(lengths), is_causal=causal)
+
+    ours, gradients = run(monkeypatch, family, auto_class, answer, batch, joined=True)
+    theirs, expected = run(monkeypatch, family, auto_class, answer, batch, joined=False)
+
+    assert (ours - theirs).abs().max() < 1e-5
+    assert gradients.keys() == expected.keys()
+    largest = max(1.0, *(gradient.abs().max() for gradient in expected.values()))
+    for name, gradient in expected.items():
+        assert (gradients[name] - gradient).abs().max() < 1e-4 * largest, name
+
+
+def test_in_the_last_layer_only_tokens_that_are_asked_for_look_at_others(monkeypatch):
+    model, queries = new_model(CONFIGS["bert"](), "AutoModelForMaskedLM"), []
+    attend = self_attention._attend
+    monkeypatch.setattr(self_attention, "_attend", lambda *given: queries.append(len(given[0])) or attend(*given))
+
+    lm_logits_at(model, make_batch(SHORT), torch.tensor([7, 3, 7]))
+
+    assert queries == [make_batch(SHORT).num_tokens, 2]
+
+
+def test_the_model_is_left_as_it_was():
+    model = new_model(CONFIGS["bert"](), "AutoModel")
+    before = model.state_dict().keys()
+
+    hidden_states(model, make_batch(SHORT))
+
+    assert not any("forward" in vars(module) for module in model.modules())
+    assert model.state_dict().keys() == before
