@@ -28,7 +28,7 @@ from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Mapping
     from pathlib import Path
 
     from bmtool.console import Console
@@ -37,7 +37,6 @@ if TYPE_CHECKING:
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.units import RowRules
-    from bmtool.data.passes.workers import Tick
     from bmtool.runner.pipeline import Pipeline
 
 VERSION = 3
@@ -325,11 +324,6 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
     from bmtool.data.passes.origins import report_origins
     from bmtool.data.passes.publish import draw
     from bmtool.data.passes.similar_pass import SimilarTask, without_similar
-    from bmtool.data.passes.workers import run_one
-
-    def by_worker(work: Callable[[SimilarTask, Tick], Decisions]) -> Decisions:
-        task = SimilarTask(config.near, collected.units, decisions, rules, job)
-        return run_one(work, task, stop=job.stop, advance=lambda _: None)
 
     rows = Rows(collected.units)
     decisions = Decisions(np.ones(rows.num_rows, bool))
@@ -337,7 +331,7 @@ def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> 
         gone, kept = exact_copies(collected.units, rows.num_rows)
         decisions.lose(Loss(DUPLICATE, gone, kept))
     if config.near is not None:
-        decisions = by_worker(without_similar)
+        decisions = without_similar(SimilarTask(config.near, collected.units, decisions, rules, job))
     report_conflicts(rows, decisions, rules)
     decisions.facts["top_copies"] = top_copies(rows, decisions)
     if config.decontaminate:

@@ -15,7 +15,8 @@ from bmtool.data.passes.near_memo import NearMemo
 from bmtool.data.passes.split import SPLITS
 from bmtool.data.similarity.overlap import Overlap, overlap
 from bmtool.data.similarity.overlap_again import overlap_again
-from bmtool.data.similarity.similar import Pairs, clusters, keep_first, measure_pairs
+from bmtool.data.similarity.shingle_sets import exact_similarity
+from bmtool.data.similarity.similar import Candidates, Measured, Pairs, clusters, find_candidates, keep_first
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -70,20 +71,40 @@ class _Texts:
         return list(found)
 
 
-def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> None:
-    """Let every row go that is similar to one that stays, of this dataset or of an earlier one."""
+def _texts(near: Near, rows: Rows, rules: RowRules, job: Job) -> _Texts:
+    """Of all rows, those of datasets that come first included."""
     names = rules.of_kind(*READABLE)
-    earlier = [Earlier(job.inputs[f"against:{index}"].folder, names) for index in range(len(near.against))]
-    texts = _Texts(earlier, rows, names)
-    settled = texts.settled
+    return _Texts([Earlier(job.inputs[f"against:{n}"].folder, names) for n in range(len(near.against))], rows, names)
+
+
+def _alive(texts: _Texts, decisions: Decisions) -> NDArray[np.bool_]:
+    return np.concatenate([np.ones(texts.settled, bool), decisions.keep])
+
+
+def look_for_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job) -> Candidates:
+    """Pairs of rows that may be similar, those of earlier datasets numbered first."""
+    texts = _texts(near, rows, rules, job)
     job.console.say("looking for similar rows")
-    units: list[Unit] = [*(part for one in earlier for part in one.parts), *(SketchesOf(unit) for unit in rows.units)]
-    alive = np.concatenate([np.ones(settled, bool), decisions.keep])
-    memo = NearMemo(rows, rules, near.threshold, job) if not earlier else None
-    before = memo.compared() if memo is not None else None
-    found = measure_pairs(units, texts, threshold=near.threshold, alive=alive, settled=settled, before=before)
-    if memo is not None:
-        memo.keep_compared(alive, found)
+    units: list[Unit] = [*(part for one in texts.earlier for part in one.parts), *map(SketchesOf, rows.units)]
+    alive = _alive(texts, decisions)
+    before = NearMemo(rows, rules, near.threshold, job).compared() if not texts.earlier else None
+    return find_candidates(units, threshold=near.threshold, alive=alive, settled=texts.settled, before=before)
+
+
+def measure_similar(
+    near: Near, rows: Rows, rules: RowRules, job: Job, pairs: tuple[NDArray[Any], NDArray[Any]]
+) -> NDArray[np.float32]:
+    """(P,) how similar the texts of P pairs of rows are, numbered as `look_for_similar` does."""
+    return exact_similarity(*pairs, _texts(near, rows, rules, job), threshold=near.threshold)
+
+
+def drop_similar(near: Near, rows: Rows, decisions: Decisions, rules: RowRules, job: Job, *, found: Measured) -> None:
+    """Let every row go that is similar to one that stays, of this dataset or of an earlier one."""
+    texts = _texts(near, rows, rules, job)
+    settled, earlier = texts.settled, texts.earlier
+    if not earlier:
+        memo = NearMemo(rows, rules, near.threshold, job)
+        memo.keep_compared(_alive(texts, decisions), found)
         decisions.notes += memo.names
     pairs = found.similar(near.threshold)
     kept = keep_first(settled + rows.num_rows, pairs, settled=settled)

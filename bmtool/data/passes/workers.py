@@ -117,6 +117,11 @@ def _add_crew(size: int, module: str) -> None:
     _idle.extend(crew.workers)
 
 
+def num_idle() -> int:
+    """How many workers wait for more to do."""
+    return sum(worker.hand_in is None for worker in _idle)
+
+
 def run_one(function: Callable[[T, Tick], R], task: T, *, stop: Stop, advance: Tick) -> R:
     """`function(task, tick)`, by a worker that waits for more to do, or here if there is none.
 

@@ -87,6 +87,29 @@ def find_pairs(
     return measure_pairs(units, texts, threshold=threshold, alive=alive, settled=settled).similar(threshold)
 
 
+@dataclass(frozen=True)
+class Candidates:
+    """Pairs of rows that may be similar. What is in doubt of them may be measured in parts, side by side."""
+
+    pairs: Compared
+    similarity: NDArray[np.float32]
+    """(P,) the estimate; where an earlier run measured the texts, what it found."""
+    clear: int
+    """As in `Measured`."""
+    doubtful: NDArray[np.int64]
+    """(D,) which pairs are in doubt; those of a cluster stand together, so that few texts are asked for twice."""
+
+    def in_doubt(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """(first (D,), second (D,)): the pairs to be measured on the texts, by `exact_similarity`."""
+        return self.pairs.first[self.doubtful], self.pairs.second[self.doubtful]
+
+    def measured(self, exact: NDArray[np.float32]) -> Measured:
+        """All pairs, with the similarities (D,) of those in doubt."""
+        similarity = self.similarity.copy()
+        similarity[self.doubtful] = exact
+        return Measured(self.pairs, similarity, self.clear)
+
+
 def measure_pairs(
     units: Sequence[Unit],
     texts: Texts,
@@ -96,14 +119,29 @@ def measure_pairs(
     settled: int = 0,
     before: ComparedBefore | None = None,
 ) -> Measured:
-    """Pairs of rows that may be similar, among all `units` in reading order, and how similar they are.
+    """The pairs of `find_candidates`, and how similar they are.
+
+    `texts` gives the texts (string) of at most 512 ascending rows, in their order.
+    """
+    found = find_candidates(units, threshold=threshold, alive=alive, settled=settled, before=before)
+    return found.measured(exact_similarity(*found.in_doubt(), texts, threshold=threshold))
+
+
+def find_candidates(
+    units: Sequence[Unit],
+    *,
+    threshold: float,
+    alive: NDArray[np.bool_] | None = None,
+    settled: int = 0,
+    before: ComparedBefore | None = None,
+) -> Candidates:
+    """Pairs of rows that may be similar, among all `units` in reading order.
 
     Not every pair: of many texts that are similar to each other, each is paired with an early one
     (`candidates.compared`). A pair with J = 0.8 is found with probability 0.987, with 0.85 with 0.999.
 
     Args:
         units: The sketches of consecutive rows.
-        texts: Gives the texts (string) of at most 512 ascending rows, in their order.
         threshold: From which similarity two rows are a pair, above 0 and at most 1.
         alive: (N,) rows that count; the others are in no pair. None: all do.
         settled: How many rows at the start come from an earlier dataset: they aren't paired among themselves.
@@ -126,13 +164,9 @@ def measure_pairs(
         is_known = ~np.isnan(known)
         similarity[is_known] = known[is_known]
         in_doubt &= ~is_known
-    # Cluster by cluster, so that few texts are asked for twice.
     doubtful = np.flatnonzero(in_doubt)
     label = clusters(len(sketches), candidates)[candidates.first[doubtful]]
-    doubtful = doubtful[np.argsort(label, kind="stable")]
-    open_pairs = candidates.first[doubtful], candidates.second[doubtful]
-    similarity[doubtful] = exact_similarity(*open_pairs, texts, threshold=threshold)
-    return Measured(candidates, similarity, clear)
+    return Candidates(candidates, similarity, clear, doubtful[np.argsort(label, kind="stable")])
 
 
 @dataclass(frozen=True)

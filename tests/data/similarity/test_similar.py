@@ -9,7 +9,16 @@ import pyarrow as pa
 import pytest
 from bmtool.data.similarity import candidates
 from bmtool.data.similarity.fingerprints import sketch
-from bmtool.data.similarity.similar import Pairs, clusters, find_pairs, keep_first, matches_in_doubt
+from bmtool.data.similarity.shingle_sets import exact_similarity
+from bmtool.data.similarity.similar import (
+    Pairs,
+    clusters,
+    find_candidates,
+    find_pairs,
+    keep_first,
+    matches_in_doubt,
+    measure_pairs,
+)
 from bmtool.data.text.documents import text_buffers
 from bmtool.errors import DataError
 from hypothesis import given, settings
@@ -67,6 +76,23 @@ def test_near_copies_are_found_and_others_are_not():
     assert tuples(pairs) == [(i, 50 + i) for i in range(20)]
     assert np.abs(pairs.similarity - 91 / 101).max() < 0.12
     assert (pairs.similarity[pairs.is_exact] == np.float32(91 / 101)).all()
+
+
+@pytest.mark.parametrize("parts", [2, 3, 7])
+def test_pairs_in_doubt_that_are_measured_in_parts_are_as_similar_as_measured_at_once(parts):
+    column = pa.array(edited_texts(), pa.string())
+    units = [Held(sketch(*text_buffers(column))[0])]
+
+    def texts(rows):
+        return column.take(pa.array(rows))
+
+    found = find_candidates(units, threshold=0.7)
+    shares = zip(*(np.array_split(side, parts) for side in found.in_doubt()), strict=True)
+    exact = [exact_similarity(*share, texts, threshold=0.7) for share in shares]
+
+    whole = measure_pairs(units, texts, threshold=0.7)
+    assert len(found.doubtful) > parts
+    assert found.measured(np.concatenate(exact)).similarity.tolist() == whole.similarity.tolist()
 
 
 def test_texts_of_a_few_words_are_similar_if_their_words_are_equal():
