@@ -54,26 +54,32 @@ def write_sketches(task: SketchesTask, tick: Tick) -> None:
     """Write `sketches.arrow`: id, split and MinHash of every row that stays, in reading order."""
     tick(0)
     file = StreamFile(task.folder / FILE, SCHEMA)
-    waiting: list[pa.Table] = []
+    ids: list[pa.Array] = []
+    splits = np.empty(MAX_BATCH_ROWS, np.uint8)
+    sketches = np.empty((MAX_BATCH_ROWS, VALUES), np.uint16)  # used again and again: it stays in the processor's cache
+    filled = 0
     for unit in task.units:
-        keep = task.keep[unit.rows]
-        ids = pa.chunked_array([batch.column("id") for batch in unit.batches()], pa.string()).filter(pa.array(keep))
-        sketches = unit.sketches()[keep]
-        lists = pa.FixedSizeListArray.from_arrays(pa.array(sketches.reshape(-1)), VALUES)
-        columns = [ids, pa.array(task.split[unit.rows][keep]), lists]
-        waiting.append(pa.table(columns, schema=SCHEMA))
-        table = pa.concat_tables(waiting)
-        whole = table.num_rows - table.num_rows % MAX_BATCH_ROWS
-        _write(file, table.slice(0, whole))
-        waiting = [table.slice(whole)]
-    _write(file, pa.concat_tables(waiting) if waiting else SCHEMA.empty_table())
+        own, kept = SketchesOf(unit).load(), np.flatnonzero(task.keep[unit.rows])
+        column = pa.chunked_array([batch.column("id") for batch in unit.batches()], pa.string())
+        done = 0
+        while done < len(kept):
+            rows = kept[done : done + MAX_BATCH_ROWS - filled]
+            end = filled + len(rows)
+            ids.append(column.take(pa.array(rows)).combine_chunks())
+            splits[filled:end] = task.split[unit.rows][rows]
+            np.take(own, rows, axis=0, out=sketches[filled:end], mode="clip")  # "raise" would copy twice
+            done, filled = done + len(rows), end
+            if filled == MAX_BATCH_ROWS:
+                _write(file, ids, splits, sketches)
+                ids, filled = [], 0
+    if filled:
+        _write(file, ids, splits[:filled], sketches[:filled])
     file.close()
 
 
-def _write(file: StreamFile, table: pa.Table) -> None:
-    for start in range(0, table.num_rows, MAX_BATCH_ROWS):
-        rows = pa.array(range(start, min(start + MAX_BATCH_ROWS, table.num_rows)), pa.int64())
-        file.write(table.take(rows).combine_chunks().to_batches()[0])  # copied: equal rows are equal bytes
+def _write(file: StreamFile, ids: list[pa.Array], splits: NDArray[np.uint8], sketches: NDArray[np.uint16]) -> None:
+    lists = pa.FixedSizeListArray.from_arrays(pa.array(sketches.reshape(-1)), VALUES)
+    file.write(pa.record_batch([pa.concat_arrays(ids), pa.array(splits), lists], schema=SCHEMA))
 
 
 @dataclass(frozen=True)

@@ -209,11 +209,11 @@ def write_drops(task: DropsTask, tick: Tick) -> list[list[int]]:
 
 
 def _lost_rows(unit: KeptUnit, inside: NDArray[np.int64]) -> pa.RecordBatch:
-    mask = np.zeros(unit.num_rows, bool)
-    mask[inside] = True
     parts, start = [], 0
     for batch in unit.batches():
-        parts.append(batch.filter(pa.array(mask[start : start + batch.num_rows])))
+        first, end = np.searchsorted(inside, [start, start + batch.num_rows])
+        if first < end:  # few rows: to take them by number is cheaper than to filter all
+            parts.append(batch.take(pa.array(inside[first:end] - start)))
         start += batch.num_rows
     return pa.Table.from_batches(parts).combine_chunks().to_batches()[0]
 
