@@ -37,7 +37,7 @@ def run(command: list[str | Path], log: Path, *, cores: int = 1, watch: bool = F
     log.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
     with log.open("wb") as file:
-        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=os.environ | ONE_THREAD, cwd=cwd)
+        process = subprocess.Popen(words, stdout=file, stderr=subprocess.STDOUT, env=environment(), cwd=cwd)
         largest = [0.0]
         done = threading.Event()
         watcher = threading.Thread(target=_watch, args=(process.pid, largest, done))
@@ -55,6 +55,12 @@ def run(command: list[str | Path], log: Path, *, cores: int = 1, watch: bool = F
     lines = [json.loads(line.removeprefix("RESULT ")) for line in text.splitlines() if _is_json(line)]
     cpu = usage.ru_utime + usage.ru_stime
     return Spent(cpu, wall, usage.ru_maxrss / 1024, largest[0], process.returncode, lines)
+
+
+def environment() -> dict[str, str]:
+    """One thread a library; Python keeps bytecode, as it does for whoever installs the package."""
+    kept = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+    return kept | ONE_THREAD
 
 
 def _is_json(line: str) -> bool:
