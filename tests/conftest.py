@@ -8,7 +8,8 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
-from bmtool.artifacts.manifest import Artifact, Manifest
+from bmtool.artifacts.files import tree_files
+from bmtool.artifacts.manifest import RESUME, Artifact, FileEntry, Manifest
 from bmtool.config.model import validate
 from bmtool.config.shared import Runtime
 from bmtool.console import Console
@@ -35,9 +36,10 @@ class Log(Console):
 def as_artifact(folder, kind, summary=None, config=None):
     """A folder as the runner hands it to a stage."""
     folder = Path(folder)
-    return Artifact(
-        folder, kind, folder.name, Manifest(kind, "test", 1, folder.name, config or {}, {}, {}, summary or {})
-    )
+    names = [path.relative_to(folder) for path in tree_files(folder)] if folder.is_dir() else []
+    files = {str(name): FileEntry((folder / name).stat().st_size, "") for name in names if name.parts[0] != RESUME}
+    manifest = Manifest(kind, "test", 1, folder.name, config or {}, {}, files, summary or {})
+    return Artifact(folder, kind, folder.name, manifest)
 
 
 def job_for(folder, inputs=None, seed=0):
@@ -71,7 +73,7 @@ class Work:
 @pytest.fixture(scope="session")
 def job_at():
     """The same for fixtures that outlive a test: `job_at(folder, inputs).job`."""
-    return lambda folder, inputs: Work(job_for(folder, inputs))
+    return lambda folder, inputs, seed=0: Work(job_for(folder, inputs, seed))
 
 
 @pytest.fixture

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
+import shutil
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+#: Errors of a file system, or of two, on which no link can be made.
+NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 
 def fsync_file(path: Path) -> None:
@@ -56,6 +61,17 @@ def sha256_of_ends(path: Path) -> str:
         start = handle.read(part)
         handle.seek(max(part, size - part))
         return hashlib.sha256(b"%d " % size + start + handle.read(part)).hexdigest()
+
+
+def link_or_copy(source: Path, target: Path) -> None:
+    """Make `target` the same file as `source`, or where no link can be made a copy of it."""
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        shutil.copy2(source, target)
+        fsync_file(target)
 
 
 def tree_files(folder: Path) -> list[Path]:

@@ -49,7 +49,7 @@ class FromScratch(Baseline):
         dataset = pipeline.prepare.get(str(finetune.data))
         if len(self.learning_rates) > 1 and dataset is not None and not dataset.split.validation:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
-        new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None}
+        new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
         return {f"{rate:g}": finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Columns, Metric, Score
+    from bmtool.data.seeds import SeedStudy
 
     Floats = NDArray[np.float64]
 
@@ -48,6 +49,8 @@ class Evaluation:
     details: dict[str, dict[str, str]] = field(default_factory=dict)
     """metric -> what has to be said beside its number so that it can be had again"""
     cut: dict[str, int] = field(default_factory=dict)
+    seeds: SeedStudy | None = None
+    """Other trainings beside this one that differ in their seed; None: there are none"""
 
     def plain(self) -> dict[str, Any]:
         """Its part of `metrics.json`."""
@@ -59,7 +62,8 @@ class Evaluation:
             for baseline, scores in self.baselines.items()
         }
         metrics = {name: asdict(score) | self.details.get(name, {}) for name, score in self.metrics.items()}
-        return {"split": self.split, "n": self.n, "metrics": metrics, "baselines": baselines}
+        plain = {"split": self.split, "n": self.n, "metrics": metrics, "baselines": baselines}
+        return plain if self.seeds is None else {**plain, "seeds": self.seeds.plain()}
 
     def plain_labels(self) -> dict[str, Any]:
         """Its part of `labels.json`: precision, recall and F1 of each label, and the confusion matrix."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator, model_validator
 
@@ -21,6 +21,8 @@ class Gate(Settings):
     metric: str
     min: float | None = None
     max: float | None = None
+    seeds: Literal["mean", "worst"] | None = None
+    """With `finetune.seeds`: what all seeds give in the mean, or the worst of them; else it is the first one's."""
 
     @field_validator("metric")
     @classmethod
@@ -40,19 +42,28 @@ class Gate(Settings):
 def judge(gates: Iterable[Gate], datasets: Mapping[str, Any]) -> list[GateResult]:
     """Judge each gate on each of an evaluation's `datasets`; a message names the dataset if there are several."""
     return [
-        _judge(gate, f"{name}: " if len(datasets) > 1 else "", result["metrics"])
+        _judge(gate, f"{name}: " if len(datasets) > 1 else "", result)
         for gate in gates
         for name, result in datasets.items()
     ]
 
 
-def _judge(gate: Gate, where: str, metrics: Mapping[str, Any]) -> GateResult:
+def _judge(gate: Gate, where: str, result: Mapping[str, Any]) -> GateResult:
+    metrics = result["metrics"]
     threshold = gate.min if gate.min is not None else gate.max
     name = f"{where}{gate.metric} {'min' if gate.min is not None else 'max'} {threshold:g}"
     if gate.metric not in metrics:
         text = f"{where}{gate.metric} was not measured ({', '.join(metrics)} were); add it to evaluate.metrics"
         return GateResult(name, passed=False, message=text)
-    value = metrics[gate.metric]["value"]
+    value, what = metrics[gate.metric]["value"], gate.metric
+    if gate.seeds is not None:
+        if "seeds" not in result:
+            text = f"{where}{gate.metric} was measured with one seed only: set finetune.seeds, or leave out gate.seeds"
+            return GateResult(name, passed=False, message=text)
+        spread = result["seeds"]["metrics"][gate.metric]
+        worst = min if gate.min is not None else max
+        value = spread["mean"] if gate.seeds == "mean" else worst(spread["values"])
+        what = f"{gate.metric}, the {gate.seeds} of {len(spread['values'])} seeds,"
     passed = (gate.min is None or value >= gate.min) and (gate.max is None or value <= gate.max)
     relation = {
         (True, True): "is at least",
@@ -60,7 +71,7 @@ def _judge(gate: Gate, where: str, metrics: Mapping[str, Any]) -> GateResult:
         (False, True): "is at most",
         (False, False): "is above",
     }[gate.min is not None, passed]
-    return GateResult(name, passed, f"{where}{gate.metric} {_digits(value, threshold)} {relation} {threshold:g}")
+    return GateResult(name, passed, f"{where}{what} {_digits(value, threshold)} {relation} {threshold:g}")
 
 
 def _digits(value: float, threshold: float | None) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from dataclasses import dataclass, field
@@ -13,7 +12,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_folder, write_json
+from bmtool.artifacts.files import NO_LINKS, fsync_folder, write_json
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
 if TYPE_CHECKING:
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
     from typing import BinaryIO
 
     from numpy.typing import NDArray
-
-#: Errors of a file system, or of two, on which no link can be made.
-NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
 
 #: A shard is closed before it would grow past this.
 MAX_SHARD_BYTES = 512 * 1024 * 1024
@@ -199,6 +195,8 @@ def features(schema: pa.Schema, labels: Mapping[str, tuple[str, ...]]) -> dict[s
     def feature(name: str, kind: pa.DataType) -> dict[str, Any]:
         if pa.types.is_list(kind):
             return {"feature": feature(name, kind.value_type), "_type": "List"}
+        if pa.types.is_struct(kind):
+            return {member.name: feature(member.name, member.type) for member in kind}
         if name in labels:
             return {"names": list(labels[name]), "_type": "ClassLabel"}
         return {"dtype": "float64" if pa.types.is_float64(kind) else str(kind), "_type": "Value"}

@@ -40,7 +40,14 @@ def write_evaluation(
     write_text(folder / "summary.md", _summary(title, evaluation, comparisons, gates, facts))
     sections = [
         Section(
-            "Result", [_headline(evaluation), *_verdicts(comparisons, gates), _scores(evaluation), *_chart(evaluation)]
+            "Result",
+            [
+                _headline(evaluation),
+                *_verdicts(comparisons, gates),
+                _scores(evaluation),
+                *_seeds(evaluation),
+                *_chart(evaluation),
+            ],
         ),
         *_labels(evaluation),
         *_training(curves),
@@ -64,7 +71,12 @@ def _summary(
     lines = [f"- {sentence}" for _, sentence in comparisons]
     lines += [f"- {gate.verdict}" for gate in gates]
     lines += [f"- {text}" for text in counted(evaluation.cut)]
-    parts = [f"# {title}\n", markdown(_scores(evaluation)), *(["\n".join(lines) + "\n"] if lines else [])]
+    parts = [
+        f"# {title}\n",
+        markdown(_scores(evaluation)),
+        *map(markdown, _seeds(evaluation)),
+        *(["\n".join(lines) + "\n"] if lines else []),
+    ]
     if evaluation.labels:
         parts.append("## Labels\n\n" + markdown(_label_table(evaluation)))
     parts.append("## What was evaluated\n\n" + markdown(Table(["", "value"], [[k, v] for k, v in facts.items()])))
@@ -106,6 +118,24 @@ def _scores(evaluation: Evaluation) -> Table:
                 row += [None, None]
         rows.append(row)
     return Table(columns, rows)
+
+
+def _seeds(evaluation: Evaluation) -> list[Table]:
+    """A metric a row: mean and spread over seeds, and the differences to the baselines."""
+    study = evaluation.seeds
+    if study is None:
+        return []
+    columns = ["metric", f"mean of {len(study.seeds)} seeds", "95 % low", "95 % high", "standard deviation", "by seed"]
+    columns += [f"minus {baseline}" for baseline in study.differences]
+    rows: list[list[Cell]] = []
+    for name, spread in study.metrics.items():
+        values = ", ".join(f"{value:.3f}" for value in spread.values)
+        row: list[Cell] = [name, spread.mean, spread.low, spread.high, spread.standard_deviation, values]
+        for differences in study.differences.values():
+            one = differences.get(name)
+            row.append(None if one is None else f"{one.mean:+.4f} ({one.low:+.4f} to {one.high:+.4f})")
+        rows.append(row)
+    return [Table(columns, rows)]
 
 
 def _chart(evaluation: Evaluation) -> list[Block]:

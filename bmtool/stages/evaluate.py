@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
@@ -62,12 +62,13 @@ class Config(Settings):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The checkpoint, the dataset under its own name, and what baselines need to be trained first."""
+    """The checkpoint, the dataset under its own name, its other seeds, and what baselines need to be trained first."""
     start = config.from_ or _default_start(pipeline)
     data = config.data or _default_data(start, pipeline)
     _check_baselines(config, data, pipeline)
     name = data.value if data.form == "name" else Path(data.value).name
     inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
+    inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in _seeds(start, pipeline)}
     for baseline in config.baselines:
         for label, section in baseline.trained(pipeline).items():
             inputs[f"{baseline.name()}:{label}"] = Need("checkpoint", made=("finetune", section))
@@ -84,6 +85,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     """Run the saved checkpoint and the baselines, score them, and write numbers, predictions and the report."""
     from bmtool.data.dataset import open_dataset
     from bmtool.data.evaluation import comparisons, evaluate_outputs
+    from bmtool.data.seeds import study_seeds
     from bmtool.train.apply import run_checkpoint
 
     role = next(role for role in job.inputs if role.startswith("data:"))
@@ -93,17 +95,21 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     split = _split(config, dataset)
     answers = run_checkpoint(checkpoint, goal, dataset[split], job)
     metrics: tuple[Metric, ...] = config.metrics or tuple(METRICS.load(name)() for name in goal.metrics)
+    baselines = _baselines(config, job, goal, dataset, split, answers)
     evaluation = evaluate_outputs(
         answers.outputs,
         metrics,
         answers.labels,
         dataset=role.partition(":")[2],
         split=split,
-        baselines=_baselines(config, job, goal, dataset, split, answers),
+        baselines=baselines,
         cut=answers.examples.cut,
         seed=job.seed,
         resamples=config.resamples,
     )
+    by_seed = _by_seed(job, dataset, split, answers)
+    if len(by_seed) > 1:
+        evaluation = replace(evaluation, seeds=study_seeds(by_seed, metrics, answers.labels, baselines))
     compared = comparisons(evaluation, metrics[0])
     _write(config, job, goal, dataset[split].column("id"), answers, evaluation, compared)
     return {
@@ -131,8 +137,26 @@ def describe(summary: dict[str, Any]) -> list[str]:
                 f"{name} {result['split']}: {metric} {score['value']:.3f} "
                 f"({score['low']:.3f} to {score['high']:.3f}, n {score['n']:,})"
             )
+        if "seeds" in result:
+            lines += [
+                f"{name} {result['split']}: {text}" for text in _seed_lines(result["seeds"], summary["metrics"][0])
+            ]
     cut = ", ".join(counted(summary["cut"]))
     return [*lines, *summary["comparisons"], *([cut] if cut else [])]
+
+
+def _seed_lines(study: dict[str, Any], main: str) -> list[str]:
+    """The main metric over all seeds, and how far it is from each baseline."""
+    of_seeds = f"{len(study['seeds'])} seeds"
+    lines = [f"{main} {_interval_of(study['metrics'][main])} in the mean of {of_seeds}"]
+    for baseline, differences in study["differences"].items():
+        if main in differences:
+            lines.append(f"{main} minus {baseline} {_interval_of(differences[main], sign='+')} over {of_seeds}")
+    return lines
+
+
+def _interval_of(spread: dict[str, Any], sign: str = "") -> str:
+    return f"{spread['mean']:{sign}.3f} ({spread['low']:{sign}.3f} to {spread['high']:{sign}.3f})"
 
 
 # ---------------------------------------------------------------- before anything is made
@@ -141,6 +165,13 @@ def describe(summary: dict[str, Any]) -> list[str]:
 def _default_start(pipeline: Pipeline) -> Reference:
     only_pretrained = pipeline.finetune is None and pipeline.pretrain is not None
     return Reference(form="name", value="pretrain" if only_pretrained else "finetune")
+
+
+def _seeds(start: Reference, pipeline: Pipeline) -> list[tuple[int, Settings]]:
+    """The other seeds of what is evaluated, if this file trains it with several."""
+    if start != Reference(form="name", value="finetune") or pipeline.finetune is None:
+        return []
+    return list(pipeline.finetune.per_seed().items())[1:]
 
 
 def _default_data(start: Reference, pipeline: Pipeline) -> Reference:
@@ -221,6 +252,20 @@ def _split(config: Config, dataset: Dataset) -> str:
     if not dataset[name].num_rows:
         raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
     return name
+
+
+def _by_seed(job: Job, dataset: Dataset, split: str, answers: Answers) -> dict[int, Columns]:
+    """What each seed's model says about the rows; `answers` are the first one's."""
+    from bmtool.train.apply import run_checkpoint
+
+    others = [int(role.partition(":")[2]) for role in job.inputs if role.startswith("seed:")]
+    outputs = {min(others) - 1: answers.outputs} if others else {}
+    for seed in sorted(others):
+        job.console.say(f"seed {seed}")
+        folder = job.inputs[f"seed:{seed}"].folder
+        own = _goal(folder, dataset)
+        outputs[seed] = run_checkpoint(folder, own, dataset[split], job, labels=answers.labels).outputs
+    return outputs
 
 
 def _baselines(

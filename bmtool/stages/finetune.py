@@ -68,6 +68,9 @@ class Config(Training):
     """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric."""
     early_stopping_patience: PositiveInt | None = None
     """Stop after so many validations without a better one."""
+    seeds: PositiveInt = 1
+    """How many models are trained: with `seed`, the next one, and so on. `evaluate` gives mean and spread of all. What
+    is kept under the name `finetune` is the first, not the best: that would be luck."""
 
     @field_validator("metric_for_best_model")
     @classmethod
@@ -84,6 +87,11 @@ class Config(Training):
         if self.model is None and self.tokenizer is not None:
             raise explained("has an effect only with model: a checkpoint brings its own tokenizer", at="tokenizer")
         return self
+
+    def per_seed(self) -> dict[int, Config]:
+        """What is trained, by seed: with several, this same section with each of them."""
+        first = self.seed or 0
+        return {seed: self.model_copy(update={"seed": seed, "seeds": 1}) for seed in range(first, first + self.seeds)}
 
     @property
     def needs_validation(self) -> str:
@@ -108,8 +116,11 @@ class Config(Training):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The dataset, and the checkpoint to start from or the corpus whose tokenizer is used."""
+    """The dataset, and the checkpoint to start from or the corpus whose tokenizer is used; or a model for each seed."""
     _check_dataset(config, pipeline)
+    if config.seeds > 1:
+        sections = config.per_seed()
+        return {f"seed:{seed}": Need("checkpoint", made=("finetune", section)) for seed, section in sections.items()}
     data = Need("dataset", config.data)
     if config.model is None:
         return {"data": data, "from": Need("checkpoint", config.from_ or Reference(form="name", value="pretrain"))}
@@ -136,7 +147,10 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
 
+    if config.seeds > 1:
+        return _first_of(config, job)
     lesson = open_lesson(config, job)
+    _say_cut(config, job, lesson)
     model = open_model_for(lesson, config, job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
@@ -160,6 +174,33 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     return summary
 
 
+def _say_cut(config: Config, job: Job, lesson: Lesson) -> None:
+    from bmtool.report.tables import counted
+
+    for name, examples in lesson.parts.items():
+        cut = ", ".join(counted(examples.cut))
+        if cut:
+            job.console.say(f"{name}: {cut} at max_seq_length {config.max_seq_length}")
+
+
+def _first_of(config: Config, job: Job) -> dict[str, Any]:
+    """The first seed's checkpoint once more, under this name, and what all of them reached on validation."""
+    from bmtool.artifacts.files import link_or_copy
+    from bmtool.train.world import PartDoneError, World
+
+    if not World.current().is_first:
+        raise PartDoneError
+    made = {seed: job.inputs[f"seed:{seed}"] for seed in config.per_seed()}
+    first = made[config.seed or 0]
+    if first.manifest is None:
+        raise AssertionError(f"{first.folder}: what was made on the way has a manifest")
+    for name in first.manifest.files:
+        target = job.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        link_or_copy(first.folder / name, target)
+    return {**first.summary, "seeds": {str(seed): one.summary["validation"] for seed, one in made.items()}}
+
+
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the rows that it would be trained on."""
     from bmtool.train.estimate import Outline
@@ -180,7 +221,17 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 
 def describe(summary: dict[str, Any]) -> list[str]:
-    """The best step and its scores, or the last one."""
+    """The best step and its scores, or the last one; and how far seeds differ."""
+    lines = _described(summary)
+    if "seeds" in summary:
+        metric = (summary["best"] or {}).get("metric")
+        values = [one[metric] for one in summary["seeds"].values() if one.get(metric) is not None]
+        shown = f"; {metric} on validation {min(values):.3f} to {max(values):.3f}" if values else ""
+        lines.append(f"the first of {len(summary['seeds'])} seeds{shown}")
+    return lines
+
+
+def _described(summary: dict[str, Any]) -> list[str]:
     best, steps = summary["best"], summary["steps"]
     if not summary["validation"]:
         return [f"the last of {steps:,} steps is kept: there is no validation split to choose by"]

@@ -14,7 +14,6 @@ from bmtool.errors import ConfigError, DataError, MissingInputError
 from bmtool.models.build import bare_model, new_model, special_ids
 from bmtool.models.checkpoint import open_config, open_model
 from bmtool.models.supervised import class_weights
-from bmtool.report.tables import counted
 from bmtool.train.phases import Phase
 
 if TYPE_CHECKING:
@@ -59,7 +58,7 @@ class Lesson:
 
 
 def open_lesson(config: Config, job: Job) -> Lesson:
-    """Open the dataset and encode its train and validation rows; what was cut is said. The test split isn't touched.
+    """Open the dataset and encode its train and validation rows. The test split isn't touched.
 
     Raises:
         ConfigError: a setting needs a validation split, and there is none.
@@ -68,12 +67,12 @@ def open_lesson(config: Config, job: Job) -> Lesson:
     """
     dataset = open_dataset(job.inputs["data"].folder)
     task, folder = task_of(dataset), _tokenizer_folder(job)
-    parts = _examples(config, job, task, dataset, load_tokenizer(folder))
+    parts = _examples(config, task, dataset, load_tokenizer(folder))
     return Lesson(dataset, task.fitted(parts["train"]), folder, parts)
 
 
-def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Examples]:
-    """Train and validation rows, encoded; what was cut is said. The test split isn't touched.
+def _examples(config: Config, task: Task, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Examples]:
+    """Train and validation rows, encoded. The test split isn't touched.
 
     Raises:
         ConfigError: a setting needs a validation split, and there is none.
@@ -88,9 +87,6 @@ def _examples(config: Config, job: Job, task: Task, dataset: Dataset, tokenizer:
         if not dataset[name].num_rows:
             raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
         parts[name] = task.examples(dataset[name], tokenizer, config.max_seq_length)
-        cut = ", ".join(counted(parts[name].cut))
-        if cut:
-            job.console.say(f"{name}: {cut} at max_seq_length {config.max_seq_length}")
     return parts
 
 

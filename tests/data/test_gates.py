@@ -42,6 +42,31 @@ def test_with_several_datasets_the_message_names_its_own():
 
 
 @pytest.mark.parametrize(
+    ("gate", "passed", "message"),
+    [
+        ({"min": 0.5, "seeds": "mean"}, True, "accuracy, the mean of 3 seeds, 0.600 is at least 0.5"),
+        ({"min": 0.5, "seeds": "worst"}, False, "accuracy, the worst of 3 seeds, 0.400 is below 0.5"),
+        ({"max": 0.7, "seeds": "worst"}, False, "accuracy, the worst of 3 seeds, 0.800 is above 0.7"),
+        ({"min": 0.7}, True, "accuracy 0.900 is at least 0.7"),
+    ],
+)
+def test_a_gate_may_ask_for_all_seeds(gate, passed, message):
+    given = datasets(accuracy=0.9)
+    given["stars"]["seeds"] = {"metrics": {"accuracy": {"mean": 0.6, "values": [0.6, 0.4, 0.8]}}}
+
+    [result] = judge([Gate(metric="accuracy", **gate)], given)
+
+    assert (result.passed, result.message) == (passed, message)
+
+
+def test_a_gate_on_seeds_fails_where_there_is_one():
+    [result] = judge([Gate(metric="accuracy", min=0.5, seeds="mean")], datasets(accuracy=0.9))
+
+    assert not result.passed
+    assert "was measured with one seed only" in result.message
+
+
+@pytest.mark.parametrize(
     ("gate", "message"),
     [
         ({"metric": "acuracy", "min": 0.5}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),

@@ -55,7 +55,7 @@ def test_metrics_json_has_every_number_with_its_interval_and_n(evaluated):
 
     result = metrics["datasets"]["stars"]
     assert (result["split"], result["n"]) == ("test", open_rows(job))
-    assert set(result["metrics"]) == set(TASKS.load("text_classification").metrics)
+    assert set(result["metrics"]) == set(TASKS.load("text_classification")().metrics)
     assert all(set(score) == {"value", "low", "high", "n"} for score in result["metrics"].values())
     assert all(score["low"] <= score["value"] <= score["high"] for score in result["metrics"].values())
     assert set(result["baselines"]) == {"majority", "tfidf"}
@@ -276,7 +276,7 @@ def named(value):
 
 
 def test_defaults_follow_from_the_sections_of_the_file():
-    tuned = file_with(finetune=SimpleNamespace(data=named("stars")), pretrain=SimpleNamespace(data=named("corpus")))
+    tuned = file_with(finetune=validate(finetune.Config, TRAINING), pretrain=SimpleNamespace(data=named("corpus")))
     only_pretrained = file_with(pretrain=SimpleNamespace(data=named("corpus")))
 
     inputs = [evaluate.needs(config(), file) for file in (tuned, only_pretrained)]
@@ -305,7 +305,7 @@ def test_a_checkpoint_by_path_needs_to_be_told_its_dataset():
             {"baselines": ["tfidf"]},
             "token_classification",
             (
-                "x.yaml: evaluate.baselines: tfidf reads label and text, and token_classification has tags and words. "
+                "x.yaml: evaluate.baselines: tfidf reads text and gives label or labels or number, and token_classification has tags and words. "
                 "Leave it out"
             ),
         ),
@@ -336,3 +336,34 @@ def test_a_split_without_rows_is_a_data_error(make_job, tuned, reviews, tmp_path
 
     with pytest.raises(DataError, match="the test split has no rows"):
         evaluate.run(config(), make_job(inputs={"from": tuned, "data:stars": (folder, "dataset")}))
+
+
+def test_several_seeds_are_measured_together_on_the_same_rows(reviews, pretrained, tuned, job_at, tmp_path):
+    other = job_at(tmp_path / "finetune-2", {"data": reviews, "from": pretrained}, seed=1)
+    second = other.as_artifact("checkpoint", finetune.run(validate(finetune.Config, TRAINING | {"seed": 1}), other.job))
+    made = job_at(tmp_path / "evaluated", {"from": tuned, "data:stars": reviews, "seed:1": second})
+    gate = {"metric": "accuracy", "min": 0.5, "seeds": "worst"}
+
+    summary = evaluate.run(config(baselines=["majority"], gates=[gate]), made.job)
+
+    study = read(made.job)["datasets"]["stars"]["seeds"]
+    values = study["metrics"]["accuracy"]["values"]
+    assert study["seeds"] == [0, 1]
+    assert values[0] == summary["datasets"]["stars"]["metrics"]["accuracy"]["value"]
+    alone = job_at(tmp_path / "alone", {"from": second, "data:stars": reviews})
+    assert values[1] == evaluate.run(config(), alone.job)["datasets"]["stars"]["metrics"]["accuracy"]["value"]
+    assert any("in the mean of 2 seeds" in line for line in evaluate.describe(summary))
+    assert "mean of 2 seeds" in (made.job.folder / "summary.md").read_text(encoding="utf-8")
+    [judged] = evaluate.gates(config(gates=[gate]), summary)
+    assert judged.message.startswith("accuracy, the worst of 2 seeds,")
+
+
+def test_the_other_seeds_of_the_finetune_section_are_needed():
+    trained = validate(finetune.Config, TRAINING | {"seeds": 3, "seed": 5})
+    pipeline = Pipeline(Path("x.yaml"), "x", finetune=trained)
+
+    needs = evaluate.needs(config(data="./x"), pipeline)
+
+    assert [role for role in needs if role.startswith("seed:")] == ["seed:6", "seed:7"]
+    assert needs["seed:6"].made[1].seed == 6
+    assert not [role for role in evaluate.needs(config(data="./x", **{"from": "./y"}), pipeline) if "seed" in role]

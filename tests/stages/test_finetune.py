@@ -60,7 +60,7 @@ def test_the_checkpoint_opens_in_transformers_and_says_what_it_is(make_job, revi
     info = json.loads((job.folder / "bmtool.json").read_text(encoding="utf-8"))
 
     assert model.config.id2label == {0: "bad", 1: "good"}
-    assert info["goal"] == {"type": "text_classification"}
+    assert info["goal"] == {"type": "text_classification", "pair": False, "multi_label": False}
     assert (info["goal_kind"], info["labels"], info["max_seq_length"]) == ("task", ["bad", "good"], 32)
     assert info["data_fingerprint"] == reviews.fingerprint
     assert (job.folder / "metrics.jsonl").exists()
@@ -289,3 +289,33 @@ def test_a_weight_for_a_label_that_is_not_there_is_refused(make_job, reviews, pr
 
     with pytest.raises(ConfigError, match="there is no label 'goood'"):
         finetune.run(config(class_weights={"goood": 2.0}), job)
+
+
+# ---------------------------------------------------------------- several seeds
+
+
+def test_seeds_are_this_section_with_each_seed_and_need_nothing_else():
+    several = config(seeds=3, seed=7)
+
+    needs = finetune.needs(several, pipeline(several))
+
+    assert list(needs) == ["seed:7", "seed:8", "seed:9"]
+    assert [need.made[1] for need in needs.values()] == [config(seed=seed) for seed in (7, 8, 9)]
+
+
+def test_the_first_of_several_seeds_is_kept_whole_and_all_are_reported(job_at, reviews, pretrained, tmp_path):
+    made = {}
+    for seed in (0, 1):
+        job = job_at(tmp_path / f"finetune-{seed}", {"data": reviews, "from": pretrained}, seed=seed)
+        made[f"seed:{seed}"] = job.as_artifact(
+            "checkpoint", finetune.run(config(num_train_epochs=1, seed=seed), job.job)
+        )
+    both = job_at(tmp_path / "both", made)
+
+    summary = finetune.run(config(num_train_epochs=1, seeds=2), both.job)
+
+    first, kept = made["seed:0"].folder, both.job.folder
+    assert {path.name for path in kept.iterdir()} == set(made["seed:0"].manifest.files)
+    assert (kept / "model.safetensors").samefile(first / "model.safetensors")
+    assert summary["seeds"] == {str(seed): made[f"seed:{seed}"].summary["validation"] for seed in (0, 1)}
+    assert any("the first of 2 seeds; accuracy on validation" in line for line in finetune.describe(summary))
