@@ -167,13 +167,12 @@ def _attend(query: Tensor, keys: Tensor, borders: Tensor, spans: list[_Span], ho
 
     Short documents are computed in float32, also where the model runs in bfloat16.
     """
-    exact = (query.float(), keys.float())
-    out = exact[0].new_empty(query.shape)
+    out = query.new_empty(query.shape, dtype=torch.float32)
     kept = []
     for span in spans:
         into = _by_heads(out[span.first : span.last], how.heads)
         if span.is_short:
-            q, k, v = _heads(*exact, span, how.heads)
+            q, k, v = (part.float() for part in _heads(query, keys, span, how.heads))
             scores = torch.baddbmm(_mask(q, k, how.causal), q, k.transpose(1, 2), beta=int(how.causal), alpha=how.scale)
             kept.append(torch.softmax(scores, -1, out=scores))
             torch.bmm(scores, v, out=into.transpose(0, 1))
@@ -204,12 +203,11 @@ def _attend_backward(
     how: _How,
 ) -> None:
     """Write gradients of `query` and `keys` in float32 where `into` has room for them."""
-    exact, exact_grad = (query.float(), keys.float()), grad.float()
     for span, known in zip(spans, kept, strict=True):
         of_q, of_k, of_v = _heads(*into, span, how.heads)
         if span.is_short:
-            q, k, v = _heads(*exact, span, how.heads)
-            of_out = _by_heads(exact_grad[span.first : span.last], how.heads).transpose(0, 1)
+            q, k, v = (part.float() for part in _heads(query, keys, span, how.heads))
+            of_out = _by_heads(grad[span.first : span.last].float(), how.heads).transpose(0, 1)
             torch.bmm(known.transpose(1, 2), of_out, out=of_v)
             of_scores = torch.bmm(of_out, v.transpose(1, 2))
             of_scores = _softmax_backward(of_scores, known, -1, torch.float32).mul_(how.scale)
