@@ -58,6 +58,7 @@ _KEYS = {
     "report_to": "logger loggers log_with logging_backend trackers tracker use_wandb",
     "mix": "mixture data_mixture replay datasets_weights mixing blend",
     "seed": "random_state random_seed data_seed rng_seed manual_seed",
+    "seeds": "num_seeds n_seeds random_seeds",
     "threads": "num_threads n_threads cpu_threads omp_num_threads",
     "device": "accelerator use_cuda no_cuda use_cpu gpu gpus devices cuda",
     "early_stopping_patience": "early_stopping patience early_stop early_stopping_rounds",
