@@ -5,7 +5,7 @@
 
 Tokens are random. `rate` is tokens a CPU second of the process, from the third batch to the last; the CPU seconds from
 the corpus to the first batch, compiling left in, are `plan_seconds`. `anonymous_mb` is the most that the process took
-for itself, looked at a hundred times a second: the pages of mapped files are the kernel's to take back, and don't count.
+for itself, looked at a hundred times a second: pages of mapped files are the kernel's to take back, and don't count.
 """
 
 import argparse
