@@ -15,11 +15,15 @@ from functools import cache
 from pathlib import Path
 
 # Of glibc's malloc.h and of linux/mman.h.
-_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_MAX = -1, -2, -4
+_M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
 _MADV_HUGEPAGE = 14
 
 #: What malloc grows by where nobody says otherwise.
 _USUAL_PAD_BYTES = 128 * 1024
+
+#: How many blocks may come from the kernel alone where nobody says otherwise, and from which size they do once they are
+#: to go back: glibc raises the size by itself until that is said.
+_USUAL_MMAPS, _LARGE_BYTES = 65536, 2**20
 
 #: Addresses that are reserved for huge pages, of the machine's memory; only what is used is ever taken from it.
 _RESERVED_RATIO, _MOST_BYTES = 0.25, 2**31 - 2**21
@@ -44,6 +48,20 @@ def keep_memory() -> str:
     if heap is None or libc.madvise(heap[0], heap[1] - heap[0], _MADV_HUGEPAGE):
         return "freed memory is kept"
     return "freed memory is kept, in huge pages"
+
+
+def release_memory() -> None:
+    """The opposite, for a process whose large blocks come and go: each is the kernel's again as soon as it is freed.
+
+    Weights of layers that come together, one layer after the other, leave gaps in a heap: with half of BERT 12x512 in
+    each of two processes one grew by 922 MB as glibc has it, no less than with all of it, and so by 570 MB.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_MAX, _USUAL_MMAPS)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGE_BYTES)
+    libc.mallopt(_M_TRIM_THRESHOLD, _USUAL_PAD_BYTES)
 
 
 def machine_bytes() -> int:

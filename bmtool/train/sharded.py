@@ -17,6 +17,7 @@ import torch
 from torch import nn
 
 from bmtool.train.layers import layers_of
+from bmtool.train.memory import release_memory
 from bmtool.train.weights import Weights
 from bmtool.train.world import peers_may_be_gone
 
@@ -71,6 +72,7 @@ class ShardedWeights(Weights):
     @classmethod
     def of(cls, model: nn.Module, dtype: torch.dtype, world: World, device: torch.device) -> Self:
         """Share out the rows of a float32 model on the CPU that is the same in all processes."""
+        release_memory()
         running = copy.deepcopy(model, {id(parameter): parameter for parameter in model.parameters()})
         root = _Root(running)
         mesh = world.mesh(device)
