@@ -15,7 +15,7 @@ from bmtool.config.model import Component
 from bmtool.contracts.kinds import LABELS
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     import pyarrow as pa
@@ -66,6 +66,8 @@ class Examples:
     """How many token ids there are; 0 where the goal never needs to know."""
     special_ids: Mapping[str, int] = field(default_factory=dict)
     """Ids of special tokens by their text, such as `[MASK]`."""
+    decode: Callable[[Sequence[Sequence[int]]], list[str]] | None = None
+    """Rows of token ids to texts, for tasks that write; None where the goal never needs to."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -197,6 +199,11 @@ class Task(Goal):
         """Whether answers are of a fixed set of labels."""
         return bool(self.of_kind(*LABELS))
 
+    @property
+    def can_smooth(self) -> bool:
+        """Whether answers are chosen among others, of labels or of tokens, so that each may get a share."""
+        return self.has_labels or bool(self.of_kind("target"))
+
     def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...] | None:
         """A name for each of the C logits of the head; None: the class's own head is used as it is."""
         return labels
@@ -207,6 +214,14 @@ class Task(Goal):
         It is kept as a setting of the checkpoint's task; no setting of a dataset.
         """
         del train
+        return self
+
+    def watched(self, metric: str | None) -> Task:
+        """The task as it is measured on validation while training, so that `metric`, if one is named, is known.
+
+        The same one, unless its answers cost much more than its loss. Its own first metric is the default there.
+        """
+        del metric
         return self
 
     def weighed(self, weighing: Weighing) -> Self:

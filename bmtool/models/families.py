@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 import torch
 
+from bmtool.models.encoder_decoder import EncoderDecoder
 from bmtool.models.one_row import OneRow, first_tokens
 from bmtool.models.padded_rows import PaddedRows
 
@@ -126,9 +127,14 @@ FAMILIES = {
     "qwen3": _DECODER,
 }
 
+#: They know distances alone; the `n_positions` in the files of T5 say what it was trained with.
+WITHOUT_POSITIONS = ("t5", "mt5", "umt5")
+
 
 def family_for(config: Any) -> Family:
     """The family of models with this configuration."""
+    if getattr(config, "is_encoder_decoder", False):
+        return EncoderDecoder()
     return FAMILIES.get(config.model_type, PaddedRows())
 
 
@@ -140,7 +146,7 @@ def family_of(model: nn.Module) -> Family:
 def longest_document(config: Any) -> int | None:
     """How many tokens the model has positions for; None: its configuration sets no limit."""
     length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    if length is None:
+    if length is None or config.model_type in WITHOUT_POSITIONS:
         return None
     family = FAMILIES.get(config.model_type)
     return int(length) - (family.first_position(config) if family else 0)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+import torch
 import torch.nn.functional as F
 
 from bmtool.models.cross_entropy import row_cross_entropy, summed_cross_entropy
@@ -22,8 +23,8 @@ class LanguageHead(Protocol):
     def logits(self) -> Tensor:
         """(P, V)."""
 
-    def loss(self, labels: Tensor) -> Tensor:
-        """The cross-entropy with `labels` (P,), summed, in nats."""
+    def loss(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The cross-entropy with `labels` (P,), summed, in nats; `smoothing` of each is shared out among all tokens."""
 
     def scores(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The cross-entropy of each position in nats, (P,) float32, and whether its best token is the label, (P,)."""
@@ -44,9 +45,19 @@ class LinearHead:
         """(P, V)."""
         return F.linear(self.features, self.weight, self.bias)
 
-    def loss(self, labels: Tensor) -> Tensor:
-        """The cross-entropy with `labels` (P,), summed, in nats."""
-        return summed_cross_entropy(self.features, self.weight, self.bias, labels)
+    def loss(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The cross-entropy with `labels` (P,), summed, in nats; `smoothing` of each is shared out among all tokens.
+
+        As all tokens' mean log-likelihood differs from the label's by what their mean logit does from the label's, it
+        needs no logits but one a row: those of the label's vector less the mean vector.
+        """
+        loss = summed_cross_entropy(self.features, self.weight, self.bias, labels)
+        if not smoothing:
+            return loss
+        lead = (self.features * (self.weight[labels] - self.weight.mean(dim=0))).sum(dtype=torch.float32)
+        if self.bias is not None:
+            lead = lead + (self.bias[labels] - self.bias.mean()).sum(dtype=torch.float32)
+        return loss + smoothing * lead
 
     def scores(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The cross-entropy of each position in nats, (P,) float32, and whether its best token is the label, (P,)."""
@@ -64,9 +75,9 @@ class LogitsHead:
         """(P, V)."""
         return self.values
 
-    def loss(self, labels: Tensor) -> Tensor:
-        """The cross-entropy with `labels` (P,), summed, in nats."""
-        return F.cross_entropy(self.values.float(), labels, reduction="sum")
+    def loss(self, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+        """The cross-entropy with `labels` (P,), summed, in nats; `smoothing` of each is shared out among all tokens."""
+        return F.cross_entropy(self.values.float(), labels, reduction="sum", label_smoothing=smoothing)
 
     def scores(self, labels: Tensor) -> tuple[Tensor, Tensor]:
         """The cross-entropy of each position in nats, (P,) float32, and whether its best token is the label, (P,)."""

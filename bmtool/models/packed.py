@@ -59,9 +59,12 @@ def lm_logits_at(model: nn.Module, batch: Batch, positions: Tensor) -> Tensor:
     return family_of(model).language_head(model, batch, positions).logits()
 
 
-def lm_loss_at(model: nn.Module, batch: Batch, positions: Tensor, labels: Tensor) -> Tensor:
-    """The cross-entropy at `positions` (P,), ascending, with `labels` (P,), summed, in nats."""
-    return family_of(model).language_head(model, batch, positions).loss(labels)
+def lm_loss_at(model: nn.Module, batch: Batch, positions: Tensor, labels: Tensor, smoothing: float = 0.0) -> Tensor:
+    """The cross-entropy at `positions` (P,), ascending, with `labels` (P,), summed, in nats.
+
+    `smoothing` of each label is shared out among all tokens alike.
+    """
+    return family_of(model).language_head(model, batch, positions).loss(labels, smoothing)
 
 
 def lm_scores_at(model: nn.Module, batch: Batch, positions: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:

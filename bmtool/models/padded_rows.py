@@ -57,8 +57,6 @@ class PaddedRows:
         Convolutions and Fourier transforms mix padding in, whatever the mask says.
         """
         config: Any = model.config
-        if getattr(config, "is_encoder_decoder", False):
-            raise ConfigError(f"a '{config.model_type}' model has an encoder and a decoder; bmtool trains one of them")
         batch = _probe(config)
         try:
             padded, *rows = _try(model, batch, *_one_by_one(batch))

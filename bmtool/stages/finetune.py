@@ -107,12 +107,11 @@ class Config(Training):
             f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
         )
 
-    @property
-    def weighs_labels(self) -> str:
-        """The setting that weighs labels in the loss; empty without one."""
-        if self.class_weights is not None:
+    def unfit_weighing(self, task: Task) -> str:
+        """The setting that weighs labels in the loss where the task has none; empty if all is well."""
+        if self.class_weights is not None and not task.has_labels:
             return "class_weights"
-        return "label_smoothing" if self.label_smoothing else ""
+        return "label_smoothing" if self.label_smoothing and not task.can_smooth else ""
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
@@ -155,7 +154,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
-    task = lesson.task.weighed(weighing_of(lesson, config))
+    task = lesson.task.weighed(weighing_of(lesson, config)).watched(config.metric_for_best_model)
     fitted = fit(
         model,
         [lesson.phase(config, task)],
@@ -300,8 +299,9 @@ def _check_dataset(config: Config, pipeline: Pipeline) -> None:
     metric = config.metric_for_best_model
     if task is not None and metric is not None and metric not in task.metrics:
         raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
-    if task is not None and not task.has_labels and config.weighs_labels:
-        raise ConfigError(f"{pipeline.file}: finetune.{config.weighs_labels}: {task.name()} has no labels to weigh")
+    unfit = config.unfit_weighing(task) if task is not None else ""
+    if task is not None and unfit:
+        raise ConfigError(f"{pipeline.file}: finetune.{unfit}: {task.name()} has no labels to weigh")
     if config.needs_validation and not prepared.split.validation:
         raise ConfigError(f"{pipeline.file}: {config.no_validation(config.data.value)}")
 

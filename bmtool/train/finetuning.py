@@ -133,8 +133,9 @@ def weighing_of(lesson: Lesson, config: Config) -> Weighing:
     Raises:
         ConfigError: the task has no labels, or a weight is for a label that isn't there.
     """
-    if config.weighs_labels and not lesson.task.has_labels:
-        raise ConfigError(f"finetune.{config.weighs_labels}: {lesson.task.name()} has no labels to weigh")
+    unfit = config.unfit_weighing(lesson.task)
+    if unfit:
+        raise ConfigError(f"finetune.{unfit}: {lesson.task.name()} has no labels to weigh")
     if config.class_weights is None:
         return Weighing(config.label_smoothing)
     wanted = None if config.class_weights == "balanced" else config.class_weights

@@ -11,6 +11,7 @@ from bmtool.data.labelled import with_labels
 from bmtool.errors import DataError
 from bmtool.models.inference import Rows
 from bmtool.models.supervised import head_logits
+from bmtool.models.writing import Writing
 from bmtool.registry import TASKS
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.text_regression import TextRegression
@@ -252,7 +253,8 @@ CASES = {
 
 
 def test_every_task_is_tested():
-    assert {task.name() for task, _ in CASES.values()} == set(TASKS.names())
+    writing = {name for name in TASKS.names() if issubclass(TASKS.load(name), Writing)}  # in test_writing.py
+    assert {task.name() for task, _ in CASES.values()} | writing == set(TASKS.names())
 
 
 def small_bert(tokenizer, task, labels):

@@ -1,0 +1,107 @@
+"""Texts that are learned and written token by token: batches of them, their likelihood, greedy and beam search.
+
+Shape letters: N examples, P target positions, T tokens of a batch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bmtool.models.batches import documents_at, pack, with_types
+from bmtool.models.encoder_decoder import rectangles, start_token
+from bmtool.models.families import longest_document
+from bmtool.models.packed import lm_scores_at
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import nn
+
+    from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.models.encoder_decoder import Rectangle
+
+#: Sources that are answered together: a step of writing costs much the same for few and for many, and padding little.
+MAX_PADDING = 0.5
+
+
+def pack_targets(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """Pack sources and targets, these as token type 1, of examples of `bmtool.data.targets`.
+
+    With targets, those of the batch are `positions` (P,) of the tokens that predict, and `labels` (P,), what follows
+    them: each token of a target and its end, whatever its id. The term `cross_entropy` counts P.
+    """
+    batch = with_types(pack(examples, rows), examples.columns["second_starts"][rows])
+    if "references" not in examples.columns or batch.token_type_ids is None:
+        return batch
+    is_written = batch.token_type_ids[0].bool()
+    is_written[batch.cu_seq_lens[1:].long() - 1] = False
+    positions = is_written.nonzero()[:, 0]
+    targets = {"positions": positions, "labels": batch.input_ids[0][positions + 1]}
+    return replace(batch, targets=targets, counts={"cross_entropy": len(positions)})
+
+
+def target_likelihoods(model: nn.Module, batch: Batch) -> Columns:
+    """Per example `nll` (N,), the sum of nats of its target's tokens, and `targets` (N,), how many there are."""
+    positions = batch.targets["positions"]
+    nll, _ = lm_scores_at(model, batch, positions, batch.targets["labels"])
+    owners = documents_at(batch, positions.cpu().numpy())
+    count = len(batch.rows)
+    return {
+        "nll": np.bincount(owners, weights=nll.double().cpu().numpy(), minlength=count),
+        "targets": np.bincount(owners, minlength=count),
+    }
+
+
+def write(
+    model: nn.Module,
+    batch: Batch,
+    examples: Examples,
+    *,
+    max_new_tokens: int,
+    num_beams: int,
+    length_penalty: float,
+) -> Columns:
+    """Per example `predictions`, a text, and `is_cut` (N,): whether its end didn't come within `max_new_tokens`.
+
+    Sources of like lengths are answered together, padded. Whatever else a checkpoint's `generation_config.json` asks
+    for isn't done: what is measured depends on these settings alone.
+    """
+    end = examples.suffix[-1]
+    config: Any = model.config
+    budget = min(max_new_tokens, longest_document(config) or max_new_tokens)
+    rows: list[list[int]] = [[]] * len(batch.rows)
+    is_cut = np.zeros(len(batch.rows), dtype=bool)
+    for part in rectangles(batch, config, max_padding=MAX_PADDING):
+        settings = {"max_new_tokens": budget, "num_beams": num_beams, "length_penalty": length_penalty}
+        for document, tokens in zip(part.documents, _generated(model, part, end, settings), strict=True):
+            is_cut[document] = end not in tokens
+            rows[document] = tokens[: tokens.index(end)] if end in tokens else tokens
+    if examples.decode is None:
+        raise ValueError("these examples were not made for writing: they can't be decoded")
+    return {"predictions": examples.decode(rows), "is_cut": is_cut}
+
+
+def _generated(model: Any, part: Rectangle, end: int, settings: dict[str, Any]) -> list[list[int]]:
+    """The tokens behind the start token, for each source; after the end comes padding."""
+    from transformers import GenerationConfig
+
+    padding = model.config.pad_token_id
+    wanted = GenerationConfig(  # type: ignore[no-untyped-call]
+        **settings,
+        do_sample=False,
+        decoder_start_token_id=start_token(model.config),
+        eos_token_id=end,
+        pad_token_id=end if padding is None else padding,
+        early_stopping=False,
+    )
+    own = model.generation_config
+    # Else transformers takes from it what isn't said here, such as tokens that are forced or forbidden.
+    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
+    try:
+        ids = model.generate(input_ids=part.source_ids, attention_mask=part.source_mask, generation_config=wanted)
+    finally:
+        model.generation_config = own
+    rows: list[list[int]] = ids[:, 1:].tolist()
+    return rows
