@@ -17,7 +17,7 @@ from pydantic import (
 
 from bmtool.config.model import HOW, Settings, Words, chosen, explained
 from bmtool.config.smoke import SMOKE_EVAL_STEPS, SMOKE_STEPS, little_budget
-from bmtool.config.units import Count, Every, EverySteps, Interval, Ratio
+from bmtool.config.units import AutoCount, Count, Every, EverySteps, Interval, Ratio
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError
 from bmtool.registry import REPORTERS
@@ -88,8 +88,11 @@ class Training(Settings):
 
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 128
     """Longer texts are cut into pieces (pretrain) or cut off and counted (finetune), in tokens."""
-    per_device_batch_tokens: Count = 4096
-    """Tokens of a batch on each device. Whole texts are packed into it; nothing is padded."""
+    per_device_batch_tokens: AutoCount = 4096
+    """Tokens of a batch on each device. Whole texts are packed into it; nothing is padded. `auto` takes what memory
+    holds, and divides a step of `global_batch_tokens` into such batches."""
+    global_batch_tokens: Count | None = None
+    """With `per_device_batch_tokens: auto`: tokens of a step, over all its batches and processes."""
     gradient_accumulation_steps: PositiveInt = 1
     """Batches that make one step; as many small batches equal one large one."""
     batch_warmup_steps: NonNegativeInt = 0
@@ -154,10 +157,32 @@ class Training(Settings):
             )
 
     def check_room(self) -> None:
-        """A batch holds at least one text."""
-        if self.per_device_batch_tokens < self.max_seq_length:
+        """A batch holds at least one text; with `auto` it is the step that has a size."""
+        is_auto, step = self.per_device_batch_tokens == "auto", self.global_batch_tokens
+        if is_auto and step is None:
+            raise explained("auto needs global_batch_tokens: how many tokens a step has", at="per_device_batch_tokens")
+        if step is not None and not is_auto:
+            raise explained("has an effect only with per_device_batch_tokens: auto", at="global_batch_tokens")
+        if is_auto and "gradient_accumulation_steps" in self.model_fields_set:
             raise explained(
-                f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got "
-                f"{self.per_device_batch_tokens}",
-                at="per_device_batch_tokens",
+                "has no effect with per_device_batch_tokens: auto, which divides a step into as many batches as it "
+                "needs. Remove it, and set global_batch_tokens",
+                at="gradient_accumulation_steps",
             )
+        if self.room < self.max_seq_length:
+            raise explained(
+                f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got {self.room}",
+                at="global_batch_tokens" if is_auto else "per_device_batch_tokens",
+            )
+
+    @property
+    def room(self) -> int:
+        """Tokens into which the longest text must fit: of a batch, with `auto` of a step."""
+        return self.batch_tokens if self.global_batch_tokens is None else self.global_batch_tokens
+
+    @property
+    def batch_tokens(self) -> int:
+        """The tokens of a batch, once they are a number (`bmtool.train.auto_batch`)."""
+        if self.per_device_batch_tokens == "auto":
+            raise AssertionError("per_device_batch_tokens is still 'auto'")
+        return self.per_device_batch_tokens

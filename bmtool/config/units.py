@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
@@ -23,6 +23,16 @@ def count(value: Any) -> Any:
     if not number.is_integer():
         raise explained(f"expected a whole number such as 500, 20k or 4M, got {shown(value)}")
     return int(number)
+
+
+def count_or_auto(value: Any) -> Any:
+    """The same, or `auto`."""
+    if value == "auto":
+        return value
+    number = count(value)
+    if type(number) is not int or number < 1:
+        raise explained(f"expected auto, or a whole number above 0 such as 4096 or 20k, got {shown(value)}")
+    return number
 
 
 def seconds(value: Any) -> Any:
@@ -80,6 +90,9 @@ def steps(value: Any) -> Any:
 
 
 Count = Annotated[int, BeforeValidator(count), Field(gt=0), Words("a whole number such as 500, 20k or 4M")]
+AutoCount = Annotated[
+    int | Literal["auto"], BeforeValidator(count_or_auto), Words("auto, or a whole number such as 500, 20k or 4M")
+]
 Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0), Words("a duration such as 90s, 10m or 2h")]
 Ratio = Annotated[float, BeforeValidator(ratio), Field(ge=0, le=1), Words("a share such as 0.05 or 5%")]
 Every = Annotated[Interval, BeforeValidator(interval), Words("a duration such as 10m, or '500 steps'")]

@@ -48,6 +48,7 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
 
 
 def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str, Any]]:
+    from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
     from bmtool.train.device import set_up
     from bmtool.train.estimate import estimate
     from bmtool.train.peak import matmul_peak
@@ -57,7 +58,14 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
     device, choices = set_up(job.runtime, 0, processes)
     outline = cast("TrainingStage", node.module).outline(node.config, job)
     dtype, _ = pick_precision(outline.phases[0].training.precision, device)
-    taken = estimate(outline, dtype, job.seed)
+    settled, batches = settle(
+        outline.phases,
+        (),
+        lambda: fitting(outline.model, outline.phases[0].training.optim, device, dtype, local_size=processes),
+        useful=USEFUL_TOKENS[device.type],
+        processes=processes,
+    )
+    taken = estimate(replace(outline, phases=settled), dtype, job.seed)
     share, reason = share_reached(store, f"{short_name(dtype)} ", choices["device"].partition(" ")[0])
     peak = matmul_peak(device, dtype, job.cache)
     seconds = taken.seconds(peak * share * processes)
@@ -71,6 +79,8 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
         + (f", in {processes} processes" if processes > 1 else ""),
         f"about {size_text(taken.disk)} of disk while states are saved, the final model with them",
     ]
+    if batches:
+        lines.append(f"batches of a step: {batches}")
     told = {"seconds": seconds, "share": share, "share_reason": reason, "matmul_peak": peak}
     return lines, taken.plain() | told
 

@@ -150,7 +150,7 @@ class Relations:
             stretches = {(stage, "phases", index): stretch for index, stretch in enumerate(config.stretches())}
         for place, settings in stretches.items():
             steps = settings.gradient_accumulation_steps
-            if steps % processes:
+            if settings.global_batch_tokens is None and steps % processes:
                 key = "gradient_accumulation_steps"
                 yield (*place, key), f"runtime.processes is {processes}: this must be a multiple of it, and is {steps}"
 

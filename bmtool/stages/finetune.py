@@ -17,7 +17,7 @@ from pydantic import (
 from bmtool.config.model import HOW, explained
 from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.config.shared import Training
-from bmtool.config.units import Count, ratio
+from bmtool.config.units import AutoCount, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.registry import METRICS
@@ -50,7 +50,7 @@ class Config(Training):
     """An architecture, to start from new weights instead."""
     tokenizer: Annotated[Ref | None, HOW] = None
     """With `model`: the corpus whose tokenizer is used; by default that of the pretrain section."""
-    per_device_batch_tokens: Count = 2048
+    per_device_batch_tokens: AutoCount = 2048
     """16 texts of full length: labelled data is small, and many small steps learn more from it than few large ones."""
     learning_rate: PositiveFloat = 1e-4
     """Between what suits a base-size model (5e-5) and a tiny one (5e-4)."""

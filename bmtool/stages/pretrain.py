@@ -10,7 +10,7 @@ from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import ModelRef, Ref
 from bmtool.config.shared import Training
 from bmtool.config.smoke import SMOKE_STEPS, little_budget
-from bmtool.config.units import Count, Ratio, ratio
+from bmtool.config.units import AutoCount, Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
 from bmtool.errors import ConfigError, MissingInputError
@@ -53,7 +53,8 @@ class Phase(Settings):
 
     objective: OneObjective | None = None
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] | None = None
-    per_device_batch_tokens: Count | None = None
+    per_device_batch_tokens: AutoCount | None = None
+    global_batch_tokens: Count | None = None
     gradient_accumulation_steps: PositiveInt | None = None
     max_tokens: Count | None = None
     max_steps: PositiveInt | None = None

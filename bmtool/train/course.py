@@ -46,7 +46,7 @@ class Course:
     def epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The plan of one epoch; the last one asked for is remembered."""
         if self._order is None or self._borders is None or epoch != self._epoch:
-            batch_tokens = self.training.per_device_batch_tokens
+            batch_tokens = self.training.batch_tokens
             self._order = self._borders = None  # two epochs' plans never live together
             lengths, rows = self.lengths, None
             if self.mixture is not None:

@@ -107,7 +107,7 @@ def _memory(outline: Outline, dtype: torch.dtype) -> dict[str, int]:
     """Bytes by what holds them."""
     taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim)
     count = sum(one.numel() for one in outline.model.parameters() if one.requires_grad)
-    largest = max(phase.training.per_device_batch_tokens for phase in outline.phases)
+    largest = max(phase.training.batch_tokens for phase in outline.phases)
     return taken | {
         "activations": largest * kept_bytes(outline.model.config, dtype.itemsize),
         "a state being saved": 4 * count * (2 if outline.keeps_best else 1) + taken["optimizer"],

@@ -12,6 +12,7 @@ from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
 from bmtool.models.families import family_of, longest_document
 from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
+from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
 from bmtool.train.cards import look_at, wait_for_card
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.device import busy_warning, other_running, set_up
@@ -136,13 +137,14 @@ def _prepare(
     checkpoints: Checkpoints,
 ) -> Trainer:
     """Choose device, threads and precision, say why, put the parts together, and take over a saved state."""
-    world, training = World.current(), phases[0].training
-    _check_shares(phases, world)
+    world = World.current()
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
-    pads = family_of(model).pads
+    device, weights_of, choices = _choose(model, phases[0].training, job, state, world)
+    phases = _settled(phases, model, state, device, world, choices, job)
+    _check_shares(phases, world)
+    training, pads = phases[0].training, family_of(model).pads
     courses = [phase.course(job.seed, number, by_length=pads) for number, phase in enumerate(phases)]
-    device, weights_of, choices = _choose(model, training, job, state, world)
     for note in filter(None, (padding_note(model), drop_attention_dropout(model))):
         job.console.say(note)
     job.console.say(courses[state.phase].description)
@@ -168,8 +170,34 @@ def _prepare(
     return trainer
 
 
+def _settled(
+    phases: Sequence[Phase],
+    model: Any,
+    state: State,
+    device: torch.device,
+    world: World,
+    choices: dict[str, str],
+    job: Job,
+) -> list[Phase]:
+    """The phases with the size of their batches, which is noted where `auto` left it to the machine."""
+    dtype, _ = pick_precision(state.precision, device)
+
+    def limit() -> tuple[int, str]:
+        optim = phases[0].training.optim
+        fits, reason = fitting(model, optim, device, dtype, local_size=world.local_size)
+        return min(world.gathered(fits)), reason
+
+    useful = USEFUL_TOKENS[device.type]
+    settled, note = settle(phases, state.batch_tokens, limit, useful=useful, processes=world.size)
+    if note:
+        state.batch_tokens = [phase.training.batch_tokens for phase in settled]
+        choices["batches"] = note
+        job.console.say(f"batches of a step: {note}")
+    return settled
+
+
 def _say_muon(training: Training, job: Job) -> None:
-    tokens = training.per_device_batch_tokens * training.gradient_accumulation_steps
+    tokens = training.batch_tokens * training.gradient_accumulation_steps
     if training.optim == "muon" and tokens < MUON_TOKENS:
         job.console.say(
             f"optim: muon with {tokens:,} tokens a step: it pays from about {MUON_TOKENS:,}; AdamW is cheaper here"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 _CPU_WORDS = "DefaultCPUAllocator"
 
 #: Of what is free so much is reckoned with: blocks of different sizes leave gaps.
-_USABLE = 0.8
+USABLE = 0.8
 
 #: A size that fits is a multiple of this.
 _ROUND_TOKENS = 64
@@ -43,7 +43,7 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     stepper.weights.clear_gradients()
     gc.collect()
     gradient_bytes = 4 * sum(master.numel() for master in stepper.weights.masters.values())
-    tried, window = training.per_device_batch_tokens, training.gradient_accumulation_steps
+    tried, window = training.batch_tokens, training.gradient_accumulation_steps
     token_bytes = kept_bytes(stepper.model.config, stepper.weights.dtype.itemsize)
     size = fitting_tokens(tried, free_bytes(device), token_bytes, gradient_bytes)
     place = f"{device.type} is out of memory in step {step:,}: per_device_batch_tokens is {tried:,}"
@@ -65,7 +65,7 @@ def fitting_tokens(tried: int, free: int | None, bytes_a_token: int, gradient_by
     """How many tokens a batch may have: at most half of what was tried, less if less memory is free for them."""
     fits = tried // 2
     if free is not None:
-        fits = min(fits, int(_USABLE * max(0, free - gradient_bytes)) // bytes_a_token)
+        fits = min(fits, int(USABLE * max(0, free - gradient_bytes)) // bytes_a_token)
     return fits // _ROUND_TOKENS * _ROUND_TOKENS
 
 

@@ -44,6 +44,8 @@ class State:
     domains: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Metrics of the starting weights on each corpus that is watched."""
     precision: str = ""
+    batch_tokens: list[int] = field(default_factory=list)
+    """Of each phase, where they were chosen (`per_device_batch_tokens: auto`): batches are a function of them."""
     seconds: float = 0.0
     """Seconds spent in training steps; no part of any result."""
     loading_seconds: float = 0.0

@@ -238,7 +238,7 @@ class Trainer:
 
     def _scores(self, phase: Phase, examples: Examples) -> dict[str, float | None] | None:
         """The same in this process; None if it was asked to stop on the way."""
-        batch_tokens, weights = phase.training.per_device_batch_tokens, self.stepper.weights
+        batch_tokens, weights = phase.training.batch_tokens, self.stepper.weights
         stop = weights.hears(self.job.stop)
         try:
             outputs = run_goal(weights.model, phase.goal, examples, batch_tokens, stop=stop, run=weights.run)

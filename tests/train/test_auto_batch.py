@@ -1,0 +1,99 @@
+"""`per_device_batch_tokens: auto` takes what memory holds, and a step keeps its size."""
+
+import dataclasses
+
+import pytest
+import torch
+from bmtool.config.model import validate
+from bmtool.config.shared import Training
+from bmtool.errors import ConfigError, TryAgainError
+from bmtool.stages import pretrain
+from bmtool.train import auto_batch
+from bmtool.train.auto_batch import divided
+
+AUTO = {"max_steps": 4, "learning_rate": 1e-3, "max_seq_length": 32, "per_device_batch_tokens": "auto"}
+MODEL = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
+
+
+class StopAfter:
+    """Asks to stop once it was looked at so many times."""
+
+    def __init__(self, looks):
+        self.looks = looks
+
+    @property
+    def reason(self):
+        self.looks -= 1
+        return "SIGINT" if self.looks < 0 else ""
+
+
+@pytest.mark.parametrize(
+    ("step", "fits", "processes", "tokens"),
+    [(4096, 9000, 1, 4096), (4096, 4000, 1, 2048), (4096, 1000, 2, 682), (4096, 4096, 2, 2048), (1000, 300, 1, 250)],
+)
+def test_a_step_is_divided_into_as_few_batches_as_fit(step, fits, processes, tokens):
+    training = validate(Training, {**AUTO, "global_batch_tokens": step})
+
+    assert divided(training, fits, processes) == tokens
+
+
+@pytest.mark.parametrize("fits", [0, 31, 33])
+def test_a_batch_without_room_for_a_text_is_an_error(fits):
+    training = validate(Training, {**AUTO, "global_batch_tokens": 63})
+
+    with pytest.raises(TryAgainError, match=f"auto: about {fits} tokens fit into memory. A step of 63 in "):
+        divided(training, fits, 1)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "auto needs global_batch_tokens"),
+        ({"global_batch_tokens": 16}, "must hold at least one text of max_seq_length"),
+        ({"global_batch_tokens": 64, "gradient_accumulation_steps": 2}, "has no effect with per_device_batch_tokens"),
+        ({"global_batch_tokens": 64, "per_device_batch_tokens": 64}, "has an effect only with per_device_batch_tokens"),
+        ({"global_batch_tokens": 64, "per_device_batch_tokens": 0}, "expected auto, or a whole number above 0"),
+        ({"global_batch_tokens": 64, "per_device_batch_tokens": "much"}, "expected a whole number such as 500"),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused(changes, message):
+    with pytest.raises((ConfigError, ValueError), match=message):
+        validate(Training, AUTO | changes)
+
+
+def test_what_was_chosen_is_said_and_goes_on_when_memory_is_another(make_job, tmp_path, corpus, monkeypatch):
+    plain = AUTO | {"data": "corpus", "model": MODEL, "objective": "mlm", "global_batch_tokens": 512}
+    config = validate(pretrain.Config, plain)
+    monkeypatch.setitem(auto_batch.USEFUL_TOKENS, "cpu", 128)
+    job = make_job(tmp_path / "a", {"data": corpus})
+    whole = pretrain.run(config, make_job(tmp_path / "b", {"data": corpus}))
+
+    with pytest.raises(TryAgainError, match=r"step [123] of 4 is saved"):
+        pretrain.run(config, dataclasses.replace(job, stop=StopAfter(2)))
+    monkeypatch.setitem(auto_batch.USEFUL_TOKENS, "cpu", 512)
+    resumed = pretrain.run(config, job)
+
+    assert whole["environment"]["choices"]["batches"].startswith("4 x 128 tokens (")
+    assert resumed["environment"]["choices"]["batches"] == "4 x 128 tokens (as the saved state)"
+    assert resumed["tokens"] == whole["tokens"]
+    weights = [(tmp_path / name / "model.safetensors").read_bytes() for name in "ab"]
+    assert weights[0] == weights[1]
+
+
+def test_less_free_memory_makes_smaller_batches(monkeypatch):
+    from bmtool.architectures.bert import Bert
+    from bmtool.models.build import bare_model
+
+    config = Bert(size="tiny").config(vocab_size=1000, max_seq_length=32, special_ids={"pad": 0})
+    model = bare_model(config, "AutoModelForMaskedLM")
+    found = []
+    for free in (10**7, 10**9, 2 * 10**9, None):
+        monkeypatch.setattr(auto_batch, "free_bytes", lambda _, free=free: free)
+        found.append(auto_batch.fitting(model, "adamw", torch.device("cpu"), torch.float32, local_size=1)[0])
+    monkeypatch.setattr(auto_batch, "free_bytes", lambda _: 2 * 10**9)
+    shared = auto_batch.fitting(model, "adamw", torch.device("cpu"), torch.float32, local_size=2)[0]
+
+    assert found[0] == 0
+    assert 0 < found[1] < found[2] / 2
+    assert shared == found[1]
+    assert found[3] == max(auto_batch.USEFUL_TOKENS.values())
