@@ -18,15 +18,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.artifacts.manifest import Artifact
-    from bmtool.config.model import Settings
     from bmtool.contracts.goals import Columns, Task
-    from bmtool.contracts.stages import Job
+    from bmtool.contracts.stages import Job, Need
     from bmtool.runner.pipeline import Pipeline
 
 
 #: What answers are, by the kind of column that holds the right ones, as `references` and `predictions` of N rows and C
 #: labels: `label` ids (N,); `tags` N arrays of ids, one a word; `labels` bool (N, C); `number` float64 (N,); `target`
-#: predictions of N strings, references of N lists of right ones.
+#: predictions of N strings, references of N lists of right ones; `answers` are alike, and without a right one there
+#: is none to be found.
 AnswerKind = Literal["label", "tags", "labels", "number", "target"]
 
 
@@ -84,8 +84,8 @@ class Baseline(Component):
         kinds = set(task.columns.values())
         return self.reads <= kinds and (not self.answers or bool(self.answers & kinds))
 
-    def trained(self, pipeline: Pipeline) -> dict[str, Settings]:
-        """Fine-tune settings by name for artifacts that this baseline needs made first; most need none.
+    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
+        """Artifacts by name that must be there first, found by a reference or made for it; most need none.
 
         Raises:
             ConfigError: the file doesn't say what they need.
@@ -97,7 +97,7 @@ class Baseline(Component):
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """Results for each row of the split called `split`, as `Task.outputs` gives them, with ids of `labels`.
 
-        Only the dataset's train and validation splits may be learned from. What `trained` asked for is in `job.inputs`
+        Only the dataset's train and validation splits may be learned from. What `needs` asked for is in `job.inputs`
         as `<name of the baseline>:<name it gave>`.
         """
 

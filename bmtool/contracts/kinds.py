@@ -3,13 +3,14 @@
 text     what a model reads                      target   text that it is to give
 words    a list of text                          tags     a label for each word
 label    one of a few names                      labels   a list of those that fit, which may be empty
+answers  texts that answer a question, pieces of the row's last text, with their places in it; none: there is no answer
 number   a finite number
 group    kept, for splits; it needs a value      extra    kept; it may be empty
 """
 
 from __future__ import annotations
 
-KINDS = frozenset({"text", "target", "words", "tags", "label", "labels", "number", "group", "extra"})
+KINDS = frozenset({"text", "target", "words", "tags", "label", "labels", "answers", "number", "group", "extra"})
 #: Kinds with one text a row: it is cleaned, and must hold something.
 TEXTS = ("text", "target")
 #: Kinds that people read: scrubbed, counted, and compared when copies are looked for.
@@ -18,6 +19,8 @@ READABLE = (*TEXTS, "words")
 LABELS = ("label", "tags", "labels")
 #: Kinds with a list a row; those of PARALLEL are as long as each other.
 LISTS = ("words", "tags", "labels")
+#: Kinds with more than one value a row.
+NESTED = (*LISTS, "answers")
 PARALLEL = ("words", "tags")
 #: Kinds that a model is asked about; the others are answers, or stand beside.
 INPUTS = ("text", "words")

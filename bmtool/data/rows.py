@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 MAX_BATCH_ROWS = 8192
 MAX_BATCH_BYTES = 4 * 1024 * 1024
 
+#: Texts and where they start, in characters from 0; -1 where nobody said. As SQuAD has them.
+ANSWERS = pa.struct([("text", pa.list_(pa.string())), ("answer_start", pa.list_(pa.int32()))])
+
 
 class BadRowError(Exception):
     """A row that can't be read, and why; readers turn it into a rejection."""
@@ -34,11 +37,13 @@ class BadRowError(Exception):
 
 def schema_of(kinds: Mapping[str, str]) -> pa.Schema:
     """The schema to read columns with, by name and kind; only `extra` ones may be null."""
-    fields = []
-    for name, kind in kinds.items():
-        kind_type = pa.list_(pa.string()) if kind in LISTS else pa.float64() if kind == "number" else pa.string()
-        fields.append(pa.field(name, kind_type, nullable=kind == "extra", metadata={"kind": kind}))
-    return pa.schema(fields)
+    special = {**dict.fromkeys(LISTS, pa.list_(pa.string())), "number": pa.float64(), "answers": ANSWERS}
+    return pa.schema(
+        [
+            pa.field(name, special.get(kind, pa.string()), nullable=kind == "extra", metadata={"kind": kind})
+            for name, kind in kinds.items()
+        ]
+    )
 
 
 def kind_of(field: pa.Field) -> str:
@@ -83,6 +88,44 @@ def number(value: Any) -> float | None:
     return result
 
 
+def right_answers(value: Any) -> dict[str, list[Any]]:
+    """The answers to a question as ANSWERS has them; no texts where there is none, or only empty ones.
+
+    They are given as a mapping of lists `text` and `answer_start` (SQuAD in `datasets`), as a list of such mappings of
+    one each (SQuAD's own files), or without places: as a list of texts, or as one text.
+
+    Raises:
+        BadRowError: they are something else, or there are more or fewer starts than texts.
+    """
+    if isinstance(value, dict):
+        texts, starts = value.get("text"), value.get("answer_start")
+    elif isinstance(value, list) and any(isinstance(one, dict) for one in value):
+        each = [one if isinstance(one, dict) else {"text": one} for one in value]
+        texts, starts = [one.get("text") for one in each], [one.get("answer_start") for one in each]
+    else:
+        texts, starts = value, None
+    texts = [] if texts is None else texts if isinstance(texts, list) else [texts]
+    starts = [-1] * len(texts) if starts is None else starts if isinstance(starts, list) else [starts]
+    if len(texts) != len(starts):
+        raise BadRowError(f"{len(texts)} texts and {len(starts)} starts")
+    for text in texts:
+        if not isinstance(text, str):
+            raise BadRowError(f"expected texts, got {_describe(text)}")
+    pairs = [(text, _place(start)) for text, start in zip(texts, starts, strict=True) if text]
+    return {"text": [text for text, _ in pairs], "answer_start": [start for _, start in pairs]}
+
+
+def _place(value: Any) -> int:
+    """Where a text starts, as int32; -1 for None."""
+    if value is None:
+        return -1
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    if type(value) is not int or not -1 <= value < 2**31:
+        raise BadRowError("a start must be a whole number, from 0")
+    return value
+
+
 def converter(kind: str) -> Callable[[Any], Any]:
     """A function that turns a plain value of a source into what a column of `kind` holds, or raises BadRowError."""
 
@@ -101,7 +144,7 @@ def converter(kind: str) -> Callable[[Any], Any]:
 
         return convert
 
-    own = {"text": text, "target": text, "words": many(text), "number": number}
+    own = {"text": text, "target": text, "words": many(text), "number": number, "answers": right_answers}
     return own.get(kind, many(scalar_text) if kind in LISTS else scalar_text)
 
 
@@ -144,28 +187,32 @@ def row_ids(batch: pa.RecordBatch) -> pa.Array:
 
 
 def _framed(column: pa.Array) -> pa.Array:
-    """`5:hello` for `hello`, `-` for null; for a list the framed members behind their number."""
+    """`5:hello` for `hello`, `-` for null; of a list the framed members behind their number, of a struct its fields."""
+    if pa.types.is_struct(column.type):
+        return pc.binary_join_element_wise(*map(_framed, column.flatten()), "")
     if pa.types.is_list(column.type):
         flat = _framed(pc.list_flatten(column))
         lengths = pc.fill_null(pc.list_value_length(column), 0)
         offsets = np.concatenate([[0], np.cumsum(lengths.to_numpy(zero_copy_only=False))]).astype(np.int32)
         joined = pc.binary_join(pa.ListArray.from_arrays(pa.array(offsets), flat), "")
         return pc.binary_join_element_wise(lengths.cast(pa.string()), "[", joined, "")
-    if pa.types.is_floating(column.type):
+    if not pa.types.is_string(column.type):
         column = column.cast(pa.string())
     length = pc.binary_length(column).cast(pa.string())
     return pc.fill_null(pc.binary_join_element_wise(length, column, ":"), "-")
 
 
 def text_bytes(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.int64]:
-    """(rows,) UTF-8 bytes of the text in the named columns, lists of text included."""
+    """(rows,) UTF-8 bytes of the text in the named columns, lists of text and answers included; numbers have none."""
     total = np.zeros(batch.num_rows, dtype=np.int64)
     for name in names:
         column = batch.column(name)
+        if column.type == ANSWERS:
+            column = column.field("text")
         if pa.types.is_list(column.type):
             sizes = pc.fill_null(pc.binary_length(pc.list_flatten(column)), 0).to_numpy(zero_copy_only=False)
             parents = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)
             total += np.bincount(parents, weights=sizes, minlength=batch.num_rows).astype(np.int64)
-        else:
+        elif pa.types.is_string(column.type):
             total += pc.fill_null(pc.binary_length(column), 0).to_numpy(zero_copy_only=False)
     return total

@@ -12,7 +12,7 @@ from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import Ref
 from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
-from bmtool.contracts.kinds import LISTS
+from bmtool.contracts.kinds import NESTED
 from bmtool.data.passes.presets import PRESETS, settings_of
 from bmtool.data.settings import KeyFile as ScrubKey
 from bmtool.data.settings import (
@@ -95,7 +95,7 @@ class Config(Settings):
         if self.sample is not None and "label" not in self.kinds().values():
             raise explained("'sample' draws rows of each label: it needs a task with one label a row", at="sample")
         group = self.split.group or self.split.time
-        if group in OWN_COLUMNS or (group and self.kinds()[group] in LISTS):
+        if group in OWN_COLUMNS or (group and self.kinds()[group] in NESTED):
             how = "grouped" if self.split.group else "ordered"
             raise explained(f"rows can't be {how} by '{group}': name a column with one value a row", at="split")
         if self.split.stratify is not None and self.kinds().get(self.split.stratify) != "label":

@@ -24,6 +24,7 @@ from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
 from bmtool.data.passes.split import share_of_ids
+from bmtool.data.right_answers import scrub_answers, with_texts
 from bmtool.data.rows import row_ids, schema_of, text_bytes
 from bmtool.data.similarity.fingerprints import sketch, text_hashes
 from bmtool.data.storage import StreamFile
@@ -218,6 +219,9 @@ class UnitPass:
             for cleaner in self.rules.cleaners:
                 texts = cleaner.clean(texts)
             batch = self.replaced(batch, name, texts)
+        for name in self.rules.of_kind("answers"):
+            for cleaner in self.rules.cleaners:
+                batch = self.replaced(batch, name, with_texts(batch.column(name), cleaner.clean))
         return batch
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
@@ -248,6 +252,7 @@ class UnitPass:
         """Take private data out of texts and words."""
         if not self.rules.scrubbers:
             return batch
+        before = batch
         for name in self.rules.of_kind(*READABLE):
             column = batch.column(name)
             flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
@@ -258,6 +263,12 @@ class UnitPass:
                 offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
                 texts = pa.ListArray.from_arrays(pa.array(offsets), texts)
             batch = self.replaced(batch, name, texts)
+        for name in self.rules.of_kind("answers"):
+            text = self.rules.of_kind("text")[-1]
+            answers = scrub_answers(
+                batch.column(name), before.column(text), batch.column(text), self.rules.scrubbers, self.rules.scrub_key
+            )
+            batch = self.replaced(batch, name, answers)
         return batch
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
-from bmtool.contracts.kinds import LISTS, PARALLEL
+from bmtool.contracts.kinds import NESTED, PARALLEL
 from bmtool.data.rows import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
@@ -85,7 +85,7 @@ def check_joinable(field: pa.Field, num_parts: int) -> None:
 
 
 def _converted(values: Sequence[Any], kind: str, name: str, reasons: dict[int, str]) -> Sequence[Any]:
-    if kind not in (*LISTS, "number") and set(map(type, values)) <= {str, type(None)}:
+    if kind not in (*NESTED, "number") and set(map(type, values)) <= {str, type(None)}:
         return values
     convert, out = converter(kind), []
     for row, value in enumerate(values):
@@ -113,7 +113,9 @@ def _arrays(reading: Reading, columns: Sequence[Sequence[Any]]) -> list[pa.Array
 
 
 def _is_unicode(value: Any) -> bool:
-    """Whether there is no half of a surrogate pair in a text, or in a list of texts."""
+    """Whether there is no half of a surrogate pair in a text, a list of texts, or the texts of answers."""
+    if isinstance(value, dict):
+        value = value["text"]
     try:
         for text in value if isinstance(value, list) else (value,):
             if isinstance(text, str):
@@ -176,9 +178,11 @@ def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> 
         name = " + ".join(names_of(reading, field.name))
         column = batch.column(field.name)
         if not field.nullable and column.null_count:
-            what = "number" if kind_of(field) == "number" else "value"
+            what = {"number": "number", "answers": "start for each text"}.get(kind_of(field), "value")
             _mark(reasons, column.is_null(), f"no {what} in column '{name}'")
-        if pa.types.is_list(field.type):
+        if kind_of(field) == "answers":
+            column = column.field("text")
+        if pa.types.is_list(column.type):
             flat = pc.list_flatten(column)
             if flat.null_count:
                 members = pc.list_parent_indices(column)
@@ -192,7 +196,7 @@ def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> 
             if lengths is not None:
                 _mark(reasons, pc.not_equal(own, lengths), "lists of different lengths")
             lengths = own
-        elif pa.types.is_string(field.type):
+        elif pa.types.is_string(column.type):
             if _may_hold_nul(column):
                 _mark(reasons, _has_nul(column), f"NUL character in column '{name}'")
             if kind_of(field) in {"label", "group"}:

@@ -11,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.contracts import Piece, Rejected
-from bmtool.contracts.kinds import LISTS
+from bmtool.contracts.kinds import NESTED
 from bmtool.data.readers import csv_kernel
 from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
@@ -88,7 +88,7 @@ def read_csv(piece: Piece, reading: Reading, delimiter: int) -> Iterator[pa.Reco
     Raises:
         DataError: a column is missing or named twice, or a list is asked for.
     """
-    lists = [field.name for field in reading.schema if kind_of(field) in LISTS]
+    lists = [field.name for field in reading.schema if kind_of(field) in NESTED]
     if lists:
         raise DataError(f"column '{lists[0]}' holds lists, which CSV can't. Use jsonl or parquet")
     data = piece.data or b""

@@ -25,7 +25,7 @@ import re2
 from bmtool.data.settings import MIN_KEY_BYTES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from bmtool.contracts import Scrubber
 
@@ -94,6 +94,19 @@ def scrub(texts: pa.Array, scrubbers: Sequence[Scrubber], key: bytes | None = No
     return Scrubbed(texts, counts, len(rewritten))
 
 
+def stand_ins(text: bytes, scrubbers: Sequence[Scrubber], key: bytes | None = None) -> list[tuple[int, int, bytes]]:
+    """(start, end, what stands in for it) of each value that `scrub` replaces in one text, in bytes and in order.
+
+    Raises:
+        ValueError: as `scrub`.
+    """
+    ordered = in_order(scrubbers)
+    if any(scrubber.replace == "pseudonym" for scrubber in ordered):
+        check_key(key or b"")
+    one_pass = _Pass(ordered, key or b"")
+    return [(found.value_start, found.value_end, one_pass.stand_in(found)) for found in one_pass.values(text)]
+
+
 class _Patterns:
     """The patterns of some scrubbers, one by one and all in one automaton."""
 
@@ -124,20 +137,25 @@ class _Pass:
 
     def rewrite(self, text: bytes) -> bytes | None:
         """The text without private data; None if there is none in it."""
-        which = self.patterns.any.Match(text)
-        if not which:
-            return None
-        searches = [_Search(text, self.scrubbers[index], self.patterns.single[index], index) for index in which]
         parts: list[bytes] = []
         done = 0
-        apart = _all_apart(searches)
-        for found in _one_by_one(searches) if apart is None else apart:
-            parts += (text[done : found.value_start], self._stand_in(found))
+        for found in self.values(text):
+            parts += (text[done : found.value_start], self.stand_in(found))
             self.counts[found.scrubber] += 1
             done = found.value_end
         return b"".join([*parts, text[done:]]) if parts else None
 
-    def _stand_in(self, found: _Found) -> bytes:
+    def values(self, text: bytes) -> Iterable[_Found]:
+        """The private data of a text, in order."""
+        which = self.patterns.any.Match(text)
+        if not which:
+            return ()
+        searches = [_Search(text, self.scrubbers[index], self.patterns.single[index], index) for index in which]
+        apart = _all_apart(searches)
+        return _one_by_one(searches) if apart is None else apart
+
+    def stand_in(self, found: _Found) -> bytes:
+        """What is written in the place of a value."""
         scrubber = self.scrubbers[found.scrubber]
         tag = scrubber.name().upper()
         if scrubber.replace == "tag":

@@ -336,3 +336,101 @@ def test_a_number_cannot_be_joined_of_several_columns(tmp_path):
 
     with pytest.raises(DataError, match="column 'score' holds number, which can't be joined"):
         read(Csv, path, NUMBERS, {"score": ("a", "b")})
+
+
+# ---------------------------------------------------------------- answers to questions
+
+QUESTIONS = {"question": "text", "answers": "answers"}
+
+#: What may stand for answers, and what is read.
+GIVEN = [
+    ({"text": ["a b", "c"], "answer_start": [3, 9]}, {"text": ["a b", "c"], "answer_start": [3, 9]}),
+    ({"text": [], "answer_start": []}, {"text": [], "answer_start": []}),
+    ({"text": ["", "c"], "answer_start": [0, 9]}, {"text": ["c"], "answer_start": [9]}),
+    (None, {"text": [], "answer_start": []}),
+]
+IN_JSON = [
+    (["a", "b"], {"text": ["a", "b"], "answer_start": [-1, -1]}),
+    ("東京", {"text": ["東京"], "answer_start": [-1]}),
+    ([{"text": "a", "answer_start": 2}], {"text": ["a"], "answer_start": [2]}),
+    ({"text": "a", "answer_start": 2.0}, {"text": ["a"], "answer_start": [2]}),
+]
+
+
+def test_answers_are_read_from_jsonl_in_every_form(tmp_path):
+    path = tmp_path / "x.jsonl"
+    rows = [{"question": "q", "answers": given} for given, _ in [*GIVEN, *IN_JSON]]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
+
+    read_rows, rejected = read(Jsonl, path, QUESTIONS)
+
+    assert [row["answers"] for row in read_rows] == [right for _, right in [*GIVEN, *IN_JSON]]
+    assert not rejected
+
+
+def test_answers_that_are_something_else_are_rejected_by_row(tmp_path):
+    path = tmp_path / "x.jsonl"
+    wrong = [5, {"text": ["a"], "answer_start": []}, {"text": ["a"], "answer_start": ["b"]}, ["a\0"], ["\ud800"], [1]]
+    path.write_text("".join(json.dumps({"question": "q", "answers": one}) + "\n" for one in wrong), encoding="utf-8")
+
+    rows, rejected = read(Jsonl, path, QUESTIONS)
+
+    assert not rows
+    assert rejected == {
+        1: "wrong type in column 'answers': expected texts, got a number",
+        2: "wrong type in column 'answers': 1 texts and 0 starts",
+        3: "wrong type in column 'answers': a start must be a whole number, from 0",
+        4: "NUL character in column 'answers'",
+        5: "invalid UTF-8",
+        6: "wrong type in column 'answers': expected texts, got a number",
+    }
+
+
+@pytest.mark.parametrize(
+    ("given", "right"),
+    [
+        ([given for given, _ in GIVEN], [right for _, right in GIVEN]),
+        ([["a", "b"], [], None], [IN_JSON[0][1], *[GIVEN[1][1]] * 2]),
+        (["東京", "", None], [IN_JSON[1][1], *[GIVEN[1][1]] * 2]),
+        ([[{"text": "a", "answer_start": 2}], []], [IN_JSON[2][1], GIVEN[1][1]]),
+    ],
+)
+def test_answers_are_read_from_parquet_in_every_form(tmp_path, given, right):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"question": ["q"] * len(given), "answers": pa.array(given)}), path)
+
+    rows, rejected = read(Parquet, path, QUESTIONS)
+
+    assert [row["answers"] for row in rows] == right
+    assert not rejected
+
+
+def test_answers_with_more_starts_than_texts_are_rejected_in_parquet(tmp_path):
+    path = tmp_path / "x.parquet"
+    answers = pa.array([{"text": ["a"], "answer_start": [1, 2]}, {"text": ["b"], "answer_start": [3]}])
+    pq.write_table(pa.table({"question": ["q", "r"], "answers": answers}), path)
+
+    rows, rejected = read(Parquet, path, QUESTIONS)
+
+    assert [row["answers"] for row in rows] == [{"text": ["b"], "answer_start": [3]}]
+    assert rejected == {1: "no start for each text in column 'answers'"}
+
+
+def test_csv_cannot_hold_answers(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text("question,answers\nq,a\n", encoding="utf-8")
+
+    with pytest.raises(DataError) as error:
+        read(Csv, path, QUESTIONS)
+
+    assert str(error.value) == "column 'answers' holds lists, which CSV can't. Use jsonl or parquet"
+
+
+def test_a_large_batch_with_numbers_is_cut_by_its_text(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(pa.table({"text": ["x" * 2000] * 3000, "score": [1.5] * 3000}), path)
+
+    rows, rejected = read(Parquet, path, {"text": "text", "score": "number"})
+
+    assert len(rows) == 3000
+    assert not rejected
