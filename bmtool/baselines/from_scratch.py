@@ -9,11 +9,10 @@ from pydantic import Field, PositiveFloat
 
 from bmtool.config.model import HOW
 from bmtool.config.references import Ref
-from bmtool.contracts import Baseline, OneArchitecture
+from bmtool.contracts import Baseline, Need, OneArchitecture
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
-    from bmtool.config.model import Settings
     from bmtool.contracts import Columns, Job, Task
     from bmtool.runner.pipeline import Pipeline
 
@@ -33,8 +32,8 @@ class FromScratch(Baseline):
     model: OneArchitecture | None = None
     tokenizer: Annotated[Ref | None, HOW] = None
 
-    def trained(self, pipeline: Pipeline) -> dict[str, Settings]:
-        """Fine-tune settings by learning rate."""
+    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
+        """A checkpoint to be trained for each learning rate."""
         finetune, pretrain = pipeline.finetune, pipeline.pretrain
         if finetune is None:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: from_scratch needs a finetune section to repeat")
@@ -50,7 +49,8 @@ class FromScratch(Baseline):
         if len(self.learning_rates) > 1 and dataset is not None and not dataset.split.validation:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
-        return {f"{rate:g}": finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
+        sections = {rate: finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
+        return {f"{rate:g}": Need("checkpoint", made=("finetune", section)) for rate, section in sections.items()}
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """What the model of the best learning rate gives, by the metric that chose its checkpoint, then by loss."""

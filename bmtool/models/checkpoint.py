@@ -30,6 +30,7 @@ INFO = "bmtool.json"
 _GOALS = {
     "ForSequenceClassification": ("task", "text_classification"),
     "ForTokenClassification": ("task", "token_classification"),
+    "ForQuestionAnswering": ("task", "question_answering"),
     "ForMaskedLM": ("objective", "mlm"),
     "ForCausalLM": ("objective", "clm"),
     "LMHeadModel": ("objective", "clm"),
@@ -118,8 +119,8 @@ def open_and_complete(
     """The checkpoint as a float32 `auto_class` in evaluation mode, and the names of its weights that are new.
 
     With `labels` a head may be missing, or be one for other labels: then it is new, and depends on `seed` alone. So it
-    may with `new_head`, for a language model of which the backbone was published. Else every weight of the model must
-    be in the checkpoint. Weights of another head are left out.
+    may with `new_head`, for a language model of which the backbone was published, and a pooler of a backbone alone
+    (`AutoModel`). Else every weight of the model must be in the checkpoint. Weights of another head are left out.
 
     Raises:
         MissingInputError, RefusedError: see `check_safe`.
@@ -134,7 +135,8 @@ def open_and_complete(
     lost = sorted(missing - head)
     if lost:
         raise DataError(f"{folder}: weights of the model are missing: {_some(lost)}")
-    if labels is None and missing and not new_head:
+    asks_for_head = model.base_model is not model
+    if labels is None and missing and asks_for_head and not new_head:
         raise ConfigError(
             f"{folder}: this checkpoint has no head for {auto_class} (missing: {_some(sorted(missing))}). "
             f"It is a {', '.join(config.architectures or ['model without a head'])}. "
@@ -150,9 +152,14 @@ def open_and_complete(
 
 def head_parameters(model: PreTrainedModel) -> frozenset[str]:
     """Names of the parameters that belong to the class's head, a pooler of the backbone among them."""
-    backbone = f"{model.base_model_prefix}."
+    backbone = _place_of_backbone(model)
     names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
     return frozenset(n for n in names if not n.startswith(backbone) or n.startswith(f"{backbone}pooler."))
+
+
+def _place_of_backbone(model: PreTrainedModel) -> str:
+    """What the names of the backbone's parameters begin with: nothing where the model is its own backbone."""
+    return "" if model.base_model is model else f"{model.base_model_prefix}."
 
 
 def _label_parameters(model: PreTrainedModel) -> set[str]:
@@ -191,6 +198,9 @@ def _load(folder: Path, auto_class: str, config: PretrainedConfig, attention: st
 def _is_other_head(name: str, model: PreTrainedModel) -> bool:
     """Whether a weight that was not used belongs to another head, and not to the backbone."""
     backbone = f"{model.base_model_prefix}."
+    if model.base_model is model:
+        parts = {part for part, _ in model.named_children()}
+        return name.removeprefix(backbone).partition(".")[0] not in parts - {"pooler"}
     return (
         not name.startswith(backbone) or re.match(rf"{re.escape(backbone)}(pooler\.|.*position_ids$)", name) is not None
     )
@@ -248,7 +258,11 @@ def read_info(folder: Path) -> dict[str, Any]:
         if any(architecture.endswith(ending) for architecture in config.get("architectures") or []):
             kind, goal = kind_of, {"type": name}
     id2label = config.get("id2label") or {}
-    labels = [id2label[key] for key in sorted(id2label, key=int)] if kind == "task" else []
+    labels = (
+        [id2label[key] for key in sorted(id2label, key=int)]
+        if kind == "task" and goal != {"type": "question_answering"}
+        else []
+    )
     return {
         "goal": goal,
         "goal_kind": kind,

@@ -62,7 +62,7 @@ class Config(Settings):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The checkpoint, the dataset under its own name, its other seeds, and what baselines need to be trained first."""
+    """The checkpoint, the dataset under its own name, its other seeds, and what baselines need."""
     start = config.from_ or _default_start(pipeline)
     data = config.data or _default_data(start, pipeline)
     _check_baselines(config, data, pipeline)
@@ -70,8 +70,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
     inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in _seeds(start, pipeline)}
     for baseline in config.baselines:
-        for label, section in baseline.trained(pipeline).items():
-            inputs[f"{baseline.name()}:{label}"] = Need("checkpoint", made=("finetune", section))
+        inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
     return inputs
 
 

@@ -7,9 +7,13 @@ import pyarrow as pa
 import pytest
 from bmtool.artifacts.manifest import Artifact, Manifest
 from bmtool.baselines.from_scratch import FromScratch
+from bmtool.baselines.linear_probe import LinearProbe
 from bmtool.baselines.majority import Majority
 from bmtool.baselines.tfidf import Tfidf
 from bmtool.config.model import validate
+from bmtool.config.references import Reference
+from bmtool.data.dataset import open_dataset
+from bmtool.data.labelled import references_of
 from bmtool.data.text.scripts import is_without_spaces
 from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
@@ -176,7 +180,8 @@ def test_from_scratch_repeats_the_finetune_section_with_new_weights():
         prepare={}, file="x.yaml", finetune=finetune, pretrain=SimpleNamespace(model="a bert", data="corpus")
     )
 
-    trained = validate(FromScratch, {"learning_rates": [1e-4, 0.001]}).trained(pipeline)
+    needs = validate(FromScratch, {"learning_rates": [1e-4, 0.001]}).needs(pipeline)
+    trained = {name: need.made[1] for name, need in needs.items()}
 
     assert list(trained) == ["0.0001", "0.001"]
     assert [section.learning_rate for section in trained.values()] == [1e-4, 1e-3]
@@ -188,7 +193,7 @@ def test_from_scratch_without_an_architecture_is_a_configuration_error():
     finetune = Section(from_="./bert", model=None, tokenizer=None)
 
     with pytest.raises(ConfigError, match="from_scratch takes architecture and tokenizer from the pretrain section"):
-        FromScratch().trained(SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None))
+        FromScratch().needs(SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None))
 
 
 def test_from_scratch_says_before_anything_is_made_that_it_cannot_choose():
@@ -197,9 +202,9 @@ def test_from_scratch_says_before_anything_is_made_that_it_cannot_choose():
     pipeline = SimpleNamespace(file="x.yaml", finetune=finetune, pretrain=None, prepare={"stars": stars})
 
     with pytest.raises(ConfigError, match="chooses its learning rate on a validation split"):
-        FromScratch().trained(pipeline)
+        FromScratch().needs(pipeline)
 
-    assert list(FromScratch(learning_rates=(1e-3,)).trained(pipeline)) == ["0.001"]
+    assert list(FromScratch(learning_rates=(1e-3,)).needs(pipeline)) == ["0.001"]
 
 
 def scratch(tmp_path, rate, best):
@@ -214,3 +219,31 @@ def test_from_scratch_will_not_choose_a_learning_rate_without_validation(make_jo
 
     with pytest.raises(ConfigError, match="chooses its learning rate on a validation split, and the dataset has none"):
         FromScratch().predict(job, TextClassification(), reviews(), "test", ("bad", "good"))
+
+
+# ---------------------------------------------------------------- linear probe
+
+
+def test_a_linear_probe_learns_labels_from_a_frozen_checkpoint(make_job, pretrained, reviews):
+    dataset = open_dataset(reviews.folder)
+    job = make_job(inputs={"linear_probe:from": pretrained})
+
+    outputs = LinearProbe().predict(job, TextClassification(), dataset, "test", ("good", "bad"))
+
+    right = references_of(dataset["test"], TextClassification(), ("good", "bad"))
+    assert (outputs["predictions"] == right).mean() > 0.6
+    assert "features, C" in job.console.lines[-1]
+    assert "by validation accuracy" in job.console.lines[-1]
+
+
+def test_a_linear_probe_takes_what_the_finetune_section_starts_from():
+    def needed(probe, finetune):
+        return probe.needs(SimpleNamespace(file="x.yaml", finetune=finetune))["from"].reference.value
+
+    given = validate(LinearProbe, {"from": "./bert"})
+
+    assert needed(LinearProbe(), Section(from_=None, model=None)) == "pretrain"
+    assert needed(LinearProbe(), Section(from_=Reference(form="path", value="./mini"), model=None)) == "./mini"
+    assert needed(given, Section(from_=None, model="a bert")) == "./bert"
+    with pytest.raises(ConfigError, match="linear_probe takes the checkpoint that the finetune section starts from"):
+        LinearProbe().needs(SimpleNamespace(file="x.yaml", finetune=Section(from_=None, model="a bert")))

@@ -164,6 +164,28 @@ def test_missing_and_strange_backbone_weights_are_errors(masked):
         open_model(masked, "AutoModelForSequenceClassification", LABELS)
 
 
+def test_a_backbone_alone_is_opened_with_its_own_weights_whatever_head_stands_above_it(masked):
+    model = open_model(masked, "AutoModel")
+
+    weights = load_file(masked / "model.safetensors")
+    for name, value in model.state_dict().items():
+        assert name.startswith("pooler.") or torch.equal(value, weights[f"bert.{name}"])
+
+
+def test_missing_and_strange_weights_of_a_backbone_alone_are_errors(masked):
+    weights = load_file(masked / "model.safetensors")
+    lost = weights.pop("bert.encoder.layer.0.output.dense.weight")
+    save_file(weights, masked / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match=r"weights of the model are missing: encoder\.layer\.0\.output"):
+        open_model(masked, "AutoModel")
+
+    weights["bert.encoder.layer.0.output.dense.weight"] = lost
+    weights["bert.encoder.layer.9.output.dense.weight"] = lost.clone()
+    save_file(weights, masked / "model.safetensors", {"format": "pt"})
+    with pytest.raises(DataError, match=r"weights that the model has no place for: .*encoder\.layer\.9"):
+        open_model(masked, "AutoModel")
+
+
 def test_an_architecture_without_such_a_class_is_named(tmp_path, tokenizer_folder):
     config = transformers.GPT2Config(vocab_size=200, n_embd=32, n_layer=1, n_head=2, bos_token_id=1, eos_token_id=1)
     save_checkpoint(tmp_path / "gpt", new_model(config, "AutoModelForCausalLM"), tokenizer_folder, {})

@@ -1,0 +1,39 @@
+"""One vector for each document of a packed batch, from the model's last hidden states.
+
+Shape letters: D hidden width, N documents, T tokens.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+
+from bmtool.models.packed import hidden_states
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch
+
+#: The mean over a document's tokens, special tokens included, as sentence-transformers has it; or its first token.
+Pooling = Literal["mean", "cls"]
+
+
+def document_vectors(model: nn.Module, batch: Batch, pooling: Pooling = "mean") -> Tensor:
+    """The vectors of all documents between `cu_seq_lens`, in float32: (N, D). An example may have several."""
+    documents = replace(batch, rows=np.arange(len(batch.cu_seq_lens) - 1))
+    states, borders = hidden_states(model, documents), batch.cu_seq_lens.long()
+    if pooling == "cls":
+        return states.index_select(0, borders[:-1]).float()
+    return segment_means(states.float(), borders)
+
+
+def segment_means(states: Tensor, borders: Tensor) -> Tensor:
+    """Means of the rows of `states` (T, D) between `borders` (N + 1,), of which none are equal: (N, D)."""
+    lengths = borders.diff().long()
+    owners = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths)
+    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, owners, states)
+    return sums / lengths[:, None].to(states.dtype)
