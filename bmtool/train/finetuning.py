@@ -68,7 +68,18 @@ def open_lesson(config: Config, job: Job) -> Lesson:
     dataset = open_dataset(job.inputs["data"].folder)
     task, folder = task_of(dataset), _tokenizer_folder(job)
     parts = _examples(config, task, dataset, load_tokenizer(folder))
+    _check_room(config, parts["train"])
     return Lesson(dataset, task.fitted(parts["train"]), folder, parts)
+
+
+def _check_room(config: Config, train: Examples) -> None:
+    """A batch holds the longest example, which may be longer than a text: a source and its target."""
+    longest = int(train.packed_lengths.max(initial=0))
+    if longest > config.room:
+        raise ConfigError(
+            f"finetune.per_device_batch_tokens must hold the longest example, of {longest} tokens with all its texts, "
+            f"got {config.room}"
+        )
 
 
 def _examples(config: Config, task: Task, dataset: Dataset, tokenizer: Tokenizer) -> dict[str, Examples]:
