@@ -65,6 +65,7 @@ METRICS = Kind("metric", "metrics")
 BASELINES = Kind("baseline", "baselines")
 EXPORTERS = Kind("exporter", "exporters")
 REPORTERS = Kind("reporter", "reporters")
+METHODS = Kind("method", "methods")
 
 KINDS = (
     SOURCES,
@@ -80,4 +81,5 @@ KINDS = (
     BASELINES,
     EXPORTERS,
     REPORTERS,
+    METHODS,
 )

@@ -11,6 +11,7 @@ from bmtool.config.model import HOW
 from bmtool.config.references import Ref
 from bmtool.contracts import Baseline, Need, OneArchitecture
 from bmtool.errors import ConfigError
+from bmtool.registry import METHODS
 
 if TYPE_CHECKING:
     from bmtool.contracts import Columns, Job, Task
@@ -49,6 +50,7 @@ class FromScratch(Baseline):
         if len(self.learning_rates) > 1 and dataset is not None and not dataset.split.validation:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
+        new["method"] = METHODS.load("supervised")()
         sections = {rate: finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
         return {f"{rate:g}": Need("checkpoint", made=("finetune", section)) for rate, section in sections.items()}
 

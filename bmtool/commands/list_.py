@@ -32,6 +32,7 @@ PLACES = {
     "task": "prepare:\n  reviews:\n    task: {}",
     "metric": "evaluate:\n  gates: [{{metric: {}, min: 0.5}}]",
     "baseline": "evaluate:\n  baselines: [{}]",
+    "method": "finetune:\n  method: {}",
     "exporter": "export:\n  formats: [{}]",
 }
 #: The key that names the component, where it isn't `type`.

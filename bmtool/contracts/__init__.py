@@ -6,6 +6,7 @@ A component is a frozen settings class in a file of its own; the file's name is 
     kinds        what kinds of columns rows have
     rows         sources, cleaners, filters, scrubbers, deduplicators, tokenizers
     goals        architectures, objectives, tasks, and the batches that they see
+    methods      ways to learn a task
     evaluation   metrics, baselines, exporters
     reporting    where numbers go while training
     chosen       settings that choose one of these by name
@@ -18,6 +19,7 @@ from bmtool.contracts.chosen import (
     OneDeduplicator,
     OneExporter,
     OneFilter,
+    OneMethod,
     OneMetric,
     OneObjective,
     OneScrubber,
@@ -36,6 +38,7 @@ from bmtool.contracts.goals import (
     TokenSource,
     Weighing,
 )
+from bmtool.contracts.methods import Method, WrappedGoal
 from bmtool.contracts.reporting import Channel, ReportedRun, Reporter
 from bmtool.contracts.rows import (
     LINE,
@@ -70,6 +73,7 @@ __all__ = [
     "HeadTask",
     "Job",
     "Ledger",
+    "Method",
     "Metric",
     "Need",
     "Objective",
@@ -79,6 +83,7 @@ __all__ = [
     "OneDeduplicator",
     "OneExporter",
     "OneFilter",
+    "OneMethod",
     "OneMetric",
     "OneObjective",
     "OneScrubber",
@@ -99,4 +104,5 @@ __all__ = [
     "TrainingStage",
     "Verdict",
     "Weighing",
+    "WrappedGoal",
 ]

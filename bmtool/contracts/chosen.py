@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bmtool.contracts.evaluation import Baseline, Exporter, Metric
     from bmtool.contracts.goals import Architecture, Objective, Task
+    from bmtool.contracts.methods import Method
     from bmtool.contracts.rows import Cleaner, Deduplicator, Filter, Scrubber
 
     OneArchitecture = Architecture
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     OneDeduplicator = Deduplicator
     OneExporter = Exporter
     OneFilter = Filter
+    OneMethod = Method
     OneMetric = Metric
     OneObjective = Objective
     OneScrubber = Scrubber
@@ -28,6 +30,7 @@ else:
         DEDUPLICATORS,
         EXPORTERS,
         FILTERS,
+        METHODS,
         METRICS,
         OBJECTIVES,
         SCRUBBERS,
@@ -40,6 +43,7 @@ else:
     OneDeduplicator = chosen(DEDUPLICATORS)
     OneExporter = chosen(EXPORTERS)
     OneFilter = chosen(FILTERS)
+    OneMethod = chosen(METHODS)
     OneMetric = chosen(METRICS)
     OneObjective = chosen(OBJECTIVES)
     OneScrubber = chosen(SCRUBBERS)

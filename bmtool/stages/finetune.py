@@ -18,8 +18,9 @@ from bmtool.config.model import HOW, explained
 from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.config.shared import Training
 from bmtool.config.units import AutoCount, ratio
-from bmtool.contracts import GateResult, Need, OneArchitecture
+from bmtool.contracts import GateResult, Need, OneArchitecture, OneMethod
 from bmtool.errors import ConfigError, did_you_mean
+from bmtool.methods.supervised import Supervised
 from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
@@ -64,6 +65,8 @@ class Config(Training):
     """This share of each label is given to all labels alike while training, so that the model is less sure."""
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
     """Weights of labels in the training loss: by name (others have 1), or `balanced`, by how rare they are."""
+    method: OneMethod = Supervised()
+    """How the task is learned: `supervised` is from the labelled rows alone, with all weights."""
     metric_for_best_model: str | None = None
     """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric."""
     early_stopping_patience: PositiveInt | None = None
@@ -86,6 +89,13 @@ class Config(Training):
             raise explained("set one of from and model: start from a checkpoint, or from new weights", at="model")
         if self.model is None and self.tokenizer is not None:
             raise explained("has an effect only with model: a checkpoint brings its own tokenizer", at="tokenizer")
+        return self
+
+    @model_validator(mode="after")
+    def _no_idle_settings(self) -> Config:
+        for name in self.method.idle:
+            if getattr(self, name) != type(self).model_fields[name].get_default(call_default_factory=True):
+                raise explained(f"has no effect with method {self.method.name()}", at=name)
         return self
 
     def per_seed(self) -> dict[int, Config]:
@@ -120,16 +130,17 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     if config.seeds > 1:
         sections = config.per_seed()
         return {f"seed:{seed}": Need("checkpoint", made=("finetune", section)) for seed, section in sections.items()}
-    data = Need("dataset", config.data)
+    inputs = {"data": Need("dataset", config.data), **config.method.needs(pipeline)}
     if config.model is None:
-        return {"data": data, "from": Need("checkpoint", config.from_ or Reference(form="name", value="pretrain"))}
+        start = config.from_ or config.method.start or Reference(form="name", value="pretrain")
+        return inputs | {"from": Need("checkpoint", start)}
     tokenizer = config.tokenizer or getattr(pipeline.pretrain, "data", None)
     if tokenizer is None:
         raise ConfigError(
             f"{pipeline.file}: finetune.tokenizer: a model from scratch needs the tokenizer of a corpus, and there "
             f"is no pretrain section to take it from. Give the corpus's name"
         )
-    return {"data": data, "tokenizer": Need("dataset", tokenizer)}
+    return inputs | {"tokenizer": Need("dataset", tokenizer)}
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:
@@ -150,14 +161,15 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         return _first_of(config, job)
     lesson = open_lesson(config, job)
     _say_cut(config, job, lesson)
-    model = open_model_for(lesson, config, job)
+    _check_method(config, lesson.task)
+    model = config.method.shaped(open_model_for(lesson, config, job), job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
     task = lesson.task.weighed(weighing_of(lesson, config)).watched(config.metric_for_best_model)
     fitted = fit(
         model,
-        [lesson.phase(config, task)],
+        config.method.phases(lesson.phase(config, task), model, job),
         job=job,
         selection=_selection(config, task) if lesson.validation is not None else None,
         rates=parameter_rates(
@@ -167,7 +179,8 @@ def run(config: Config, job: Job) -> dict[str, Any]:
             of_head=config.head_learning_rate,
         ),
     )
-    save_checkpoint(job.folder, model, lesson.tokenizer_folder, _info(config, job, lesson, fitted.best))
+    plain = config.method.finished(model)
+    save_checkpoint(job.folder, plain, lesson.tokenizer_folder, _info(config, job, lesson, fitted.best))
     summary = _summary(lesson, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
@@ -207,7 +220,8 @@ def outline(config: Config, job: Job) -> Outline:
     from bmtool.train.layers import freeze
 
     lesson = open_lesson(config, job)
-    model = bare_model_for(lesson, config, job)
+    _check_method(config, lesson.task)
+    model = config.method.shaped(bare_model_for(lesson, config, job), job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
     return Outline(model, [lesson.phase(config, lesson.task)], keeps_best=lesson.validation is not None)
@@ -302,8 +316,16 @@ def _check_dataset(config: Config, pipeline: Pipeline) -> None:
     unfit = config.unfit_weighing(task) if task is not None else ""
     if task is not None and unfit:
         raise ConfigError(f"{pipeline.file}: finetune.{unfit}: {task.name()} has no labels to weigh")
+    if task is not None:
+        _check_method(config, task, f"{pipeline.file}: ")
     if config.needs_validation and not prepared.split.validation:
         raise ConfigError(f"{pipeline.file}: {config.no_validation(config.data.value)}")
+
+
+def _check_method(config: Config, task: Task, where: str = "") -> None:
+    unfit = config.method.unfit(task)
+    if unfit:
+        raise ConfigError(f"{where}finetune.method: {config.method.name()} {unfit}")
 
 
 def _unmeasured(metric: str, task: Task) -> str:

@@ -16,6 +16,7 @@ from bmtool.contracts import (
     Exporter,
     Filter,
     HeadTask,
+    Method,
     Metric,
     Objective,
     Reporter,
@@ -42,6 +43,7 @@ BASES = {
     "baseline": Baseline,
     "exporter": Exporter,
     "reporter": Reporter,
+    "method": Method,
 }
 
 COMPONENTS = [pytest.param(kind, name, id=f"{kind.name} {name}") for kind in KINDS for name in kind.names()]

@@ -1,0 +1,100 @@
+"""How a task is learned: from labels alone, from another model's answers too, through a few weights of its own."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, ClassVar
+
+from bmtool.config.model import Component
+from bmtool.contracts.goals import Goal
+
+if TYPE_CHECKING:
+    from typing import Any
+
+    import numpy as np
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+    from transformers import PreTrainedModel
+
+    from bmtool.config.references import Reference
+    from bmtool.contracts.goals import Batch, Columns, Examples, Task
+    from bmtool.contracts.stages import Job, Need
+    from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.phases import Phase
+
+
+class Method(Component):
+    """A way to learn a task; each verb does nothing until a method needs it.
+
+    `finetune` calls `shaped` on the model it opened, `phases` for what is trained, and `finished` when it has been.
+    """
+
+    idle: ClassVar[tuple[str, ...]] = ()
+    """Settings of the finetune section that would have no effect."""
+
+    @property
+    def start(self) -> Reference | None:
+        """The checkpoint to start from where the section names none."""
+        return None
+
+    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
+        """Inputs by role besides those of `finetune`; they are in `job.inputs`."""
+        del pipeline
+        return {}
+
+    def unfit(self, task: Task) -> str:
+        """Why the task can't be learned so, as the end of a sentence that begins with the method's name; or nothing."""
+        del task
+        return ""
+
+    def shaped(self, model: PreTrainedModel, job: Job) -> PreTrainedModel:
+        """The model as it is trained; called also for one without weights, on torch's meta device.
+
+        Raises:
+            ConfigError: the model can't be learned with so.
+        """
+        del job
+        return model
+
+    def phases(self, phase: Phase, model: PreTrainedModel, job: Job) -> list[Phase]:
+        """What is trained, made of the one phase that learns the task itself."""
+        del model, job
+        return [phase]
+
+    def finished(self, model: PreTrainedModel) -> PreTrainedModel:
+        """The trained model as the plain one of its class that is saved."""
+        return model
+
+
+class WrappedGoal(Goal):
+    """A goal that is learned in another way, and measured as it is by itself."""
+
+    goal: Goal
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The goal's own."""
+        return self.goal.metrics
+
+    def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
+        """The goal's own."""
+        return self.goal.examples(split, tokenizer, max_seq_length)
+
+    def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
+        """The goal's own."""
+        return self.goal.collate(examples, rows, rng)
+
+    def measured(self) -> Goal:
+        """The goal itself."""
+        return self.goal.measured()
+
+    def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
+        """The goal's own."""
+        return self.goal.losses(model, batch)
+
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """The goal's own."""
+        return self.goal.outputs(model, batch, examples)
+
+    def merged(self, outputs: Columns, num_rows: int) -> Columns:
+        """The goal's own."""
+        return self.goal.merged(outputs, num_rows)

@@ -1,0 +1,1 @@
+"""Ways to learn a task: one component a file, found by its file name."""
