@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from bmtool.contracts import Columns
     from bmtool.data.dataset import Split
 
 #: What stands at the end of a text where a tokenizer puts nothing there itself, as in GPT-2 and in old T5 files.
@@ -115,6 +116,11 @@ def sources_and_targets(
         vocab_size=tokenizer.get_vocab_size(),
         decode=lambda ids: tokenizer.decode_batch([list(row) for row in ids], skip_special_tokens=True),
     )
+
+
+def answers_cut(outputs: Columns) -> dict[str, int]:
+    """How many of the texts that a task wrote were cut, where it writes any."""
+    return {"answers_cut": int(outputs["is_cut"].sum())} if "is_cut" in outputs else {}
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch
 
 #: Documents run together while at most this share of their two rectangles is padding, as in `padded_rows`.
-MAX_PADDING = 0.15
+MAX_PADDING = 0.35
 
 
 @dataclass(frozen=True)

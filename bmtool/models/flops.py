@@ -10,6 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import torch
 from torch import nn
 
 from bmtool.models.families import family_of
@@ -35,12 +36,16 @@ class Work:
     """A layer's attention, for two tokens of one document"""
     windows: tuple[int | None, ...]
     """How far tokens see in each layer, in tokens on both sides together; None: the whole document"""
+    per_written: float | None = None
+    """Matrices of the decoder, where tokens of text B run through it, and not through the encoder"""
 
     @classmethod
     def of(cls, model: nn.Module) -> Work:
         """What a transformers model takes."""
         config: Any = model.config
         backbone: Any = model.base_model
+        if getattr(config, "is_encoder_decoder", False):
+            return cls._of_two(model)
         inside = _matrices(backbone)
         last = _matrices_from(backbone, family_of(model).alone(backbone))
         heads = config.num_attention_heads
@@ -53,12 +58,38 @@ class Work:
             windows=_windows(config, sees_half),
         )
 
+    @classmethod
+    def _of_two(cls, model: Any) -> Work:
+        """Of an encoder and a decoder with as many layers."""
+        config = model.config
+        reading, writing = _matrices(model.get_encoder()), _matrices(model.get_decoder())
+        width = config.num_attention_heads * (getattr(config, "head_dim", None) or 0) or config.hidden_size
+        return cls(
+            per_token=_PASSES * 2.0 * reading,
+            per_target=_PASSES * 2.0 * _matrices(model.get_output_embeddings()),
+            per_pair=_PASSES * 4.0 * width,
+            windows=_windows(config, sees_half=False),
+            per_written=_PASSES * 2.0 * writing,
+        )
+
     def of_batch(self, batch: Batch) -> float:
         """Operations of one batch, forward and backward."""
+        if self.per_written is not None and batch.token_type_ids is not None:
+            return self._of_two_sides(batch, batch.token_type_ids[0])
         lengths = batch.cu_seq_lens.diff().double()
         pairs = sum(_pairs(lengths, window) for window in self.windows)
         targets = sum(batch.counts.values())
         return self.per_token * batch.num_tokens + self.per_target * targets + self.per_pair * pairs
+
+    def _of_two_sides(self, batch: Batch, types: Tensor) -> float:
+        """Sources see themselves; what is written sees what is before it, and the source. Its last token isn't read."""
+        lengths = batch.cu_seq_lens.diff().double()
+        owners = torch.repeat_interleave(torch.arange(len(lengths), device=types.device), batch.cu_seq_lens.diff())
+        ends = torch.zeros_like(lengths).index_add(0, owners, types.double())
+        sources, written = lengths - ends, ends - 1
+        pairs = len(self.windows) * float((sources**2 + written**2 / 2 + sources * written).sum())
+        tokens = self.per_token * float(sources.sum()) + (self.per_written or 0.0) * float(written.sum())
+        return tokens + self.per_target * sum(batch.counts.values()) + self.per_pair * pairs
 
 
 def _pairs(lengths: Tensor, window: int | None) -> float:

@@ -17,6 +17,7 @@ import torch
 from bmtool.contracts import HeadTask
 from bmtool.contracts.kinds import INPUTS
 from bmtool.data.rows import schema_of
+from bmtool.data.targets import answers_cut
 from bmtool.errors import ConfigError, DataError
 from bmtool.models.checkpoint import open_model
 from bmtool.models.supervised import head_logits
@@ -183,7 +184,7 @@ class Predictor:
             parts.append(self.backend.outputs(batch, examples))
             order.append(batch.rows)
         outputs = self.task.merged(_in_order(parts, order), rows.num_rows)
-        return self.task.present(outputs, self.labels), dict(examples.cut)
+        return self.task.present(outputs, self.labels), {**examples.cut, **answers_cut(outputs)}
 
     def logits(self, rows: pa.Table) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         """Logits of all examples in their order, (all, C), and (N + 1,) where those of each example start.

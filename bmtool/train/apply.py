@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
+from bmtool.data.targets import answers_cut
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.train.device import set_up
@@ -56,6 +57,7 @@ def run_checkpoint(
     if own:
         examples = with_labels(examples, own)
     outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
+    examples = replace(examples, cut={**examples.cut, **answers_cut(outputs)})
     return Answers(examples, goal.merged(outputs, split.num_rows), own)
 
 

@@ -1,12 +1,15 @@
 """Counted arithmetic equals what torch counts where nothing is wasted."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from bmtool.architectures.bart import Bart
 from bmtool.architectures.bert import Bert
 from bmtool.architectures.gpt import Gpt
+from bmtool.architectures.t5 import T5
 from bmtool.contracts import Batch
 from bmtool.models.build import new_model
 from bmtool.models.flops import Work
@@ -78,3 +81,16 @@ def test_the_peak_is_measured_once(tmp_path):
     state = torch.get_rng_state()
     matmul_peak(cpu, torch.float32, None)
     assert torch.equal(state, torch.get_rng_state())
+
+
+@pytest.mark.parametrize("architecture", [T5(**SMALL), Bart(**SMALL)], ids=["t5", "bart"])
+def test_a_source_runs_through_the_encoder_and_a_target_through_the_decoder(architecture):
+    model = make(architecture, "AutoModelForSeq2SeqLM")
+    ids = torch.ones(1, 16, dtype=torch.int64)
+    types = torch.tensor([[0] * 16 + [1] * 17])  # the target's end is predicted, and not read
+
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids, decoder_input_ids=ids).logits.sum().backward()
+
+    counted = Work.of(model).of_batch(replace(batch_of(33, targets=16), token_type_ids=types))
+    assert counted == pytest.approx(counter.get_total_flops(), rel=0.05)
