@@ -12,11 +12,18 @@ TEXTS = [
     "the film was good, very good",
     "好 坏 很好",
 ]
-LABELS = {"bert": ("neg", "pos", "mid"), "gpt": ("neg", "pos", "mid"), "tags": ("B-X", "I-X", "O"), "mlm": ()}
+LABELS = {
+    "bert": ("neg", "pos", "mid"),
+    "gpt": ("neg", "pos", "mid"),
+    "tags": ("B-X", "I-X", "O"),
+    "questions": ("start", "end"),
+    "mlm": (),
+}
 CLASSES = {
     "bert": "AutoModelForSequenceClassification",
     "gpt": "AutoModelForSequenceClassification",
     "tags": "AutoModelForTokenClassification",
+    "questions": "AutoModelForQuestionAnswering",
     "mlm": "AutoModelForMaskedLM",
 }
 

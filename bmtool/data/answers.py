@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Columns, Examples
 
-#: The tag of a word that belongs to no span; also what a word gets that the model couldn't see.
-OUTSIDE = "O"
-
 
 def log_softmax(logits: NDArray[np.float32]) -> NDArray[np.float64]:
     """Log-probabilities over the last axis, in float64."""
@@ -93,10 +90,10 @@ def judge_numbers(
 
 
 def judge_words(logits: NDArray[np.float32], cu_seq_lens: Any, rows: NDArray[np.int64], examples: Examples) -> Columns:
-    """From logits (T, C): lists of N arrays `predictions` and `scores`, a value a word.
+    """From logits (T, C): lists of N arrays `predictions` and `scores`, a value a word, and `row` (N,) of each example.
 
-    With tags also `references` (the same shape), `nll` (N,) summed over the words that the model saw, and `targets`
-    (N,), how many those are. `cu_seq_lens` (N + 1) says where documents start, as a tensor or an array.
+    With tags also `references` (the same shape), `nll` (N,) summed over words, and `targets` (N,), how many these are.
+    `cu_seq_lens` (N + 1) says where documents start, as a tensor or an array.
 
     Raises:
         ValueError: there isn't one row of C logits for each token.
@@ -105,22 +102,21 @@ def judge_words(logits: NDArray[np.float32], cu_seq_lens: Any, rows: NDArray[np.
     _check_shape(logits, int(borders[-1]), examples)
     words = [examples.columns["word_tokens"][row] for row in rows]
     lengths = [len(places) for places in words]
-    positions, seen = word_positions(words, borders[:-1] + len(examples.prefix))
+    positions = word_positions(words, borders[:-1] + len(examples.prefix))
     log_probabilities = log_softmax(logits[positions])
-    outside = examples.labels.index(OUTSIDE) if OUTSIDE in examples.labels else 0
-    predictions = np.full(len(seen), outside, dtype=np.int64)
-    scores = np.zeros(len(seen), dtype=np.float32)
-    predictions[seen] = log_probabilities.argmax(axis=-1)
-    scores[seen] = np.exp(log_probabilities.max(axis=-1, initial=-np.inf))
-    outputs: Columns = {"predictions": split_rows(predictions, lengths), "scores": split_rows(scores, lengths)}
+    scores = np.exp(log_probabilities.max(axis=-1, initial=-np.inf)).astype(np.float32)
+    outputs: Columns = {
+        "row": examples.columns["row"][rows],
+        "predictions": split_rows(log_probabilities.argmax(axis=-1), lengths),
+        "scores": split_rows(scores, lengths),
+    }
     if "references" in examples.columns:
         references = [examples.columns["references"][row] for row in rows]
-        nll = np.zeros(len(seen))
-        nll[seen] = -log_probabilities[np.arange(len(positions)), joined(references)[seen]]
+        nll = -log_probabilities[np.arange(len(positions)), joined(references)]
         outputs["references"] = references
         rows_of_words = np.repeat(np.arange(len(rows)), lengths)
         outputs["nll"] = np.bincount(rows_of_words, weights=nll, minlength=len(rows))
-        outputs["targets"] = np.bincount(rows_of_words[seen], minlength=len(rows))
+        outputs["targets"] = np.asarray(lengths, dtype=np.int64)
     return outputs
 
 
@@ -170,8 +166,22 @@ def word_table(outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
     return pa.table({"tags": shown(outputs["predictions"], labels), "scores": _floats(outputs["scores"])})
 
 
+def answer_table(outputs: Columns) -> pa.Table:
+    """Columns `answer`, `score` and `start` (null where there is no answer) of N questions."""
+    starts = outputs["starts"]
+    return pa.table(
+        {
+            "answer": pa.array(outputs["predictions"], pa.string()),
+            "score": _floats(outputs["scores"]),
+            "start": pa.array(starts, pa.int64(), mask=starts < 0),
+        }
+    )
+
+
 def _floats(rows: Any) -> pa.Array:
-    """A list column of float32 from an array (N, C), or from a list of N arrays."""
+    """A column of float32 from (N,), null where infinite; a list column from (N, C), or from a list of N arrays."""
+    if isinstance(rows, np.ndarray) and rows.ndim == 1:
+        return pa.array(rows, pa.float32(), mask=~np.isfinite(rows))
     flat = np.concatenate(list(rows)) if len(rows) else np.zeros(0, dtype=np.float32)
     return _list_array(pa.array(flat, pa.float32()), rows)
 
@@ -180,11 +190,13 @@ def predictions_table(ids: pa.ChunkedArray, outputs: Columns, labels: tuple[str,
     """What `evaluate` keeps of each row: id, reference, prediction, and scores where there are any.
 
     `scores` are the probabilities of all labels in their order, or of each word's tag. Outputs without predictions
-    (those of an objective) are kept as they are.
+    (sums of an objective, ranks) are kept as they are.
     """
     if "predictions" not in outputs:
-        plain = {name: pa.array(values) for name, values in outputs.items() if not isinstance(values, list)}
-        return pa.table({"id": ids, **plain})
+        lists = {name: values for name, values in outputs.items() if isinstance(values, list)}
+        plain = {name: pa.array(values) for name, values in outputs.items() if name not in lists}
+        nested = {name: _list_array(pa.array(joined(values)), values) for name, values in lists.items()}
+        return pa.table({"id": ids, **plain, **nested})
     columns = {
         "id": ids,
         "reference": shown(outputs["references"], labels),

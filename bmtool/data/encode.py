@@ -269,6 +269,32 @@ def encode(texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer) -> tuple[NDA
     return _encode_plain(texts, _uncut(tokenizer), ids_dtype(tokenizer.get_vocab_size()))
 
 
+def encode_with_places(
+    texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer
+) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int32]]:
+    """What `encode` gives, and (T, 2) where each token stands in its text, from and to, in characters.
+
+    A text that occurs more than once is encoded once. A token that is a part of a character stands for all of it.
+    """
+    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
+    distinct = column.dictionary_encode()
+    tokenizer, dtype = _uncut(tokenizer), ids_dtype(tokenizer.get_vocab_size())
+    ids, places, lengths = [np.zeros(0, dtype)], [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int64)]
+    for start in range(0, len(distinct.dictionary), TEXTS_AT_ONCE):
+        plain = distinct.dictionary.slice(start, TEXTS_AT_ONCE).to_pylist()
+        for encoding in tokenizer.encode_batch(plain, add_special_tokens=False):
+            ids.append(np.asarray(encoding.ids, dtype))
+            places.append(np.asarray(encoding.offsets, np.int32).reshape(-1, 2))
+            lengths.append(np.asarray([len(encoding.ids)]))
+    which = distinct.indices.to_numpy(zero_copy_only=False).astype(np.int64)
+    of_distinct = np.concatenate(lengths)
+    own = of_distinct[which]
+    borders = np.concatenate([[0], np.cumsum(own)]).astype(np.int64)
+    first = (np.cumsum(of_distinct) - of_distinct)[which]
+    flat = np.repeat(first - borders[:-1], own) + np.arange(borders[-1])
+    return np.concatenate(ids)[flat], borders, np.concatenate(places)[flat]
+
+
 def _encode_plain(
     texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer, dtype: type[np.uint16 | np.uint32]
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
@@ -343,4 +369,12 @@ def special_affixes(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, .
     return tuple(encoding.ids[: inner[0]]), tuple(encoding.ids[inner[-1] + 1 :])
 
 
-__all__ = ["EncodedWords", "encode", "encode_words", "ids_dtype", "load_tokenizer", "special_affixes"]
+__all__ = [
+    "EncodedWords",
+    "encode",
+    "encode_with_places",
+    "encode_words",
+    "ids_dtype",
+    "load_tokenizer",
+    "special_affixes",
+]

@@ -14,7 +14,9 @@ import pyarrow as pa
 from bmtool.config.model import Choose
 from bmtool.contracts.kinds import INPUTS
 from bmtool.data.encode import encode_words
-from bmtool.data.texts import encoded_texts, framed
+from bmtool.data.overlapping import Windows
+from bmtool.data.right_answers import right_texts
+from bmtool.data.texts import encoded_texts, framed_spans, room_of
 from bmtool.errors import DataError, MissingInputError
 from bmtool.registry import TASKS
 
@@ -53,6 +55,8 @@ def _answers(split: Split, column: str, kind: str) -> Any:
         if values.null_count:
             raise DataError(f"split '{split.name}': {values.null_count} values of column '{column}' are missing")
         return values.to_numpy(zero_copy_only=False).astype(np.float64)
+    if kind == "answers":
+        return right_texts(split.column(column))
     ids = _label_ids(split, column)
     if kind == "label":
         return ids
@@ -64,33 +68,57 @@ def _answers(split: Split, column: str, kind: str) -> Any:
     return sets
 
 
-def encoded_words(split: Split, words: str, tags: str, tokenizer: Tokenizer, max_seq_length: int) -> Examples:
+def encoded_words(
+    split: Split, words: str, tags: str, tokenizer: Tokenizer, max_seq_length: int, *, stride: int
+) -> Examples:
     """Encode the column `words`; the tag ids of `tags` become `references`, if the split has that column.
 
-    The column `word_tokens` holds for each word the place of its first token in the example, or -1 where that token was
-    cut off (`words_cut`).
+    A long row is several examples: windows that have `stride` tokens in common. Each word is judged once, by its first
+    token, in the window where that one has most context. Columns: `row`, the row of each example; `word_tokens`, of
+    each word that is judged there the place of its first token in the example; `references`, the tags of these words.
 
     Raises:
         DataError: a tag is missing, or a row has more or fewer tags than words.
     """
     encoded = encode_words(split.column(words), tokenizer)
     num_words = np.diff(encoded.word_offsets)
-    references: dict[str, Any] = {}
+    full = np.diff(encoded.offsets)
+    windows = Windows.over(full, np.full(len(full), room_of(tokenizer, max_seq_length)), stride)
+    judged_in = windows.best_for(np.repeat(np.arange(len(full)), num_words), encoded.word_starts)
+    judged = np.bincount(judged_in, minlength=len(windows.rows))
+    columns: Columns = {"row": windows.rows}
+    columns["word_tokens"] = split_rows(encoded.word_starts - windows.starts[judged_in], judged)
     if tags in split.schema.names:
-        num_tags = _list_lengths(split, tags)
-        wrong = np.flatnonzero(num_tags != num_words)
-        if wrong.size:
-            row = int(wrong[0])
-            raise DataError(
-                f"split '{split.name}': row {row} has {num_words[row]} words and {num_tags[row]} {tags}; "
-                f"{wrong.size} rows differ. Each word needs one tag"
-            )
-        references["references"] = split_rows(_label_ids(split, tags), num_tags)
-    examples = framed(split, encoded.ids, encoded.offsets, tokenizer, max_seq_length, references)
-    is_cut = encoded.word_starts >= np.repeat(examples.lengths, num_words)
-    word_tokens = split_rows(np.where(is_cut, -1, encoded.word_starts), num_words)
-    cut = {**examples.cut, "words_cut": int(is_cut.sum())}
-    return with_columns(examples, {"word_tokens": word_tokens}, cut=cut)
+        _check_lengths(split, num_words, tags)
+        columns["references"] = split_rows(_label_ids(split, tags), judged)
+    starts = encoded.offsets[windows.rows] + windows.starts
+    return framed_spans(split, encoded.ids, starts, windows.lengths, tokenizer, columns, {})
+
+
+def _check_lengths(split: Split, num_words: NDArray[np.int64], tags: str) -> None:
+    """Raise DataError unless each row has as many tags as words."""
+    num_tags = _list_lengths(split, tags)
+    wrong = np.flatnonzero(num_tags != num_words)
+    if wrong.size:
+        row = int(wrong[0])
+        raise DataError(
+            f"split '{split.name}': row {row} has {num_words[row]} words and {num_tags[row]} {tags}; "
+            f"{wrong.size} rows differ. Each word needs one tag"
+        )
+
+
+def merged_words(outputs: Columns, num_rows: int) -> Columns:
+    """Results of windows, each from left to right, as those of their rows: words in order, sums of `nll`, `targets`."""
+    rows = outputs["row"]
+    borders = np.searchsorted(rows, np.arange(1, num_rows))
+    merged: Columns = {}
+    for name, values in outputs.items():
+        if isinstance(values, list):
+            of_rows = np.split(np.arange(len(values)), borders) if num_rows else []
+            merged[name] = [np.concatenate([values[window] for window in windows]) for windows in of_rows]
+        elif name != "row":
+            merged[name] = np.bincount(rows, weights=values, minlength=num_rows)
+    return merged
 
 
 def _list_lengths(split: Split, column: str) -> NDArray[np.int64]:
@@ -154,22 +182,15 @@ def mapped_by_name(ids: NDArray[np.int64], names: tuple[str, ...], labels: tuple
     return np.asarray(table[ids])
 
 
-def word_positions(
-    words: Sequence[NDArray[np.int64]], starts: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
-    """Where words are in a packed batch.
+def word_positions(words: Sequence[NDArray[np.int64]], starts: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where words are in a packed batch, (W,).
 
     Args:
-        words: for each of N examples the places of its words' first tokens, -1 for a word the model doesn't see.
+        words: for each of N examples the places of its words' first tokens.
         starts: (N,) where each example's own tokens start in the batch, behind the prefix.
-
-    Returns:
-        positions (seen words,), and whether each word is seen (W,).
     """
     lengths = np.asarray([len(places) for places in words], dtype=np.int64)
-    flat = joined(words)
-    seen = flat >= 0
-    return (np.repeat(starts, lengths) + flat)[seen], seen
+    return np.asarray(np.repeat(starts, lengths) + joined(words))
 
 
 def split_rows(flat: NDArray[Any], lengths: Sequence[int] | NDArray[np.int64]) -> list[NDArray[Any]]:

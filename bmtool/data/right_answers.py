@@ -19,6 +19,11 @@ if TYPE_CHECKING:
     Spans = list[tuple[int, int, bytes]]
 
 
+def right_texts(answers: pa.Array | pa.ChunkedArray) -> list[list[str]]:
+    """The right answers of each row; none where there is no answer."""
+    return [one["text"] for one in answers.to_pylist()]
+
+
 def nearest(text: str, answer: str, start: int) -> int:
     """Where `answer` occurs in `text`, in characters, closest to `start`, the first of equals; -1: nowhere.
 

@@ -38,6 +38,11 @@ def normalised(answer: str) -> str:
     return " ".join(_ARTICLES.sub(" ", _PUNCTUATION.sub("", answer.lower())).split())
 
 
+def tokens(answer: str) -> list[str]:
+    """Words of a normalised answer; characters in scripts without spaces."""
+    return _TOKEN.findall(normalised(answer))
+
+
 def best_match(outputs: Columns, match: Callable[[str, str], float]) -> NDArray[np.float64]:
     """(N, 2): `match` of each normalised prediction with the right answer that it fits best, and 1.
 

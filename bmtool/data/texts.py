@@ -80,16 +80,34 @@ def framed(
     columns: dict[str, Any],
 ) -> Examples:
     """N texts of the tokens `ids` (borders `offsets`, (N + 1,)) with special tokens around, cut where too long."""
-    prefix, suffix = special_affixes(tokenizer)
-    room = max_seq_length - len(prefix) - len(suffix)
+    room = room_of(tokenizer, max_seq_length)
     full = np.diff(offsets)
-    starts, lengths = offsets[:-1], np.minimum(full, room)
+    lengths = np.minimum(full, room)
+    cut = {"texts_cut": int((full > room).sum()), "tokens_cut": int((full - lengths).sum())}
+    return framed_spans(split, ids, offsets[:-1], lengths, tokenizer, columns, cut)
+
+
+def room_of(tokenizer: Tokenizer, max_seq_length: int) -> int:
+    """Tokens of one text that a sequence holds beside the special ones."""
+    return max_seq_length - sum(map(len, special_affixes(tokenizer)))
+
+
+def framed_spans(
+    split: Split,
+    ids: NDArray[Any],
+    starts: Ints,
+    lengths: Ints,
+    tokenizer: Tokenizer,
+    columns: dict[str, Any],
+    cut: dict[str, int],
+) -> Examples:
+    """Spans of the tokens `ids`, `starts` and `lengths` (N,), as N documents with special tokens around."""
+    prefix, suffix = special_affixes(tokenizer)
     if not prefix and not suffix:
         # A text without any token would be no document at all: it is one special token, put behind all others.
-        starts = np.where(full == 0, len(ids), starts)
+        starts = np.where(lengths == 0, len(ids), starts)
         lengths = np.maximum(lengths, 1)
         ids = np.append(ids, np.asarray([_any_special(tokenizer)], dtype=ids.dtype))
-    cut = {"texts_cut": int((full > room).sum()), "tokens_cut": int((full - np.minimum(full, room)).sum())}
     return Examples(InMemoryTokens(ids), starts, lengths, tuple(prefix), tuple(suffix), columns, split.labels, cut)
 
 

@@ -12,6 +12,7 @@ import torch
 
 from bmtool.errors import ConfigError
 from bmtool.models.attention import ATTENTION, register
+from bmtool.models.head_outputs import logits_of
 from bmtool.models.language_heads import LanguageHead, LinearHead
 from bmtool.models.self_attention import joined_projections
 
@@ -139,8 +140,7 @@ class OneRow:
     def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """The class's own token head: (T, C)."""
         self.check(model)
-        logits: Tensor = self._run(model, model, batch).logits
-        return logits.squeeze(0)
+        return logits_of(self._run(model, model, batch)).squeeze(0)
 
     def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:
         """The head at `positions` (P,) alone."""

@@ -16,6 +16,7 @@ import torch
 from torch import nn
 
 from bmtool.errors import ConfigError
+from bmtool.models.head_outputs import logits_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,8 +64,7 @@ class Logits(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor, token_type_ids: Tensor | None = None) -> Tensor:
         """(N, C) of a document head, (N, L, C) of a token head."""
         types = {} if token_type_ids is None else {"token_type_ids": token_type_ids}
-        logits: Tensor = self.model(input_ids=input_ids, attention_mask=attention_mask, **types).logits
-        return logits
+        return logits_of(self.model(input_ids=input_ids, attention_mask=attention_mask, **types))
 
 
 def write_onnx(model: Any, path: Path, *, max_seq_length: int, has_types: bool = False) -> None:

@@ -17,6 +17,7 @@ from torch import nn
 
 from bmtool.contracts import Batch
 from bmtool.errors import ConfigError
+from bmtool.models.head_outputs import logits_of
 from bmtool.models.language_heads import LanguageHead, LogitsHead
 from bmtool.models.one_row import no_pairs
 
@@ -83,7 +84,7 @@ class PaddedRows:
 
     def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """The class's own token head: (T, C)."""
-        logits = [(model(**_inputs(model, part)).logits, part) for part in rectangles(batch)]
+        logits = [(logits_of(model(**_inputs(model, part))), part) for part in rectangles(batch)]
         return torch.cat([_tokens(values, part) for values, part in logits])
 
     def language_head(self, model: nn.Module, batch: Batch, positions: Tensor) -> LanguageHead:

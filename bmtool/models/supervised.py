@@ -33,28 +33,27 @@ def pack_documents(examples: Examples, rows: NDArray[np.int64], term: str = "cro
 
 
 def pack_words(examples: Examples, rows: NDArray[np.int64]) -> Batch:
-    """Pack documents; with tags the targets are `positions` and `labels`, both (seen words,)."""
+    """Pack documents; with tags the targets are `positions` and `labels`, both (words,)."""
     if "references" not in examples.columns:
         return pack(examples, rows, targets={}, counts={})
     lengths = packed_lengths_of(examples, rows)
     starts = np.cumsum(lengths) - lengths + len(examples.prefix)
-    positions, seen = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
-    labels = joined([examples.columns["references"][row] for row in rows])[seen]
+    positions = word_positions([examples.columns["word_tokens"][row] for row in rows], starts)
+    labels = joined([examples.columns["references"][row] for row in rows])
     targets = {"positions": torch.from_numpy(positions), "labels": torch.from_numpy(labels)}
     return pack(examples, rows, targets=targets, counts={"cross_entropy": len(labels)})
 
 
-def document_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
-    """The cross-entropy of `labels`, weighed and summed over documents, in float32."""
-    return _cross_entropy(document_logits(model, batch), batch.targets["labels"], weighing)
+def document_cross_entropy(logits: Tensor, batch: Batch, weighing: Weighing) -> Tensor:
+    """The cross-entropy of `labels`, of documents' logits (N, C), weighed and summed over documents, in float32."""
+    return _cross_entropy(logits, batch.targets["labels"], weighing)
 
 
-def set_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:
+def set_cross_entropy(logits: Tensor, batch: Batch, weighing: Weighing) -> Tensor:
     """The cross-entropy of a yes or no for each of C labels, its mean over the labels summed over documents.
 
     With smoothing s a yes is wanted with 1 - s / 2. A label's weight multiplies its term.
     """
-    logits = document_logits(model, batch)
     wanted = batch.targets["labels"].float() * (1 - weighing.label_smoothing) + weighing.label_smoothing / 2
     terms = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="none")
     if weighing.class_weights is not None:
@@ -62,10 +61,10 @@ def set_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Ten
     return terms.mean(dim=1).sum()
 
 
-def squared_error(model: nn.Module, batch: Batch, mean: float, scale: float) -> Tensor:
-    """Half the squared error of the head's only logit, in units of `scale`, summed over documents."""
+def squared_error(logits: Tensor, batch: Batch, mean: float, scale: float) -> Tensor:
+    """Half the squared error of the only logit (N, 1), in units of `scale`, summed over documents."""
     wanted = ((batch.targets["labels"] - mean) / scale).float()
-    return 0.5 * F.mse_loss(document_logits(model, batch)[:, 0].float(), wanted, reduction="sum")
+    return 0.5 * F.mse_loss(logits[:, 0].float(), wanted, reduction="sum")
 
 
 def word_cross_entropy(model: nn.Module, batch: Batch, weighing: Weighing) -> Tensor:

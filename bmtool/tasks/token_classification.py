@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from pydantic import NonNegativeInt  # noqa: TC002  # pydantic reads the annotation below
+
 from bmtool.contracts import HeadTask
 
 if TYPE_CHECKING:
@@ -18,10 +20,16 @@ if TYPE_CHECKING:
 
 
 class TokenClassification(HeadTask):
-    """One tag for each word, read at the word's first token. A word that was cut off gets the tag O, and is counted."""
+    """One tag for each word, read at the word's first token.
+
+    A text that is too long is read in windows that overlap; each word is judged where it has most context.
+    """
 
     auto_class = "AutoModelForTokenClassification"
     head: ClassVar = "token"
+
+    stride: NonNegativeInt = 64
+    """Tokens that two windows of a text have in common, at most half a window."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
@@ -34,10 +42,10 @@ class TokenClassification(HeadTask):
         return {"words": "words", "tags": "tags"}
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
-        """Encode words; `word_tokens` says where each word's first token is, `references` holds the tags' ids."""
+        """Encode words in windows; `word_tokens` says where first tokens are, `references` holds the tags' ids."""
         from bmtool.data.labelled import encoded_words
 
-        return encoded_words(split, "words", "tags", tokenizer, max_seq_length)
+        return encoded_words(split, "words", "tags", tokenizer, max_seq_length, stride=self.stride)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack texts; the targets are `positions` (W,) in the batch and their `labels` (W,), for W words."""
@@ -59,10 +67,16 @@ class TokenClassification(HeadTask):
         return self.read(head_logits(self.head, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
-        """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word."""
+        """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word; and `row`."""
         from bmtool.data.answers import judge_words
 
         return judge_words(logits, batch.cu_seq_lens, batch.rows, examples)
+
+    def merged(self, outputs: Columns, num_rows: int) -> Columns:
+        """Windows as rows, with a value a word."""
+        from bmtool.data.labelled import merged_words
+
+        return merged_words(outputs, num_rows)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `tags` and `scores`: for each word its tag and the probability of that tag."""

@@ -9,15 +9,20 @@ from bmtool.artifacts.manifest import Artifact, Manifest
 from bmtool.baselines.from_scratch import FromScratch
 from bmtool.baselines.linear_probe import LinearProbe
 from bmtool.baselines.majority import Majority
+from bmtool.baselines.overlap import Overlap
 from bmtool.baselines.tfidf import Tfidf
+from bmtool.baselines.tfidf_retrieval import TfidfRetrieval
 from bmtool.config.model import validate
 from bmtool.config.references import Reference
 from bmtool.data.dataset import open_dataset
 from bmtool.data.labelled import references_of
+from bmtool.data.rows import ANSWERS
 from bmtool.data.text.scripts import is_without_spaces
 from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.registry import BASELINES, TASKS
+from bmtool.tasks.question_answering import QuestionAnswering
+from bmtool.tasks.similarity import Similarity
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.text_regression import TextRegression
 from bmtool.tasks.token_classification import TokenClassification
@@ -173,6 +178,20 @@ class Section(SimpleNamespace):
         return Section(**{**vars(self), **update})
 
 
+def test_overlap_gives_the_sentence_with_most_of_the_question_or_none(make_job):
+    rows = {
+        "question": ["what is a cat", "what is a dog", "猫 是 什么"],
+        "context": ["A cat is soft. A tree is tall.", "A cat is soft. A tree is tall.", "树很高。猫很软。"],
+    }
+    right = [["A cat is soft."], [], ["猫很软。"]]
+    answers = pa.array([{"text": texts, "answer_start": [0] * len(texts)} for texts in right], ANSWERS)
+    data = Data(split("train", (), **rows, answers=answers), split("test", (), **rows))
+
+    outputs = Overlap().predict(make_job(), QuestionAnswering(), data, "test", ())
+
+    assert outputs["predictions"] == ["A cat is soft.", "", "猫很软。"]
+
+
 def test_from_scratch_repeats_the_finetune_section_with_new_weights():
     finetune = Section(from_=None, model=None, tokenizer=None, learning_rate=5e-4, head_learning_rate=2e-3, epochs=3)
     finetune.data = "stars"
@@ -219,6 +238,25 @@ def test_from_scratch_will_not_choose_a_learning_rate_without_validation(make_jo
 
     with pytest.raises(ConfigError, match="chooses its learning rate on a validation split, and the dataset has none"):
         FromScratch().predict(job, TextClassification(), reviews(), "test", ("bad", "good"))
+
+
+def test_tfidf_retrieval_finds_texts_by_shared_rare_words(make_job):
+    texts = ["the red ball", "the blue cup", "the green hat"]
+    data = Data(
+        split("train", (), text=texts, text_pair=["red", "blue", "green"]),
+        split(
+            "test", (), text=["a red ball", "the blue cup", "a hat", "odd"], text_pair=["red", "the cup", "red", "?"]
+        ),
+    )
+    job = make_job()
+
+    outputs = TfidfRetrieval().predict(job, Similarity(), data, "test", ())
+
+    assert [ranks.tolist() for ranks in outputs["ranks"]] == [[1], [1], [3], [3]]  # nothing shared: behind all others
+    assert job.console.lines == ["tfidf_retrieval: 13 n-grams of the train split"]
+    assert TfidfRetrieval().can_do(Similarity())
+    assert not TfidfRetrieval().can_do(Similarity(graded=True))
+    assert Tfidf().can_do(Similarity(graded=True))
 
 
 # ---------------------------------------------------------------- linear probe

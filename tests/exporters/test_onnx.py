@@ -60,6 +60,24 @@ def test_the_bundle_answers_as_the_checkpoint_does(exported):
     assert json.loads((bundle / "parity.json").read_text()) == numbers
 
 
+def test_answers_to_questions_are_the_same_over_windows_and_in_another_order(tmp_path):
+    questions = [{"question": "what was good", "context": text or "好"} for text in TEXTS]
+    checkpoint = Artifact(write_checkpoint(tmp_path / "model", "questions"), "checkpoint", "c" * 64)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    job = SimpleNamespace(folder=bundle, stop=SimpleNamespace(reason=""))
+    asked = Rows(load(checkpoint.folder).table(questions), ())
+
+    numbers = Onnx().export(checkpoint, asked, bundle, job)
+    wanted, found = load(checkpoint.folder)(questions), load(bundle, batch_tokens=100)(questions[::-1])[::-1]
+
+    assert numbers["max_abs_difference"] < 1e-4
+    assert [answer["answer"] for answer in wanted] == [answer["answer"] for answer in found]
+    assert all(answer["answer"] in question["context"] for answer, question in zip(wanted, questions, strict=True))
+    assert np.allclose([one["score"] for one in wanted], [one["score"] for one in found], atol=1e-4)
+    assert len(load(bundle).examples(asked.table)) > len(TEXTS)  # the long one is several windows
+
+
 def test_batch_and_length_are_free_and_named(exported):
     import onnxruntime
 
