@@ -244,3 +244,25 @@ class HeadTask(Task):
     @abstractmethod
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """Turn logits, (N, C) or (T, C), into results per example; the same for torch and ONNX."""
+
+
+class DocumentTask(HeadTask):
+    """A task whose loss, too, follows from one row of logits per document, whatever they come from."""
+
+    head: ClassVar = "document"
+
+    @abstractmethod
+    def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The sum of each loss term over the documents of a batch, from float32 logits (N, C)."""
+
+    @abstractmethod
+    def divergence(self, logits: Tensor, other: Tensor, temperature: float) -> Tensor:
+        """How far answers are from another model's, both as logits (N, C) of this task, summed over documents.
+
+        What differs between labels is divided by `temperature` first; numbers have none.
+        """
+
+    def translated(self, logits: NDArray[np.float32], other: Self) -> NDArray[np.float32]:
+        """Logits (N, C) that mean to this task what `logits` mean to another one of its kind."""
+        del other
+        return logits

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
-from bmtool.contracts import HeadTask
+from bmtool.contracts import DocumentTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -17,11 +17,10 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, Examples
 
 
-class TextClassification(HeadTask):
+class TextClassification(DocumentTask):
     """One label for each text, chosen by the largest logit of the document head; or with `multi_label` any number."""
 
     auto_class = "AutoModelForSequenceClassification"
-    head: ClassVar = "document"
 
     pair: bool = False
     """Whether a second text, the column `text_pair`, is read with the first."""
@@ -56,10 +55,22 @@ class TextClassification(HeadTask):
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the labels, summed over texts."""
+        from bmtool.models.packed import document_logits
+
+        return self.losses_of(document_logits(model, batch), batch)
+
+    def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The same from logits (N, C)."""
         from bmtool.models.supervised import document_cross_entropy, set_cross_entropy
 
         loss = set_cross_entropy if self.multi_label else document_cross_entropy
-        return {"cross_entropy": loss(model, batch, self._weighing)}
+        return {"cross_entropy": loss(logits, batch, self._weighing)}
+
+    def divergence(self, logits: Tensor, other: Tensor, temperature: float) -> Tensor:
+        """The Kullback-Leibler divergence of the labels' probabilities; of sets its mean over the labels."""
+        from bmtool.models.divergences import label_divergence, set_divergence
+
+        return (set_divergence if self.multi_label else label_divergence)(logits, other, temperature)
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import FiniteFloat, PositiveFloat  # noqa: TC002  # pydantic reads the annotations below
 
-from bmtool.contracts import HeadTask
+from bmtool.contracts import DocumentTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,11 +19,10 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, Examples
 
 
-class TextRegression(HeadTask):
+class TextRegression(DocumentTask):
     """One number for each text: the head's only logit, in standard deviations of the training rows from their mean."""
 
     auto_class = "AutoModelForSequenceClassification"
-    head: ClassVar = "document"
 
     pair: bool = False
     """Whether a second text, the column `text_pair`, is read with the first."""
@@ -69,9 +68,24 @@ class TextRegression(HeadTask):
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Half the squared error in standard deviations, summed over texts."""
+        from bmtool.models.packed import document_logits
+
+        return self.losses_of(document_logits(model, batch), batch)
+
+    def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
+        """The same from logits (N, 1)."""
         from bmtool.models.supervised import squared_error
 
-        return {"squared_error": squared_error(model, batch, self.mean, self.scale)}
+        return {"squared_error": squared_error(logits, batch, self.mean, self.scale)}
+
+    def divergence(self, logits: Tensor, other: Tensor, temperature: float) -> Tensor:
+        """Half the squared difference in standard deviations."""
+        del temperature
+        return 0.5 * (logits - other).square().sum()
+
+    def translated(self, logits: NDArray[np.float32], other: Self) -> NDArray[np.float32]:
+        """By mean and standard deviation of both."""
+        return (logits * other.scale + other.mean - self.mean) / self.scale
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with numbers `references`, `nll` and `targets`."""

@@ -6,7 +6,9 @@ Level 0 are the embeddings, 1 to L the layers, L + 1 is all above them: the last
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
 
 from bmtool.errors import ConfigError
 from bmtool.models.checkpoint import head_parameters
@@ -80,3 +82,30 @@ def freeze(model: nn.Module, num_layers: int) -> int:
     for parameter in frozen:
         parameter.requires_grad = False
     return sum(parameter.numel() for parameter in frozen)
+
+
+def keep_layers(model: PreTrainedModel, num_layers: int) -> list[int]:
+    """Leave so many of the model's layers in it, evenly spread from the first to the last; return which, from 0.
+
+    Of twelve, six are 0, 2, 4, 7, 9 and 11, those that DistilBERT was published with.
+
+    Raises:
+        ConfigError: the model has no such list of layers, or a shorter one.
+    """
+    layers, config = list(layers_of(model)), model.config
+    if getattr(config, "is_encoder_decoder", False) or len(layers) != config.num_hidden_layers:
+        raise ConfigError(f"layers can't be taken out of a '{config.model_type}' model")
+    if num_layers > len(layers):
+        raise ConfigError(f"{num_layers} layers are asked for, and the model has {len(layers)}")
+    places = [int(place) for place in np.linspace(0, len(layers) - 1, num_layers).round()]
+    holder = next(module for module in model.modules() if list(module.children()) == layers)
+    for number in sorted(set(range(len(layers))) - set(places), reverse=True):
+        del cast("nn.ModuleList", holder)[number]
+    for number, place in enumerate(places):
+        for module in layers[place].modules():
+            if hasattr(module, "layer_idx"):
+                module.layer_idx = number  # type: ignore[assignment]
+    config.num_hidden_layers = num_layers
+    if getattr(config, "layer_types", None):
+        config.layer_types = [config.layer_types[place] for place in places]
+    return places
