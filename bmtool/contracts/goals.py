@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Protocol, Self
 from pydantic import PrivateAttr
 
 from bmtool.config.model import Component
-from bmtool.contracts.kinds import LABELS
+from bmtool.contracts.kinds import INPUTS, LABELS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
@@ -195,6 +196,11 @@ class Task(Goal):
         return [name for name, kind in self.columns.items() if kind in kinds]
 
     @property
+    def asked(self) -> Mapping[str, str]:
+        """The columns that a new row must have to be answered, name to kind."""
+        return {name: self.columns[name] for name in self.of_kind(*INPUTS)}
+
+    @property
     def has_labels(self) -> bool:
         """Whether answers are of a fixed set of labels."""
         return bool(self.of_kind(*LABELS))
@@ -229,6 +235,10 @@ class Task(Goal):
         task = self.model_copy()
         task._weighing = weighing  # noqa: SLF001  its own
         return task
+
+    def furnish(self, folder: Path, max_seq_length: int) -> None:
+        """Write into a checkpoint's folder what else others need to know in order to use it; most need nothing."""
+        del folder, max_seq_length
 
     @abstractmethod
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:

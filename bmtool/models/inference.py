@@ -15,7 +15,6 @@ import pyarrow as pa
 import torch
 
 from bmtool.contracts import HeadTask
-from bmtool.contracts.kinds import INPUTS
 from bmtool.data.rows import schema_of
 from bmtool.data.targets import answers_cut
 from bmtool.errors import ConfigError, DataError
@@ -114,7 +113,7 @@ class Predictor:
     @cached_property
     def inputs(self) -> dict[str, str]:
         """The task's columns that new rows must have, name to kind: `text`, or `words`."""
-        return {name: self.task.columns[name] for name in self.task.of_kind(*INPUTS)}
+        return dict(self.task.asked)
 
     @cached_property
     def output_columns(self) -> list[str]:

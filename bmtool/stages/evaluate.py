@@ -280,7 +280,8 @@ def _baselines(
             raise ConfigError(f"evaluate.baselines: {_unfit(baseline, task)}")
         job.console.say(f"baseline {baseline.name()}")
         said = baseline.predict(job, task, dataset, split, answers.labels)
-        outputs[baseline.name()] = {**said, "references": answers.outputs["references"]}
+        right = {name: answers.outputs[name] for name in ("references",) if name in answers.outputs}
+        outputs[baseline.name()] = {**said, **right}
     return outputs
 
 

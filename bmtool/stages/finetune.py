@@ -181,6 +181,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     )
     plain = config.method.finished(model)
     save_checkpoint(job.folder, plain, lesson.tokenizer_folder, _info(config, job, lesson, fitted.best))
+    task.furnish(job.folder, config.max_seq_length)
     summary = _summary(lesson, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary

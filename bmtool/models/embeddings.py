@@ -1,0 +1,87 @@
+"""Rows of one or two documents as vectors of length 1, and what brings vectors of matching texts together.
+
+Shape letters: D width, N rows, M documents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from bmtool.models.batches import pack
+from bmtool.models.pooling import document_vectors
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch, Examples
+    from bmtool.models.pooling import Pooling
+
+
+def pack_rows(examples: Examples, rows: NDArray[np.int64], term: str) -> Batch:
+    """Pack rows; where they have two documents, these don't see each other, and `term` counts N.
+
+    The targets are `labels`, the scores (N,), where there are any, else the numbers of texts, (N,) each.
+    """
+    names = ("references",) if "references" in examples.columns else ("first_ids", "second_ids")
+    targets = {name: examples.columns[name][rows] for name in names if name in examples.columns}
+    batch = pack(examples, rows, targets=targets, counts={term: len(rows)} if targets else {})
+    second = examples.columns.get("second_starts")
+    return batch if second is None else _cut_in_two(batch, second[rows])
+
+
+def _cut_in_two(batch: Batch, second_starts: NDArray[np.int64]) -> Batch:
+    """The same tokens as twice as many documents: the second of each begins `second_starts` (N,) behind the first."""
+    starts = batch.cu_seq_lens[:-1].long()
+    firsts = torch.stack([starts, starts + torch.from_numpy(second_starts)], dim=1).flatten()
+    borders = torch.cat([firsts, batch.cu_seq_lens[-1:].long()])
+    lengths = borders.diff()
+    positions = torch.arange(batch.num_tokens) - torch.repeat_interleave(borders[:-1], lengths)
+    return replace(
+        batch, position_ids=positions[None], cu_seq_lens=borders.to(torch.int32), max_length=int(lengths.max())
+    )
+
+
+def embeddings(model: nn.Module, batch: Batch, pooling: Pooling) -> Tensor:
+    """Vectors of length 1 of all documents in float32: (M, D)."""
+    return F.normalize(document_vectors(model, batch, pooling), dim=-1)
+
+
+def both_embeddings(model: nn.Module, batch: Batch, pooling: Pooling) -> tuple[Tensor, Tensor]:
+    """Those of the rows' first and second documents, (N, D) each."""
+    vectors = embeddings(model, batch, pooling)
+    return vectors[0::2], vectors[1::2]
+
+
+def ranking_loss(first: Tensor, second: Tensor, targets: Any, temperature: float) -> Tensor:
+    """How surely each text finds its partner among the batch's, in nats, both ways in the mean, summed over rows.
+
+    The cross-entropy of cosines over `temperature`: Henderson et al. 2017, "Efficient natural language response
+    suggestion", section 4.4; both ways as in Radford et al. 2021 (CLIP), figure 3. Another row with the same first text
+    or the same second text isn't taken for wrong: it is left out.
+    """
+    scores = first @ second.T / temperature
+    same = (targets["first_ids"][:, None] == targets["first_ids"]) | (
+        targets["second_ids"][:, None] == targets["second_ids"]
+    )
+    same.fill_diagonal_(fill_value=False)
+    scores = scores.masked_fill(same, -torch.inf)
+    partners = torch.arange(len(scores), device=scores.device)
+    there = F.cross_entropy(scores, partners, reduction="sum")
+    return 0.5 * (there + F.cross_entropy(scores.T, partners, reduction="sum"))
+
+
+def cosine_error(first: Tensor, second: Tensor, scores: Tensor, least: float, scale: float) -> Tensor:
+    """Half the squared difference between cosines and scores, in units of `scale` above `least`, summed over rows."""
+    wanted = ((scores - least) / scale).float()
+    return 0.5 * F.mse_loss((first * second).sum(dim=-1), wanted, reduction="sum")
+
+
+def as_array(vectors: Tensor) -> NDArray[np.float32]:
+    """Float32 in main memory."""
+    return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
