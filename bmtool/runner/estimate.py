@@ -28,6 +28,8 @@ _RUNS = 5
 
 def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console) -> tuple[list[str], dict[str, Any]]:
     """What to say, and the same as plain JSON ({} if it can't be known yet). It imports torch, and opens the inputs."""
+    if node.variants:
+        return _of_variants(node, store, runtime, console)
     inputs: dict[str, Artifact] = {}
     for role, source in node.inputs.items():
         found = source if isinstance(source, Artifact) else store.find(source.place)
@@ -45,6 +47,16 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
         cache=store.cache,
     )
     return _estimated(node, store, job)
+
+
+def _of_variants(node: Node, store: Store, runtime: Runtime, console: Console) -> tuple[list[str], dict[str, Any]]:
+    """Of the first variant that isn't there yet; they differ in no number that is estimated."""
+    missing = [one for one in node.variants if store.find(one.place) is None]
+    if not missing:
+        return ["nothing is left to train"], {}
+    lines, told = estimate_lines(missing[0], store, runtime, console)
+    told = {**told, "trainings": len(missing)} if told else {}
+    return [f"{len(missing)} to train, one after the other, each:", *lines], told
 
 
 def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str, Any]]:

@@ -153,13 +153,16 @@ class Runner:
             return "done", self._run(node, console, made)
 
     def _made_on_the_way(self, node: Node) -> dict[str, Artifact]:
-        """Inputs that belong to this node alone: made now, from the same options but never forced."""
+        """Inputs that belong to this node alone: made now, from the same options; only its own variants are forced."""
         made = {}
         for role, source in node.inputs.items():
             if isinstance(source, Node) and not source.is_named:
-                helper = replace(
-                    self, options=Options(wait_seconds=self.options.wait_seconds, is_smoke=self.options.is_smoke)
+                options = Options(
+                    force=self.options.force and source in node.variants,
+                    wait_seconds=self.options.wait_seconds,
+                    is_smoke=self.options.is_smoke,
                 )
+                helper = replace(self, options=options)
                 console = replace(self.console, prefix=f"{node.label}, {role}: ")
                 made[role] = helper.obtain(source, console)[1]
         return made

@@ -49,6 +49,12 @@ class Node:
         return f"{self.stage} {self.dataset}" if self.dataset else self.stage
 
     @property
+    def variants(self) -> list[Node]:
+        """This section in several ways, such as with one seed after the other: all of its work is done by them."""
+        own = (source for source in self.inputs.values() if isinstance(source, Node) and not source.is_named)
+        return [source for source in own if source.stage == self.stage]
+
+    @property
     def section(self) -> str:
         """Where its settings are in the file: `prepare.corpus`, `pretrain`."""
         return f"{self.stage}.{self.dataset}" if self.dataset else self.stage

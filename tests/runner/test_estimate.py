@@ -94,6 +94,52 @@ def test_a_dry_run_says_what_training_takes_once_its_data_is_there(tmp_path, mon
     assert "a step, without validation" in said_after
 
 
+SEEDS = """\
+version: 1
+name: x
+runtime: {device: cpu, threads: 1}
+prepare:
+  corpus: {sources: rows.jsonl, tokenizer: {type: wordpiece, vocab_size: 100}}
+  stars: {sources: rows.jsonl, task: text_classification}
+finetune:
+  data: stars
+  model: {architecture: bert, hidden_size: 8, num_attention_heads: 1, num_hidden_layers: 1}
+  tokenizer: corpus
+  max_seq_length: 8
+  per_device_batch_tokens: 128
+  max_steps: 2
+  seeds: 2
+"""
+
+
+def test_of_several_seeds_each_is_estimated_and_force_trains_them_again(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(SEEDS)
+    rows = [{"text": f"{word} film {n}", "label": word} for n in range(20) for word in ("good", "bad")]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    def run(*overrides, command="finetune", **options):
+        given = Options(overrides=overrides, **options)
+        assert make(Request(command, Path("c.yaml"), (command,), as_json=True, options=given), Console()) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["results"][-1], said.err
+
+    run(command="prepare")
+    before, said_before = run(dry_run=True)
+    run("finetune.seeds=1")
+    run("finetune.seeds=1", "finetune.seed=1")
+    after, said_after = run(dry_run=True)
+    _, said = run()
+    _, said_forced = run(force=True)
+
+    assert "finetune: 2 to train, one after the other, each:\n" in said_before
+    assert (before["summary"]["estimate"]["trainings"], before["summary"]["estimate"]["steps"]) == (2, 2)
+    assert (after["status"], after["summary"]) == ("would_run", {})
+    assert "finetune: nothing is left to train\n" in said_after
+    assert [f"finetune, seed:{seed}: up to date" in said for seed in (0, 1)] == [True, True]
+    assert [f"finetune, seed:{seed}: --force\n" in said_forced for seed in (0, 1)] == [True, True]
+
+
 def manifest(fingerprint, share, finished, precision="bf16 (asked for)"):
     choices = {"precision": precision, "device": "cpu (asked for)"}
     plain = Manifest("checkpoint", "pretrain", 1, fingerprint, {}, {}, {}, {"flop_utilisation": share})
