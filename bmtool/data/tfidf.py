@@ -23,15 +23,18 @@ if TYPE_CHECKING:
 
     Answered = tuple[Sequence[Sequence[str]], NDArray[Any]]
 
-_LETTER = re.compile(r"[^\W\d_]")
+#: Of any length; scikit-learn would leave out those of one letter.
+_WORD = re.compile(r"\w+")
 
 
 def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
-    """Words and pairs of words, of any length; 1 to 4 characters for scripts without spaces. Counts are logarithmic."""
-    if is_without_spaces(texts):
+    """Words and pairs of words, of any length. Counts are logarithmic.
+
+    1 to 4 characters for scripts without spaces, and where no text has a word: emoji alone say something, too.
+    """
+    if is_without_spaces(texts) or not any(_WORD.search(text) for text in texts):
         return TfidfVectorizer(analyzer="char", ngram_range=(1, 4), sublinear_tf=True, dtype=np.float32)
-    pattern = r"\w+"
-    return TfidfVectorizer(token_pattern=pattern, ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
+    return TfidfVectorizer(token_pattern=_WORD.pattern, ngram_range=(1, 2), sublinear_tf=True, dtype=np.float32)
 
 
 def choose_and_predict(

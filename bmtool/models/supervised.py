@@ -99,7 +99,7 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
                 hint = did_you_mean(label, labels)
                 raise ConfigError(f"finetune.class_weights: there is no label '{label}'.{hint}")
         weights = np.array([wanted.get(label, 1.0) for label in labels])
-    mean = float(weights @ occurrences) / max(1, len(ids))
+    mean = float(weights @ occurrences) / len(ids) if len(ids) else 1.0  # no train row has a label: sets may be empty
     return tuple((weights / mean).tolist())
 
 

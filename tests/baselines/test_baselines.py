@@ -127,6 +127,15 @@ def test_one_letter_words_count():
     assert "c" in vectorizer(["c r d"]).fit(["c r d"]).vocabulary_
 
 
+def test_tfidf_tells_texts_without_words_apart_by_their_characters():
+    column = ["😀", "😡"] * 4
+
+    predictions, reason = choose_and_predict(([column], np.asarray([1, 0] * 4)), None, [["😡", "😀"]], [10.0])
+
+    assert predictions.tolist() == [0, 1]
+    assert reason.startswith("2 character n-grams")
+
+
 @pytest.mark.parametrize("train", [([["a b", "c"]], np.asarray([1, 1])), ([["", " "]], np.asarray([0, 1]))])
 def test_tfidf_with_nothing_to_tell_apart_gives_one_label(train):
     predictions, reason = choose_and_predict(train, None, [["a", "b"]], [1.0])

@@ -25,6 +25,11 @@ def test_given_weights_keep_their_ratio_and_are_one_in_the_mean():
     assert weights[LABELS].mean() == pytest.approx(1.0)
 
 
+def test_where_no_text_has_a_label_all_weights_are_one():
+    assert class_weights(np.zeros((4, 2), bool), None, ("a", "b")) == (1.0, 1.0)
+    assert class_weights(np.zeros((4, 2), bool), {"b": 3.0}, ("a", "b")) == (1.0, 3.0)
+
+
 def test_the_loss_is_weighed_and_smoothed():
     logits = torch.tensor([[2.0, 0.0, -1.0], [0.5, 1.0, 0.0]])
     labels = torch.tensor([0, 2])
