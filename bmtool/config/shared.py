@@ -169,6 +169,12 @@ class Training(Settings):
                 "needs. Remove it, and set global_batch_tokens",
                 at="gradient_accumulation_steps",
             )
+        if is_auto and self.batch_warmup_steps:
+            raise explained(
+                "counts up batches, and with per_device_batch_tokens: auto another machine has another number of them in "
+                "a step: the same file would train otherwise there. Remove one of the two",
+                at="batch_warmup_steps",
+            )
         if self.room < self.max_seq_length:
             raise explained(
                 f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got {self.room}",

@@ -51,6 +51,7 @@ def test_a_batch_without_room_for_a_text_is_an_error(fits):
         ({}, "auto needs global_batch_tokens"),
         ({"global_batch_tokens": 16}, "must hold at least one text of max_seq_length"),
         ({"global_batch_tokens": 64, "gradient_accumulation_steps": 2}, "has no effect with per_device_batch_tokens"),
+        ({"global_batch_tokens": 64, "batch_warmup_steps": 2}, "counts up batches"),
         ({"global_batch_tokens": 64, "per_device_batch_tokens": 64}, "has an effect only with per_device_batch_tokens"),
         ({"global_batch_tokens": 64, "per_device_batch_tokens": 0}, "expected auto, or a whole number above 0"),
         ({"global_batch_tokens": 64, "per_device_batch_tokens": "much"}, "expected a whole number such as 500"),
