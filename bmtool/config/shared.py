@@ -171,8 +171,8 @@ class Training(Settings):
             )
         if is_auto and self.batch_warmup_steps:
             raise explained(
-                "counts up batches, and with per_device_batch_tokens: auto another machine has another number of them in "
-                "a step: the same file would train otherwise there. Remove one of the two",
+                "counts up batches, and with per_device_batch_tokens: auto their number in a step is another one on "
+                "another machine, where the same file would train otherwise. Remove one of the two",
                 at="batch_warmup_steps",
             )
         if self.room < self.max_seq_length:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from bmtool.errors import TryAgainError
+from bmtool.errors import ConfigError, TryAgainError
 from bmtool.train.estimate import kept_bytes, state_bytes
 from bmtool.train.out_of_memory import USABLE, free_bytes
 
@@ -43,6 +43,7 @@ def settle(
         processes: of the run.
 
     Raises:
+        ConfigError: the saved state's batches can't be shared out among so many processes.
         TryAgainError: memory doesn't hold a text, or not in batches that divide a step.
     """
     if not any(phase.training.per_device_batch_tokens == "auto" for phase in phases):
@@ -55,6 +56,8 @@ def settle(
             most = min(fits, max(useful, training.max_seq_length))
             tokens = chosen[number] if chosen else divided(training, most, processes)
             training = _with_batches(training, tokens)
+            if training.gradient_accumulation_steps % processes:
+                raise _unshared(training, processes)
             shown.append(f"{training.gradient_accumulation_steps} x {tokens:,} tokens")
         settled.append(replace(phase, training=training))
     return settled, f"{', '.join(shown)} ({reason})"
@@ -69,6 +72,9 @@ def divided(training: Training, fits: int, processes: int) -> int:
     step, longest = training.global_batch_tokens or 0, training.max_seq_length
     batches = processes * -(-step // (processes * max(1, fits)))
     tokens = step // batches
+    while tokens >= longest and step // tokens % processes:  # many small batches: of those of the next size more fit in
+        batches += processes
+        tokens = step // batches
     if tokens < longest:
         raise TryAgainError(
             f"per_device_batch_tokens: auto: about {fits:,} tokens fit into memory. A step of {step:,} in {batches:,} "
@@ -76,6 +82,15 @@ def divided(training: Training, fits: int, processes: int) -> int:
             f"global_batch_tokens, or lower max_seq_length"
         )
     return tokens
+
+
+def _unshared(training: Training, processes: int) -> ConfigError:
+    batches = training.gradient_accumulation_steps
+    return ConfigError(
+        f"runtime.processes: the saved state goes on with {batches:,} batches a step, as per_device_batch_tokens: auto "
+        f"chose them when it began, and {processes} processes can't share them. Set it to a divisor of {batches:,}, or "
+        f"begin again with --force"
+    )
 
 
 def _with_batches(training: Training, tokens: int) -> Training:

@@ -9,7 +9,8 @@ from bmtool.config.shared import Training
 from bmtool.errors import ConfigError, TryAgainError
 from bmtool.stages import pretrain
 from bmtool.train import auto_batch
-from bmtool.train.auto_batch import divided
+from bmtool.train.auto_batch import divided, settle
+from bmtool.train.phases import Phase
 
 AUTO = {"max_steps": 4, "learning_rate": 1e-3, "max_seq_length": 32, "per_device_batch_tokens": "auto"}
 MODEL = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}
@@ -35,6 +36,29 @@ def test_a_step_is_divided_into_as_few_batches_as_fit(step, fits, processes, tok
     training = validate(Training, {**AUTO, "global_batch_tokens": step})
 
     assert divided(training, fits, processes) == tokens
+
+
+def test_each_process_has_as_many_of_many_small_batches_as_the_others():
+    training = validate(Training, {**AUTO, "global_batch_tokens": 1_274_200})
+
+    tokens = divided(training, 454, 3)
+
+    assert 1_274_200 // 453 % 3 != 0
+    assert tokens == 448
+    assert 1_274_200 // tokens % 3 == 0
+
+
+def test_a_saved_state_whose_batches_so_many_processes_cannot_share_says_so():
+    training = validate(Training, {**AUTO, "global_batch_tokens": 128})
+    phase = Phase(goal=None, train=None, validation=None, training=training, score=None)
+
+    with pytest.raises(ConfigError) as error:
+        settle([phase], [128], lambda: (0, ""), useful=128, processes=2)
+
+    assert str(error.value) == (
+        "runtime.processes: the saved state goes on with 1 batches a step, as per_device_batch_tokens: auto chose them "
+        "when it began, and 2 processes can't share them. Set it to a divisor of 1, or begin again with --force"
+    )
 
 
 @pytest.mark.parametrize("fits", [0, 31, 33])
