@@ -78,9 +78,9 @@ class HashCache:
             for line in text.splitlines():
                 try:
                     path, size, mtime, ctime, inode, sha256 = json.loads(line)
-                except ValueError:
-                    continue  # a torn line: the hash is computed again
-                known[(path, size, mtime, ctime, inode)] = sha256
+                    known[(path, size, mtime, ctime, inode)] = sha256
+                except (ValueError, TypeError):  # torn; or JSON, and no list of six: the hash is computed again
+                    continue
             self._by_inode = {(size, mtime, inode): sha256 for (_, size, mtime, _, inode), sha256 in known.items()}
             self._known = known  # at last: another thread sees all of it or nothing
         return self._known

@@ -50,3 +50,10 @@ def test_the_clock_is_the_one_that_files_are_stamped_with(tmp_path):
 
     # Newer kernels stamp a file that was looked at since the last tick by a finer clock, up to a tick ahead.
     assert before <= changed <= time.time_ns()
+
+
+def test_a_line_of_the_memory_that_is_torn_or_foreign_is_passed_over(tmp_path):
+    (tmp_path / "hashes").write_text('["a", 1, 2\n5\n[[1], 2, 3, 4, 5, 6]\n\0\0\n')
+    (tmp_path / "file").write_text("text")
+
+    assert HashCache(tmp_path / "hashes").sha256(tmp_path / "file") == sha256_of(tmp_path / "file")
