@@ -52,13 +52,18 @@ def joined_projections(model: nn.Module) -> Iterator[None]:
 def _forward(module: Any, original: Any, hidden_states: Tensor, attention_mask: Any = None, **others: Any) -> Any:
     """What the class does, if it is packed attention on a CPU; all else is the class's own, and its errors, too.
 
+    So is a projection that is more than a matrix, such as one with an adapter beside it.
+
     In the last layer the keyword `asked_rows` may name the only tokens whose attention counts: others get zeros.
     """
     borders, causal, rows = (others.get(name) for name in ("cu_seq_lens_q", "is_causal", "asked_rows"))
     is_plain = attention_mask is None and others.get("past_key_values") is None and borders is not None
     if not is_plain or hidden_states.is_cuda or (module.training and module.dropout.p):
         return original(hidden_states, attention_mask, **others)
-    parameters = [p for layer in (module.query, module.key, module.value) for p in (layer.weight, layer.bias)]
+    projections = (module.query, module.key, module.value)
+    if any(type(layer) is not torch.nn.Linear for layer in projections):
+        return original(hidden_states, attention_mask, **others)
+    parameters = [p for layer in projections for p in (layer.weight, layer.bias)]
     if module.layer_idx != module.config.num_hidden_layers - 1:
         rows = None
     how = _How(module.num_attention_heads, bool(module.is_causal if causal is None else causal), float(module.scaling))
