@@ -122,6 +122,8 @@ def _apply(document: Document, override: str, schema: Annotation, rank: int) -> 
         value = read_value(text, rank=rank, source=source)
         document.problems += value.problems
         document.root = _laid(document.root, path, value.root, schema, place, path)
+        if len(path) == 1 and value.root.value is None:  # a section that is taken back, and not one without settings
+            document.root.value.pop(path[0])
     except ConfigError as error:
         document.problems.append(Problem(place, path, str(error)))
 

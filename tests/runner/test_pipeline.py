@@ -258,6 +258,14 @@ def test_set_of_one_budget_replaces_the_other(load):
     assert (pipeline.pretrain.max_steps, pipeline.pretrain.max_tokens) == (50, None)
 
 
+def test_a_section_set_to_null_is_left_out(load):
+    pipeline = load(, "export=null", "evaluate=null")
+
+    assert pipeline.export is None
+    assert pipeline.evaluate is None
+    assert pipeline.finetune is not None
+
+
 def test_null_takes_back_what_a_base_sets(load):
     Path("base.yaml").write_text(GOOD)
 
