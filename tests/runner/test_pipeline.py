@@ -259,7 +259,7 @@ def test_set_of_one_budget_replaces_the_other(load):
 
 
 def test_a_section_set_to_null_is_left_out(load):
-    pipeline = load(, "export=null", "evaluate=null")
+    pipeline = load(GOOD, "export=null", "evaluate=null")
 
     assert pipeline.export is None
     assert pipeline.evaluate is None
