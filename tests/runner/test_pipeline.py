@@ -8,6 +8,7 @@ import pytest
 from bmtool.artifacts.store import Store
 from bmtool.config.shared import Runtime
 from bmtool.errors import ConfigError
+from bmtool.registry import BASELINES, METRICS
 from bmtool.runner.pipeline import load_pipeline
 from bmtool.runner.plan import Planner
 
@@ -184,14 +185,14 @@ FAULTY = [
     ("{type: wordpiece, vocab_size: 8192}", "{from: models/x/, add_tokens: [two words]}", ["c.yaml:13:34: prepare.corpus.tokenizer.add_tokens: 'two words' is no single word"]),
     ("{type: wordpiece, vocab_size: 8192}", "{from: models/x/, add_tokens: 0}", ["c.yaml:13:34: prepare.corpus.tokenizer.add_tokens: expected a whole number, a list of text or a mapping of file, got 0"]),
     ("model: {architecture: bert, size: tiny}", "model: {architecture: bert, size: tiny}\n  new_head: true", ["c.yaml:23:3: pretrain.new_head: has an effect only with from: a model that is built here is all new"]),
-    ("metric: accuracy", "metric: acuracy", ["c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: accuracy, bits_per_byte, f1_macro, f1_micro, f1_span, loss, masked_accuracy, next_sentence_accuracy, perplexity, precision_macro, recall_macro"]),
+    ("metric: accuracy", "metric: acuracy", [f"c.yaml:41:12: evaluate.gates[0].metric: unknown metric 'acuracy'. Did you mean 'accuracy'? Known: {', '.join(METRICS.names())}"]),
     ("metric: accuracy", "metric: f1_span", ["c.yaml:41:12: evaluate.gates[0].metric: 'f1_span' isn't measured here, only accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
     ("baselines: [majority, tfidf]", "metrics: [f1_macro, loss]", ["c.yaml:41:12: evaluate.gates[0].metric: 'accuracy' isn't measured here, only f1_macro, loss"]),
     ("metric_for_best_model: f1_macro", "metric_for_best_model: f1_span", ["c.yaml:36:3: finetune.metric_for_best_model: text_classification isn't measured by f1_span; it is by accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
     ("validation: 0.1, test: 0.1", "test: 0.1", ["c.yaml:37:3: finetune.early_stopping_patience: needs a validation split, and 'stars' has none. Set prepare.stars.split.validation, such as 0.1 (the test split is opened by evaluate only)"]),
     # evaluate and export
     ("min: 0.5", "mininum: 0.5", ["c.yaml:41:30: evaluate.gates[0].mininum: unknown setting. Did you mean 'min'?"]),
-    ("[majority, tfidf]", "[majorty]", ["c.yaml:40:15: evaluate.baselines[0]: unknown baseline 'majorty'. Did you mean 'majority'? Known: from_scratch, majority, tfidf"]),
+    ("[majority, tfidf]", "[majorty]", [f"c.yaml:40:15: evaluate.baselines[0]: unknown baseline 'majorty'. Did you mean 'majority'? Known: {', '.join(BASELINES.names())}"]),
     ("[onnx]", "onnx", ["c.yaml:43:10: export.formats: expected a list, got 'onnx'. Write [onnx]"]),
     # form
     ("  data: corpus", "\tdata: corpus", ["c.yaml:21:1: a tab. Indent with spaces"]),
