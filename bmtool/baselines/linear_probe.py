@@ -30,7 +30,7 @@ class LinearProbe(Baseline):
     """The checkpoint: `pretrain`, a folder, with a slash, or hf:org/name@revision; by default what finetune takes."""
     pooling: Literal["mean", "cls"] = "mean"
     """The mean of a text's last hidden states, or the first of them."""
-    strengths: tuple[PositiveFloat, ...] = Field(default=(0.001, 0.01, 0.1, 1.0), min_length=1)
+    strengths: tuple[PositiveFloat, ...] = Field(default=(0.0001, 0.001, 0.01, 0.1, 1.0), min_length=1)
 
     def needs(self, pipeline: Pipeline) -> dict[str, Need]:
         """The checkpoint."""

@@ -178,6 +178,13 @@ def answer_table(outputs: Columns) -> pa.Table:
     )
 
 
+def vector_table(outputs: Columns) -> pa.Table:
+    """The column `embedding`, a list of D float32 of each of N texts."""
+    vectors = outputs["embedding"]
+    flat = pa.array(vectors.reshape(-1), pa.float32())
+    return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])})
+
+
 def _floats(rows: Any) -> pa.Array:
     """A column of float32 from (N,), null where infinite; a list column from (N, C), or from a list of N arrays."""
     if isinstance(rows, np.ndarray) and rows.ndim == 1:

@@ -84,3 +84,10 @@ class Candidates:
                 right_ahead = len(values) - np.searchsorted(values[::-1], values, side="left")
                 ranks.append(ahead - right_ahead + np.arange(1, len(values) + 1))
         return ranks
+
+
+def ranked_pairs(outputs: Columns) -> Columns:
+    """`ranks` of N pairs from the vectors `first` and `second` (N, D) and `first_ids` and `second_ids` (N,)."""
+    candidates = Candidates.of(outputs["first_ids"], outputs["second_ids"])
+    first, second = outputs["first"], outputs["second"][candidates.rows]
+    return {"ranks": candidates.ranks(lambda start, end: first[start:end] @ second.T)}

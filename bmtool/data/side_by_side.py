@@ -11,34 +11,38 @@ import numpy as np
 
 from bmtool.contracts import Examples
 from bmtool.data.encode import encode, special_affixes
+from bmtool.data.labelled import references_of
 from bmtool.data.texts import framed, joined_spans
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     import pyarrow as pa
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from bmtool.contracts import Task
     from bmtool.data.dataset import Split
 
 
-def one_or_two_documents(
-    split: Split, first: str, second: str, tokenizer: Tokenizer, max_seq_length: int, columns: Mapping[str, Any]
-) -> Examples:
-    """Encode the column `first` and, if the split has it, `second`; each text is cut at `max_seq_length` tokens.
+def one_or_two_documents(split: Split, task: Task, tokenizer: Tokenizer, max_seq_length: int) -> Examples:
+    """Encode the task's first text and, if the split has it, its second; each is cut at `max_seq_length` tokens.
 
-    `columns` go along.
+    Numbers that the task reads become `references` (N,), if the split has them.
     With both, the column `second_starts` (N,) says where in an example its second document begins, and `first_ids` and
     `second_ids` (N,) are numbers of texts, the same for the same text.
 
     Raises:
         DataError: a text of a pair has no token, and the tokenizer puts none around it.
     """
+    columns: dict[str, Any] = {}
+    if any(name in split.schema.names for name in task.of_kind("number")):
+        columns["references"] = references_of(split, task, ())
+    first, second = task.of_kind("text")
     if second not in split.schema.names:
         ids, offsets = encode(split.column(first), tokenizer)
-        return framed(split, ids, offsets, tokenizer, max_seq_length, dict(columns))
+        return framed(split, ids, offsets, tokenizer, max_seq_length, columns)
     ids_of_texts = {"first_ids": same_texts(split.column(first)), "second_ids": same_texts(split.column(second))}
     return _joined(split, (first, second), tokenizer, max_seq_length, {**columns, **ids_of_texts})
 

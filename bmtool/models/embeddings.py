@@ -12,6 +12,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from bmtool.data.answers import judge_numbers
 from bmtool.models.batches import pack
 from bmtool.models.pooling import document_vectors
 
@@ -19,16 +20,18 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from bmtool.contracts import Batch, Examples
+    from bmtool.contracts import Batch, Columns, Examples
     from bmtool.models.pooling import Pooling
 
 
-def pack_rows(examples: Examples, rows: NDArray[np.int64], term: str) -> Batch:
-    """Pack rows; where they have two documents, these don't see each other, and `term` counts N.
+def pack_rows(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """Pack rows; where they have two documents, these don't see each other.
 
-    The targets are `labels`, the scores (N,), where there are any, else the numbers of texts, (N,) each.
+    The targets are `references`, the scores (N,), where there are any, and the term `squared_error` counts N; else the
+    numbers of texts, (N,) each, and `ranking` counts N.
     """
-    names = ("references",) if "references" in examples.columns else ("first_ids", "second_ids")
+    is_scored = "references" in examples.columns
+    names, term = (["references"], "squared_error") if is_scored else (["first_ids", "second_ids"], "ranking")
     targets = {name: examples.columns[name][rows] for name in names if name in examples.columns}
     batch = pack(examples, rows, targets=targets, counts={term: len(rows)} if targets else {})
     second = examples.columns.get("second_starts")
@@ -80,6 +83,32 @@ def cosine_error(first: Tensor, second: Tensor, scores: Tensor, least: float, sc
     """Half the squared difference between cosines and scores, in units of `scale` above `least`, summed over rows."""
     wanted = ((scores - least) / scale).float()
     return 0.5 * F.mse_loss((first * second).sum(dim=-1), wanted, reduction="sum")
+
+
+def row_losses(
+    model: nn.Module, batch: Batch, pooling: Pooling, temperature: float, score: tuple[float, float]
+) -> dict[str, Tensor]:
+    """`squared_error` of a batch with scores, else `ranking`, summed over rows; `score` is as in `row_outputs`."""
+    first, second = both_embeddings(model, batch, pooling)
+    if "references" in batch.targets:
+        return {"squared_error": cosine_error(first, second, batch.targets["references"], *score)}
+    return {"ranking": ranking_loss(first, second, batch.targets, temperature)}
+
+
+def row_outputs(
+    model: nn.Module, batch: Batch, examples: Examples, pooling: Pooling, score: tuple[float, float] | None
+) -> Columns:
+    """Of one text a row its `embedding` (N, D); of two `first` and `second`, with the numbers of their texts.
+
+    With `score`, what the cosine 0 means and what 1 means more, of two what `judge_numbers` gives for the cosine.
+    """
+    if "second_starts" not in examples.columns:
+        return {"embedding": as_array(embeddings(model, batch, pooling))}
+    first, second = both_embeddings(model, batch, pooling)
+    if score is not None:
+        return judge_numbers(as_array((first * second).sum(dim=-1, keepdim=True)), batch.rows, examples, *score)
+    numbers = {name: examples.columns[name][batch.rows] for name in ("first_ids", "second_ids")}
+    return {"first": as_array(first), "second": as_array(second), **numbers}
 
 
 def as_array(vectors: Tensor) -> NDArray[np.float32]:

@@ -23,8 +23,7 @@ if TYPE_CHECKING:
 class Similarity(Task):
     """The pooled last hidden states of one encoder for both texts of a row, scaled to length 1; cosines compare them.
 
-    Rows are pairs that belong together, and what else is in the same batch is taken for wrong: the loss depends on
-    which rows share a batch. Larger batches are harder and teach more; accumulation doesn't make them larger.
+    Other rows of a pair's batch are taken for wrong: its loss depends on them. Accumulation doesn't add any.
     """
 
     auto_class: ClassVar = "AutoModel"
@@ -58,81 +57,51 @@ class Similarity(Task):
 
     def head_labels(self, labels: tuple[str, ...]) -> None:
         """No head."""
-        del labels
 
     def fitted(self, train: Examples) -> Self:
         """With the range of the training rows' scores."""
-        if not self.graded:
-            return self
-        references = train.columns["references"]
-        least, largest = float(references.min()), float(references.max())
+        scores = train.columns.get("references", (0.0, 1.0))
+        least, largest = float(min(scores)), float(max(scores))
         return self.model_copy(update={"least": least, "scale": (largest - least) or 1.0})
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode one text a row, or two as two documents; `references` holds the scores (N,), where there are any."""
-        from bmtool.data.labelled import references_of
         from bmtool.data.side_by_side import one_or_two_documents
 
-        is_scored = self.graded and "score" in split.schema.names
-        columns = {"references": references_of(split, self, ())} if is_scored else {}
-        return one_or_two_documents(split, "text", "text_pair", tokenizer, max_seq_length, columns)
+        return one_or_two_documents(split, self, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack rows; of two texts each is a document of its own."""
         from bmtool.models.embeddings import pack_rows
 
         del rng
-        return pack_rows(examples, rows, self._term)
-
-    @property
-    def _term(self) -> str:
-        return "squared_error" if self.graded else "ranking"
+        return pack_rows(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of finding each other in the batch, or half the squared error of cosines; over rows."""
-        from bmtool.models.embeddings import both_embeddings, cosine_error, ranking_loss
+        from bmtool.models.embeddings import row_losses
 
-        first, second = both_embeddings(model, batch, self.pooling)
-        if self.graded:
-            return {self._term: cosine_error(first, second, batch.targets["references"], self.least, self.scale)}
-        return {self._term: ranking_loss(first, second, batch.targets, self.temperature)}
+        return row_losses(model, batch, self.pooling, self.temperature, (self.least, self.scale))
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """Of one text its `embedding` (N, D). Of two `first` and `second`, and numbers of texts for `merged`.
+        """See `row_outputs`: vectors for `merged`; with `graded` and two texts what `text_regression` gives."""
+        from bmtool.models.embeddings import row_outputs
 
-        With `graded` of two the prediction, and with scores `references`, `nll` and `targets` as `text_regression`.
-        """
-        from bmtool.data.answers import judge_numbers
-        from bmtool.models.embeddings import as_array, both_embeddings, embeddings
-
-        if "second_starts" not in examples.columns:
-            return {"embedding": as_array(embeddings(model, batch, self.pooling))}
-        first, second = both_embeddings(model, batch, self.pooling)
-        if self.graded:
-            cosines = as_array((first * second).sum(dim=-1, keepdim=True))
-            return judge_numbers(cosines, batch.rows, examples, self.least, self.scale)
-        numbers = {name: examples.columns[name][batch.rows] for name in ("first_ids", "second_ids")}
-        return {"first": as_array(first), "second": as_array(second), **numbers}
+        return row_outputs(model, batch, examples, self.pooling, (self.least, self.scale) if self.graded else None)
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Of pairs the `ranks`, N arrays: where the partners of each first text are among all second texts."""
-        from bmtool.data.retrieval import Candidates
+        from bmtool.data.retrieval import ranked_pairs
 
         del num_rows
-        if "second" not in outputs:
-            return outputs
-        candidates = Candidates.of(outputs["first_ids"], outputs["second_ids"])
-        first, second = outputs["first"], outputs["second"][candidates.rows]
-        return {"ranks": candidates.ranks(lambda start, end: first[start:end] @ second.T)}
+        return ranked_pairs(outputs) if "second" in outputs else outputs
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """The column `embedding`, a list of D float32."""
-        import pyarrow as pa
+        from bmtool.data.answers import vector_table
 
         del labels
-        vectors = outputs["embedding"]
-        flat = pa.array(vectors.reshape(-1), pa.float32())
-        return pa.table({"embedding": pa.FixedSizeListArray.from_arrays(flat, vectors.shape[1])})
+        return vector_table(outputs)
 
     def furnish(self, folder: Path, max_seq_length: int) -> None:
         """Write what `SentenceTransformer(folder)` reads."""
