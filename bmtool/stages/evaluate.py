@@ -66,9 +66,11 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     start = config.from_ or _default_start(pipeline)
     data = config.data or _default_data(start, pipeline)
     _check_baselines(config, data, pipeline)
+    seeds = _seeds(start, pipeline)
+    _check_gates(config, start, pipeline, has_seeds=bool(seeds))
     name = data.value if data.form == "name" else Path(data.value).name
     inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
-    inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in _seeds(start, pipeline)}
+    inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in seeds}
     for baseline in config.baselines:
         inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
     return inputs
@@ -194,6 +196,16 @@ def _check_baselines(config: Config, data: Reference, pipeline: Pipeline) -> Non
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
         if not baseline.can_do(task):
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_unfit(baseline, task)}")
+
+
+def _check_gates(config: Config, start: Reference, pipeline: Pipeline, *, has_seeds: bool) -> None:
+    """A gate that asks for several seeds has them: said before anything is trained."""
+    for gate in config.gates:
+        if gate.seeds is not None and not has_seeds:
+            raise ConfigError(
+                f"{pipeline.file}: evaluate.gates: {gate.metric} asks for the {gate.seeds} of several seeds, and "
+                f"'{start}' is one. Set finetune.seeds and evaluate what this file fine-tunes, or leave out seeds"
+            )
 
 
 def _unfit(baseline: Baseline, task: Task) -> str:

@@ -367,3 +367,18 @@ def test_the_other_seeds_of_the_finetune_section_are_needed():
     assert [role for role in needs if role.startswith("seed:")] == ["seed:6", "seed:7"]
     assert needs["seed:6"].made[1].seed == 6
     assert not [role for role in evaluate.needs(config(data="./x", **{"from": "./y"}), pipeline) if "seed" in role]
+
+
+@pytest.mark.parametrize("start", ["finetune", "./y"])
+def test_a_gate_on_several_seeds_needs_them_before_anything_is_made(start):
+    seeds = 1 if start == "finetune" else 3
+    pipeline = Pipeline(Path("x.yaml"), "x", finetune=validate(finetune.Config, TRAINING | {"seeds": seeds}))
+    gate = {"metric": "accuracy", "min": 0.5, "seeds": "mean"}
+
+    with pytest.raises(ConfigError) as error:
+        evaluate.needs(config(data="./x", gates=[gate], **{"from": start}), pipeline)
+
+    assert str(error.value) == (
+        f"x.yaml: evaluate.gates: accuracy asks for the mean of several seeds, and '{start}' is one. Set "
+        "finetune.seeds and evaluate what this file fine-tunes, or leave out seeds"
+    )
