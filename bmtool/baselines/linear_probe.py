@@ -36,7 +36,7 @@ class LinearProbe(Baseline):
         """The checkpoint."""
         start, finetune = self.from_, pipeline.finetune
         if start is None and finetune is not None and finetune.model is None:
-            start = finetune.from_ or Reference(form="name", value="pretrain")
+            start = finetune.from_ or finetune.method.start or Reference(form="name", value="pretrain")
         if start is None:
             raise ConfigError(
                 f"{pipeline.file}: evaluate.baselines: linear_probe takes the checkpoint that the finetune section "

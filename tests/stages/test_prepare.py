@@ -116,7 +116,8 @@ def test_datasets_opens_a_labelled_dataset_with_class_labels(tmp_path, make_job)
     names = loaded["train"].features["label"].int2str
     came_out = [(row["text"], names(row["label"])) for split in loaded.values() for row in split]
     assert sorted(came_out) == sorted((row["body"], str(row["stars"])) for row in reviews(300))
-    assert open_dataset(job.folder).task == {"type": "text_classification", "labels": None}
+    settings = {"labels": None, "pair": False, "multi_label": False}
+    assert open_dataset(job.folder).task == {"type": "text_classification", **settings}
     assert open_dataset(job.folder)["test"].labels == ("1", "2", "3", "4", "5")
     assert "tokenizer" not in {path.name for path in job.folder.iterdir()}
 
