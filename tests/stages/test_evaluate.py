@@ -305,7 +305,8 @@ def test_a_checkpoint_by_path_needs_to_be_told_its_dataset():
             {"baselines": ["tfidf"]},
             "token_classification",
             (
-                "x.yaml: evaluate.baselines: tfidf reads text and gives label or labels or number, and token_classification has tags and words. "
+                "x.yaml: evaluate.baselines: tfidf reads text and gives label or labels or number, "
+                "and token_classification has tags and words. "
                 "Leave it out"
             ),
         ),
