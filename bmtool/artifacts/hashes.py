@@ -1,7 +1,7 @@
 """Hashes of files, remembered, so that an unchanged file costs one stat.
 
-The memory is a text file that only grows: one JSON line a hash. A torn or foreign line is passed over, since a hash
-that isn't remembered is only computed again.
+The memory is a text file that only grows: one JSON line a hash, written as soon as its folder is there. A torn or
+foreign line is passed over, since a hash that isn't remembered is only computed again.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import sha256_of
@@ -34,6 +35,8 @@ class HashCache:
         self.file = file
         self._known: dict[Key, str] | None = None
         self._by_inode: dict[tuple[int, int, int], str] = {}
+        self._unwritten: list[str] = []
+        self._writing = Lock()
 
     def sha256(self, path: Path, *, ours: bool = False) -> str:
         """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too."""
@@ -62,14 +65,17 @@ class HashCache:
         self._note(_key(path), sha256)
 
     def _note(self, key: Key, sha256: str) -> None:
-        self.file.parent.mkdir(parents=True, exist_ok=True)
-        line = json.dumps([*key, sha256]) + "\n"
-        descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-        try:
-            os.write(descriptor, line.encode())
-        finally:
-            os.close(descriptor)
         self._put(key, sha256)
+        with self._writing:
+            self._unwritten.append(json.dumps([*key, sha256]) + "\n")
+            if not self.file.parent.is_dir():
+                return  # a look that makes nothing leaves nothing; what is made makes the folder
+            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                os.write(descriptor, "".join(self._unwritten).encode())
+            finally:
+                os.close(descriptor)
+            self._unwritten.clear()
 
     def _load(self) -> dict[Key, str]:
         if self._known is None:

@@ -57,3 +57,17 @@ def test_a_line_of_the_memory_that_is_torn_or_foreign_is_passed_over(tmp_path):
     (tmp_path / "file").write_text("text")
 
     assert HashCache(tmp_path / "hashes").sha256(tmp_path / "file") == sha256_of(tmp_path / "file")
+
+
+def test_what_was_hashed_before_there_is_a_folder_is_written_once_there_is(tmp_path):
+    path, place = tmp_path / "file", tmp_path / "store" / "hashes"
+    path.write_text("text")
+    cache = HashCache(place)
+    digest = cache.sha256(path, ours=True)
+    assert not place.parent.exists()
+    place.parent.mkdir()
+
+    cache.remember(path, digest)
+
+    assert len(place.read_text().splitlines()) == 2
+    assert HashCache(place).sha256(path) == digest
