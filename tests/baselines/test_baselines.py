@@ -288,9 +288,13 @@ def test_a_linear_probe_takes_what_the_finetune_section_starts_from():
         return probe.needs(SimpleNamespace(file="x.yaml", finetune=finetune))["from"].reference.value
 
     given = validate(LinearProbe, {"from": "./bert"})
+    teacher, plain = Reference(form="path", value="./teacher"), SimpleNamespace(start=None)
+    from_teacher = SimpleNamespace(start=teacher)
 
-    assert needed(LinearProbe(), Section(from_=None, model=None)) == "pretrain"
-    assert needed(LinearProbe(), Section(from_=Reference(form="path", value="./mini"), model=None)) == "./mini"
+    assert needed(LinearProbe(), Section(from_=None, model=None, method=plain)) == "pretrain"
+    assert needed(LinearProbe(), Section(from_=None, model=None, method=from_teacher)) == "./teacher"
+    mini = Reference(form="path", value="./mini")
+    assert needed(LinearProbe(), Section(from_=mini, model=None, method=from_teacher)) == "./mini"
     assert needed(given, Section(from_=None, model="a bert")) == "./bert"
     with pytest.raises(ConfigError, match="linear_probe takes the checkpoint that the finetune section starts from"):
         LinearProbe().needs(SimpleNamespace(file="x.yaml", finetune=Section(from_=None, model="a bert")))
