@@ -50,8 +50,9 @@ class TextRegression(DocumentTask):
     def fitted(self, train: Examples) -> Self:
         """With mean and standard deviation of the training rows, so that learning rates suit numbers of any size."""
         references = train.columns["references"]
-        scale = float(references.std()) or 1.0
-        return self.model_copy(update={"mean": float(references.mean()), "scale": scale})
+        mean, scale = float(references.mean()), float(references.std())
+        is_constant = scale <= 1e-9 * abs(mean)  # equal numbers differ from their mean by rounding
+        return self.model_copy(update={"mean": mean, "scale": 1.0 if is_constant else scale})
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode texts; the column `references` holds the numbers (N,), where there are any."""

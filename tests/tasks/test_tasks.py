@@ -240,8 +240,9 @@ def test_numbers_are_learned_in_standard_deviations_from_their_mean(tokenizer):
     assert fitted.model_dump(exclude={"labels"})["mean"] == fitted.mean  # kept with the checkpoint
 
 
-def test_numbers_that_are_all_alike_have_a_scale_of_one(tokenizer):
-    rows = Rows(pa.table({"text": ["a", "b"], "score": [3.0, 3.0]}), (), "train")
+@pytest.mark.parametrize("number", [3.0, 0.1, 0.0])
+def test_numbers_that_are_all_alike_have_a_scale_of_one(number, tokenizer):
+    rows = Rows(pa.table({"text": ["a", "b", "a"], "score": [number] * 3}), (), "train")
 
     assert TextRegression().fitted(TextRegression().examples(rows, tokenizer, 16)).scale == 1
 
