@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from numpy.typing import NDArray
+    from torch import Tensor
 
     from bmtool.contracts import Examples
 
@@ -78,6 +79,14 @@ def documents_at(batch: Batch, positions: NDArray[np.int64]) -> NDArray[np.int64
     """Which of the batch's documents, from 0 to N - 1, each position belongs to."""
     borders = batch.cu_seq_lens.cpu().numpy()
     return np.asarray(np.searchsorted(borders, positions, side="right") - 1, dtype=np.int64)
+
+
+def segment_means(states: Tensor, borders: Tensor) -> Tensor:
+    """Means of the rows of `states` (T, D) between `borders` (N + 1,), of which none are equal: (N, D)."""
+    lengths = borders.diff().long()
+    owners = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths)
+    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, owners, states)
+    return sums / lengths[:, None].to(states.dtype)
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-import torch
-
+from bmtool.models.batches import segment_means
 from bmtool.models.encoder_decoder import EncoderDecoder
 from bmtool.models.one_row import OneRow, first_tokens
 from bmtool.models.padded_rows import PaddedRows
@@ -100,10 +99,7 @@ def _first_or_mean(config: Any, states: Tensor, batch: Batch) -> Tensor:
     """ModernBERT's `classifier_pooling`: `cls`, or the mean over all tokens."""
     if config.classifier_pooling != "mean":
         return first_tokens(config, states, batch)
-    lengths = batch.cu_seq_lens.diff().long()
-    owners = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths)
-    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, owners, states)
-    return sums / lengths[:, None].to(states.dtype)
+    return segment_means(states, batch.cu_seq_lens)
 
 
 def _as_they_are(model: Any, rows: Tensor) -> Tensor:

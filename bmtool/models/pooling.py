@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-import torch
 
+from bmtool.models.batches import segment_means
 from bmtool.models.packed import hidden_states
 
 if TYPE_CHECKING:
@@ -29,11 +29,3 @@ def document_vectors(model: nn.Module, batch: Batch, pooling: Pooling = "mean") 
     if pooling == "cls":
         return states.index_select(0, borders[:-1]).float()
     return segment_means(states.float(), borders)
-
-
-def segment_means(states: Tensor, borders: Tensor) -> Tensor:
-    """Means of the rows of `states` (T, D) between `borders` (N + 1,), of which none are equal: (N, D)."""
-    lengths = borders.diff().long()
-    owners = torch.repeat_interleave(torch.arange(len(lengths), device=states.device), lengths)
-    sums = states.new_zeros(len(lengths), states.shape[1]).index_add(0, owners, states)
-    return sums / lengths[:, None].to(states.dtype)

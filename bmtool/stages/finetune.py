@@ -308,17 +308,16 @@ def _info(config: Config, job: Job, lesson: Lesson, best: dict[str, Any] | None)
 def _check_dataset(config: Config, pipeline: Pipeline) -> None:
     """What can be known about the dataset from the same file, before anything is made."""
     prepared = pipeline.prepare.get(config.data.value) if config.data.form == "name" else None
-    if prepared is None:
+    if prepared is None or prepared.task is None:  # a corpus is refused by the checks between sections
         return
     task = prepared.task
     metric = config.metric_for_best_model
-    if task is not None and metric is not None and metric not in task.metrics:
+    if metric is not None and metric not in task.metrics:
         raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
-    unfit = config.unfit_weighing(task) if task is not None else ""
-    if task is not None and unfit:
+    unfit = config.unfit_weighing(task)
+    if unfit:
         raise ConfigError(f"{pipeline.file}: finetune.{unfit}: {task.name()} has no labels to weigh")
-    if task is not None:
-        _check_method(config, task, f"{pipeline.file}: ")
+    _check_method(config, task, f"{pipeline.file}: ")
     if config.needs_validation and not prepared.split.validation:
         raise ConfigError(f"{pipeline.file}: {config.no_validation(config.data.value)}")
 

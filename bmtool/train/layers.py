@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 _LAYER = re.compile(r"\.(?:layer|layers|h|block)\.(\d+)\.")
-_EMBEDDINGS = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|wpe)\.")
+_EMBEDDINGS = re.compile(r"(?:^|\.)(?:\w*embed\w*|wte|wpe|shared)\.")
 
 
 def levels(names: Iterable[str]) -> dict[str, int]:

@@ -106,6 +106,14 @@ def test_levels_go_from_the_embeddings_up_to_the_head():
     assert gpt["transformer.h.0.attn.c_attn.weight"] == 1
 
 
+def test_embeddings_that_encoder_and_decoder_share_are_embeddings():
+    assert levels(["model.shared.weight", "shared.weight", "model.encoder.layers.0.fc1.weight"]) == {
+        "model.shared.weight": 0,
+        "shared.weight": 0,
+        "model.encoder.layers.0.fc1.weight": 1,
+    }
+
+
 def test_rates_fall_layer_by_layer():
     rates = layerwise_rates(dict(model_of("bert").named_parameters()), 1.0, 0.5)
 
