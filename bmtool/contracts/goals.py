@@ -69,6 +69,8 @@ class Examples:
     """Ids of special tokens by their text, such as `[MASK]`."""
     decode: Callable[[Sequence[Sequence[int]]], list[str]] | None = None
     """Rows of token ids to texts, for tasks that write; None where the goal never needs to."""
+    parts: Mapping[str, Examples] = field(default_factory=dict)
+    """Of several tasks by name: their examples one after the other are these; {} for one."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -99,6 +101,8 @@ class Batch:
     """int64 (1, T), 0 in a document's text A and 1 in its text B; None: there is no text B"""
     is_causal: bool = False
     """Whether tokens see only what is before them, also in a model that reads both ways"""
+    task: str = ""
+    """Of several tasks, which one it is of; a batch never has examples of two"""
 
     @property
     def num_tokens(self) -> int:
@@ -136,6 +140,13 @@ class Goal(Component):
     @abstractmethod
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The *sum* of each loss term over the batch: the loop divides by the whole window's counts."""
+
+    def divisors(self, counts: Mapping[str, int]) -> Mapping[str, float]:
+        """By what each term's sum over a window is divided, whose targets are `counts`: by their number.
+
+        Unless terms are of tasks that share the window: then each has the share of it that its texts take.
+        """
+        return {term: max(1, count) for term, count in counts.items()}
 
     @abstractmethod
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:

@@ -8,6 +8,7 @@ from bmtool.config.model import Component
 from bmtool.contracts.goals import Goal
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from typing import Any
 
     import numpy as np
@@ -90,6 +91,10 @@ class WrappedGoal(Goal):
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The goal's own."""
         return self.goal.losses(model, batch)
+
+    def divisors(self, counts: Mapping[str, int]) -> Mapping[str, float]:
+        """The goal's own."""
+        return self.goal.divisors(counts)
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """The goal's own."""

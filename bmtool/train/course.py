@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.config.shared import Training
-    from bmtool.train.mixture import Mixture
+    from bmtool.train.mixture import Mixing
 
 
 @dataclass
@@ -30,7 +30,7 @@ class Course:
     seed: int
     phase: int = 0
     """Which phase of the run this is, from 0: each draws its own random numbers."""
-    mixture: Mixture | None = None
+    mixture: Mixing | None = None
     """Which of the documents an epoch has; None: each once."""
     by_length: bool = False
     """Whether documents of about equal length share a batch, for models that pad."""
@@ -48,11 +48,13 @@ class Course:
         if self._order is None or self._borders is None or epoch != self._epoch:
             batch_tokens = self.training.batch_tokens
             self._order = self._borders = None  # two epochs' plans never live together
-            lengths, rows = self.lengths, None
+            lengths, rows, groups = self.lengths, None, None
             if self.mixture is not None:
                 rows = self.mixture.rows(self.lengths, self.seed, epoch, phase=self.phase)
-                lengths = lengths[rows]
-            order, borders = plan(lengths, self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length)
+                lengths, groups = lengths[rows], self.mixture.groups(rows)
+            order, borders = plan(
+                lengths, self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length, groups=groups
+            )
             self._order, self._borders, self._epoch = order if rows is None else rows[order], borders, epoch
         return self._order, self._borders
 

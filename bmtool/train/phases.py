@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from bmtool.train.course import Course
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
 
     from bmtool.config.shared import Training
     from bmtool.contracts import Columns, Examples, Goal
-    from bmtool.train.mixture import Mixture
+    from bmtool.train.mixture import Mixing
 
 
 @dataclass(frozen=True)
@@ -27,12 +27,24 @@ class Phase:
     """Budget, schedule, batches; the optimizer and what is saved when are those of the first phase."""
     score: Callable[[Columns], dict[str, float]]
     """Turns the goal's outputs on `validation` into metric values; NaN where undefined."""
-    mixture: Mixture | None = None
+    mixture: Mixing | None = None
     """How much of which corpus an epoch has; None: all of `train`."""
+    parts: Mapping[str, Phase] = field(default_factory=dict)
+    """Tasks that are learned together, by name: each is measured by itself, and `score` reads the numbers of all."""
 
     def course(self, seed: int, number: int, *, by_length: bool = False) -> Course:
         """Its batches and steps, as phase `number` of a run."""
         return Course(self.train.packed_lengths, self.training, seed, number, self.mixture, by_length)
+
+    def measure(self, examples: Examples, run: Callable[[Goal, Examples], Columns]) -> dict[str, float]:
+        """Metric values on `examples`, for which `run` gives a goal's outputs; of several tasks as `TASK.METRIC`."""
+        if not self.parts:
+            return self.score(run(self.goal, examples))
+        numbers = {}
+        for name, own in examples.parts.items():
+            found = self.parts[name].measure(own, run)
+            numbers |= {f"{name}.{metric}": value for metric, value in found.items()}
+        return self.score(numbers)
 
     @property
     def is_measured(self) -> bool:

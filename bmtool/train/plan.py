@@ -32,7 +32,14 @@ DATA, DROPOUT, REPLAY = 0, 1, 2
 
 
 def plan(
-    lengths: NDArray[np.int64], seed: int, epoch: int, batch_tokens: int, *, phase: int = 0, by_length: bool = False
+    lengths: NDArray[np.int64],
+    seed: int,
+    epoch: int,
+    batch_tokens: int,
+    *,
+    phase: int = 0,
+    by_length: bool = False,
+    groups: NDArray[np.int64] | None = None,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """A new order of all documents for this epoch, and where batches begin in it.
 
@@ -48,6 +55,7 @@ def plan(
         phase: of the run, from 0.
         by_length: documents of about equal length share a batch, and the batch's longest times their number is at most
             `batch_tokens`: for models that pad. It is no longer filled first fit.
+        groups: (N,) documents of different groups never share a batch; None: all may.
 
     Returns:
         order (N,) and borders (B + 1,): batch b is `order[borders[b]:borders[b + 1]]`.
@@ -59,14 +67,34 @@ def plan(
         raise ValueError(f"a document of {int(lengths.max())} tokens doesn't fit into a batch of {batch_tokens}")
     rng = generator(seed, epoch, 0, phase=phase)
     shuffled = rng.permutation(np.arange(len(lengths), dtype=narrowest(len(lengths))))
-    order, borders = in_order(lengths, shuffled, batch_tokens, by_length=by_length)
-    if not by_length:
+    if groups is None:
+        order, borders = in_order(lengths, shuffled, batch_tokens, by_length=by_length)
+    else:
+        order, borders = _apart(lengths, shuffled, groups, batch_tokens, by_length=by_length)
+    if groups is None and not by_length:
         return order, borders
-    batches = rng.permutation(len(borders) - 1)  # else the longest of each group would follow each other
+    batches = rng.permutation(len(borders) - 1)  # else those of a group, or the longest, would follow each other
     sizes = np.diff(borders)[batches]
     ends = np.cumsum(sizes)
     places = np.arange(len(order)) + np.repeat(borders[batches] - (ends - sizes), sizes)
     return order[places], np.concatenate([borders[:1], ends])
+
+
+def _apart(
+    lengths: NDArray[np.int64],
+    order: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    batch_tokens: int,
+    *,
+    by_length: bool,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The batches of each group, one group after the other."""
+    orders, borders = [], [np.zeros(1, np.int64)]
+    for group in np.unique(groups):
+        own, ends = in_order(lengths, order[groups[order] == group], batch_tokens, by_length=by_length)
+        orders.append(own)
+        borders.append(borders[-1][-1] + ends[1:])
+    return np.concatenate(orders), np.concatenate(borders)
 
 
 def in_order(

@@ -131,11 +131,12 @@ class Stepper:
         no difference how the window is divided into batches. What is run along `idle` counts nothing.
         """
         means = {term: torch.zeros((), device=self.device) for term in counts}
+        divisors = self.phase.goal.divisors(counts)
         is_broken = fault("step", self.state.step + 1)
         for (epoch, index), batch in zip(places, batches, strict=True):
             torch.manual_seed(int(self._generator(epoch, index, DROPOUT).integers(2**63)))
             sums = self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
-            parts = {term: value / max(1, counts[term]) for term, value in sums.items()}
+            parts = {term: value / divisors[term] for term, value in sums.items()}
             loss = torch.stack(list(parts.values())).sum()
             self.weights.backward(loss * math.nan if is_broken else loss)
             for term, value in parts.items():

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bmtool.config.shared import Training
-    from bmtool.contracts import Examples, Job
+    from bmtool.contracts import Columns, Examples, Goal, Job
     from bmtool.train.course import Course
     from bmtool.train.monitor import Monitor
     from bmtool.train.phases import Phase
@@ -240,11 +240,14 @@ class Trainer:
         """The same in this process; None if it was asked to stop on the way."""
         batch_tokens, weights = phase.training.batch_tokens, self.stepper.weights
         stop = weights.hears(self.job.stop)
+
+        def run(goal: Goal, own: Examples) -> Columns:
+            return run_goal(weights.model, goal, own, batch_tokens, stop=stop, run=weights.run)
+
         try:
-            outputs = run_goal(weights.model, phase.goal, examples, batch_tokens, stop=stop, run=weights.run)
+            scores = phase.measure(examples, run)
         except StoppedHalfwayError:
             return None
-        scores = phase.score(outputs)
         return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
     def _watch(self) -> dict[str, dict[str, float | None]]:

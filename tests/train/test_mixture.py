@@ -1,11 +1,13 @@
-"""Shares of corpora in an epoch: the first one whole, the others by tokens, drawn anew each epoch."""
+"""Shares of corpora in an epoch, drawn anew each epoch: the first one whole, or all by a temperature."""
+
+import itertools
 
 import numpy as np
 import pytest
 from bmtool.config.model import validate
 from bmtool.config.shared import Training
 from bmtool.train.course import Course
-from bmtool.train.mixture import Mixture
+from bmtool.train.mixture import Mixture, TaskMixture
 
 
 def lengths_of(*sizes, seed=0):
@@ -70,3 +72,51 @@ def test_phases_of_a_course_shuffle_differently():
     )
 
     assert not np.array_equal(Course(lengths, training, 0).rows(0, 0), Course(lengths, training, 0, phase=1).rows(0, 0))
+
+
+# ---------------------------------------------------------------- tasks
+
+
+def shares_of(rows, lengths, sizes):
+    borders = np.cumsum([0, *sizes])
+    own = [lengths[rows[(rows >= start) & (rows < end)]].sum() for start, end in itertools.pairwise(borders)]
+    return np.array(own) / lengths[rows].sum()
+
+
+@pytest.mark.parametrize("temperature", [1.0, 2.0, 5.0])
+def test_a_tasks_share_of_the_tokens_is_its_size_to_the_power_of_one_over_the_temperature(temperature):
+    sizes = (1600, 100, 400)
+    lengths = lengths_of(*sizes)
+
+    rows = TaskMixture(sizes, temperature).rows(lengths, seed=0, epoch=0)
+
+    tokens = np.add.reduceat(lengths, [0, 1600, 1700])
+    wanted = tokens ** (1 / temperature)
+    np.testing.assert_allclose(shares_of(rows, lengths, sizes), wanted / wanted.sum(), atol=2e-3)
+    assert lengths[rows].sum() == pytest.approx(lengths.sum(), rel=2e-3)
+
+
+def test_with_a_temperature_of_one_each_row_of_every_task_comes_once():
+    sizes = (313, 57, 801)
+
+    rows = TaskMixture(sizes, 1.0).rows(lengths_of(*sizes), seed=3, epoch=2)
+
+    assert np.array_equal(rows, np.arange(sum(sizes)))
+
+
+def test_a_batch_is_of_one_task_and_tasks_take_turns():
+    sizes = (200, 150)
+    lengths = lengths_of(*sizes)
+    training = validate(
+        Training, {"learning_rate": 1e-3, "max_seq_length": 64, "per_device_batch_tokens": 256, "num_train_epochs": 1}
+    )
+    course = Course(lengths, training, seed=0, mixture=TaskMixture(sizes, 1.0))
+
+    batches = [course.rows(0, batch) for batch in range(course.num_batches(0))]
+
+    tasks = [set((rows >= 200).tolist()) for rows in batches]
+    assert all(len(task) == 1 for task in tasks)
+    changes = sum(one != other for one, other in itertools.pairwise(tasks))
+    assert changes > len(tasks) // 4
+    assert np.array_equal(np.sort(np.concatenate(batches)), np.arange(350))
+    assert max(int(lengths[rows].sum()) for rows in batches) <= 256
