@@ -71,6 +71,8 @@ class Examples:
     """Rows of token ids to texts, for tasks that write; None where the goal never needs to."""
     parts: Mapping[str, Examples] = field(default_factory=dict)
     """Of several tasks by name: their examples one after the other are these; {} for one."""
+    end: int | None = None
+    """The token that says that a text is over, for tasks that write."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -124,6 +126,17 @@ class Goal(Component):
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
+
+    def suited(self, config: PretrainedConfig, tokenizer_folder: Path) -> Self:
+        """The goal as a model with this configuration and tokenizer learns it; asked before anything else.
+
+        The same one, unless models of different kinds learn it differently.
+
+        Raises:
+            ConfigError: such a model can't.
+        """
+        del config, tokenizer_folder
+        return self
 
     @abstractmethod
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:

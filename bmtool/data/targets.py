@@ -7,10 +7,11 @@ place. Without targets the example ends behind `start`. Shape letters: N example
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import Examples
@@ -19,7 +20,8 @@ from bmtool.data.texts import joined_spans
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Callable, Sequence
+
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
@@ -31,6 +33,21 @@ END_TOKENS = ("<|endoftext|>", "</s>")
 
 #: Targets that are encoded and decoded again, to see whether the tokenizer can write; more than half must come back.
 PROBED_TEXTS, WRITTEN_RATIO = 100, 0.5
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """What is put around a text so that a model knows what to write."""
+
+    column: str
+    before: str = ""
+    after: str = ""
+
+    @classmethod
+    def of(cls, column: str, template: str) -> Prompt:
+        """A template that has `{column}` in it once."""
+        before, _, after = template.partition(f"{{{column}}}")
+        return cls(column, before, after)
 
 
 @dataclass(frozen=True)
@@ -59,6 +76,20 @@ class Frame:
             )
         return cls(prefix, (end,))
 
+    @classmethod
+    def of_decoder(cls, tokenizer: Tokenizer, end: int | None) -> Frame:
+        """What stands around a text that a decoder reads from its first token on, as `clm` has it; never nothing.
+
+        `end` is what the model's own files call the end of a text, for a tokenizer that puts nothing behind one.
+
+        Raises:
+            DataError: it has no token for the end of a text.
+        """
+        prefix, suffix = special_affixes(tokenizer)
+        suffix = suffix or ((end,) if end is not None else cls.of(tokenizer).suffix)
+        border = next((i for i in map(tokenizer.token_to_id, END_TOKENS) if i is not None), suffix[-1])
+        return cls(prefix or (border,), suffix)
+
     @property
     def end(self) -> int:
         """The token that says that a text is over."""
@@ -77,30 +108,25 @@ class Frame:
 
 
 def sources_and_targets(
-    split: Split, tokenizer: Tokenizer, *, max_source_tokens: int, max_target_tokens: int, source_prefix: str = ""
+    split: Split, tokenizer: Tokenizer, prompt: Prompt, *, max_source_tokens: int, max_target_tokens: int
 ) -> Examples:
-    """Encode the columns `source` and, if the split has it, `target`, whose texts become `references`, lists of one.
+    """Encode the prompts and, if the split has it, `target`, whose texts become `references`, lists of one.
 
     Of what is too long, special tokens included, the end is lost and counted. The column `second_starts` (N,) says
-    where `start` is in each example; `source_prefix` is put before each source.
+    where `start` is in each example.
 
     Raises:
         DataError: a target is missing, or the tokenizer can't write texts.
     """
     frame = Frame.of(tokenizer)
-    sources = split.column("source")
-    if source_prefix:
-        sources = pc.binary_join_element_wise(source_prefix, sources, "")
-    spans = [_cut(sources, tokenizer, frame.room(max_source_tokens, "max_seq_length"))]
+    spans = [encoded_prompts(split, tokenizer, prompt, frame.room(max_source_tokens, "max_seq_length"))]
     columns: dict[str, Any] = {"second_starts": len(frame.prefix) + spans[0].kept + len(frame.suffix)}
     between: tuple[int, ...] = ()
     suffix = (*frame.suffix, frame.end)
     cut = {"texts_cut": spans[0].num_cut, "tokens_cut": spans[0].num_lost}
     if "target" in split.schema.names:
-        targets = split.column("target")
-        _check(targets, split.name, tokenizer)
-        spans.append(_cut(targets, tokenizer, frame.room(max_target_tokens, "max_new_tokens")))
-        columns["references"] = [[text] for text in targets.to_pylist()]
+        spans.append(encoded_targets(split, tokenizer, frame.room(max_target_tokens, "max_new_tokens")))
+        columns["references"] = references_of(split)
         between, suffix = (*frame.suffix, frame.end, *frame.prefix), frame.suffix
         cut["targets_cut"] = spans[1].num_cut
         cut["tokens_cut"] += spans[1].num_lost
@@ -114,8 +140,33 @@ def sources_and_targets(
         columns=columns,
         cut=cut,
         vocab_size=tokenizer.get_vocab_size(),
-        decode=lambda ids: tokenizer.decode_batch([list(row) for row in ids], skip_special_tokens=True),
+        decode=decoder_of(tokenizer),
+        end=frame.end,
     )
+
+
+def encoded_prompts(split: Split, tokenizer: Tokenizer, prompt: Prompt, room: int) -> Spans:
+    """Prompts of at most `room` tokens: of one that is longer the end of the text is lost, and what is behind it stays.
+
+    Raises:
+        DataError: there is no room for any of the text.
+    """
+    texts = split.column(prompt.column)
+    heads = pc.binary_join_element_wise(prompt.before, texts, "") if prompt.before else texts
+    spans = _cut(pc.binary_join_element_wise(heads, prompt.after, "") if prompt.after else heads, tokenizer, room)
+    rows = np.flatnonzero(spans.is_cut)
+    if not prompt.after or not len(rows):
+        return spans
+    tail = np.asarray(tokenizer.encode(prompt.after, add_special_tokens=False).ids, spans.ids.dtype)
+    room -= len(tail)
+    if room < len(tokenizer.encode(prompt.before, add_special_tokens=False).ids) + 1:
+        raise DataError("max_seq_length leaves no room for text beside that of the prompt. Raise it")
+    cut = _cut(heads.take(pa.array(rows)), tokenizer, room)
+    parts = [np.append(cut.ids[start : start + kept], tail) for start, kept in zip(cut.starts, cut.kept, strict=True)]
+    lengths = np.asarray([len(part) for part in parts])
+    starts, kept = spans.starts.copy(), spans.kept.copy()
+    starts[rows], kept[rows] = len(spans.ids) + np.cumsum(lengths) - lengths, lengths
+    return replace(spans, ids=np.concatenate([spans.ids, *parts]), starts=starts, kept=kept)
 
 
 def answers_cut(outputs: Columns) -> dict[str, int]:
@@ -124,21 +175,57 @@ def answers_cut(outputs: Columns) -> dict[str, int]:
 
 
 @dataclass(frozen=True)
-class _Spans:
+class Spans:
     """What is taken of N texts."""
 
     ids: NDArray[Any]
     starts: NDArray[np.int64]
     kept: NDArray[np.int64]
-    num_cut: int
-    num_lost: int
+    """(N,) tokens that are taken"""
+    full: NDArray[np.int64]
+    """(N,) tokens that there are"""
+
+    @property
+    def is_cut(self) -> NDArray[np.bool_]:
+        """(N,)"""
+        return self.full > self.kept
+
+    @property
+    def num_cut(self) -> int:
+        """Texts that were cut."""
+        return int(self.is_cut.sum())
+
+    @property
+    def num_lost(self) -> int:
+        """Tokens of all of them that aren't taken."""
+        return int((self.full - self.kept).sum())
 
 
-def _cut(texts: pa.ChunkedArray, tokenizer: Tokenizer, room: int) -> _Spans:
+def encoded_targets(split: Split, tokenizer: Tokenizer, room: int) -> Spans:
+    """The column `target`, cut at `room` tokens.
+
+    Raises:
+        DataError: a target is missing, or the tokenizer can't write texts.
+    """
+    targets = split.column("target")
+    _check(targets, split.name, tokenizer)
+    return _cut(targets, tokenizer, room)
+
+
+def references_of(split: Split) -> list[list[str]]:
+    """The column `target`, lists of one right text."""
+    return [[text] for text in split.column("target").to_pylist()]
+
+
+def decoder_of(tokenizer: Tokenizer) -> Callable[[Sequence[Sequence[int]]], list[str]]:
+    """Rows of token ids to texts without special tokens."""
+    return lambda ids: tokenizer.decode_batch([list(row) for row in ids], skip_special_tokens=True)
+
+
+def _cut(texts: pa.ChunkedArray, tokenizer: Tokenizer, room: int) -> Spans:
     ids, offsets = encode(texts, tokenizer)
     full = np.diff(offsets)
-    kept = np.minimum(full, room)
-    return _Spans(ids, offsets[:-1], kept, int((full > room).sum()), int((full - kept).sum()))
+    return Spans(ids, offsets[:-1], np.minimum(full, room), full)
 
 
 def _check(targets: pa.ChunkedArray, name: str, tokenizer: Tokenizer) -> None:

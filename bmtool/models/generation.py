@@ -1,4 +1,4 @@
-"""Texts that are learned and written token by token: batches of them, their likelihood, greedy and beam search.
+"""Texts that an encoder-decoder learns and writes token by token: batches of them, their likelihood, writing them.
 
 Shape letters: N examples, P target positions, T tokens of a batch.
 """
@@ -14,13 +14,14 @@ from bmtool.models.batches import documents_at, pack, with_types
 from bmtool.models.encoder_decoder import rectangles, start_token
 from bmtool.models.families import longest_document
 from bmtool.models.packed import lm_scores_at
+from bmtool.models.search import search, until
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import nn
 
     from bmtool.contracts import Batch, Columns, Examples
-    from bmtool.models.encoder_decoder import Rectangle
+    from bmtool.models.search import Search
 
 #: Sources that are answered together: a step of writing costs much the same for few and for many, and padding little.
 MAX_PADDING = 0.5
@@ -54,54 +55,21 @@ def target_likelihoods(model: nn.Module, batch: Batch) -> Columns:
     }
 
 
-def write(
-    model: nn.Module,
-    batch: Batch,
-    examples: Examples,
-    *,
-    max_new_tokens: int,
-    num_beams: int,
-    length_penalty: float,
-) -> Columns:
-    """Per example `predictions`, a text, and `is_cut` (N,): whether its end didn't come within `max_new_tokens`.
+def write(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Columns:
+    """Per example `predictions`, a text, and `is_cut` (N,): whether its end didn't come in time.
 
-    Sources of like lengths are answered together, padded. Whatever else a checkpoint's `generation_config.json` asks
-    for isn't done: what is measured depends on these settings alone.
+    Sources of like lengths are answered together, padded.
     """
-    end = examples.suffix[-1]
     config: Any = model.config
-    budget = min(max_new_tokens, longest_document(config) or max_new_tokens)
+    how = replace(how, max_new_tokens=min(how.max_new_tokens, longest_document(config) or how.max_new_tokens))
+    if examples.decode is None or examples.end is None:
+        raise ValueError("these examples were not made for writing: they can't be decoded")
     rows: list[list[int]] = [[]] * len(batch.rows)
     is_cut = np.zeros(len(batch.rows), dtype=bool)
     for part in rectangles(batch, config, max_padding=MAX_PADDING):
-        settings = {"max_new_tokens": budget, "num_beams": num_beams, "length_penalty": length_penalty}
-        for document, tokens in zip(part.documents, _generated(model, part, end, settings), strict=True):
-            is_cut[document] = end not in tokens
-            rows[document] = tokens[: tokens.index(end)] if end in tokens else tokens
-    if examples.decode is None:
-        raise ValueError("these examples were not made for writing: they can't be decoded")
+        inputs = {"input_ids": part.source_ids, "attention_mask": part.source_mask}
+        own = batch.rows[part.documents].tolist()
+        ids = search(model, inputs, own, how, examples.end, start_token=start_token(config))
+        for document, tokens in zip(part.documents, ids[:, 1:].tolist(), strict=True):
+            rows[document], is_cut[document] = until(tokens, examples.end)
     return {"predictions": examples.decode(rows), "is_cut": is_cut}
-
-
-def _generated(model: Any, part: Rectangle, end: int, settings: dict[str, Any]) -> list[list[int]]:
-    """The tokens behind the start token, for each source; after the end comes padding."""
-    from transformers import GenerationConfig
-
-    padding = model.config.pad_token_id
-    wanted = GenerationConfig(  # type: ignore[no-untyped-call]
-        **settings,
-        do_sample=False,
-        decoder_start_token_id=start_token(model.config),
-        eos_token_id=end,
-        pad_token_id=end if padding is None else padding,
-        early_stopping=False,
-    )
-    own = model.generation_config
-    # Else transformers takes from it what isn't said here, such as tokens that are forced or forbidden.
-    model.generation_config = GenerationConfig()  # type: ignore[no-untyped-call]
-    try:
-        ids = model.generate(input_ids=part.source_ids, attention_mask=part.source_mask, generation_config=wanted)
-    finally:
-        model.generation_config = own
-    rows: list[list[int]] = ids[:, 1:].tolist()
-    return rows

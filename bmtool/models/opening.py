@@ -12,7 +12,7 @@ from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.config.model import validate
 from bmtool.data.encode import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
-from bmtool.models.checkpoint import INFO, read_info
+from bmtool.models.checkpoint import INFO, open_config, read_info
 from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel
 from bmtool.models.onnx_model import MODEL_FILE, OnnxModel
 from bmtool.registry import CLEANERS, TASKS
@@ -38,6 +38,8 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
     is_bundle = (folder / MODEL_FILE).exists()
     info = _bundle_info(folder) if is_bundle else read_info(folder)
     task = task_of(folder, info)
+    if not is_bundle:
+        task = task.suited(open_config(folder), folder)
     labels = tuple(info["labels"])
     return Predictor(
         folder=folder,

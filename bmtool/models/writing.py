@@ -2,57 +2,118 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import FiniteFloat, PositiveInt, PrivateAttr
+from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
+from bmtool.config.model import Settings, explained
 from bmtool.contracts import Task
+from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     import numpy as np
     import pyarrow as pa
     from numpy.typing import NDArray
     from torch import Tensor, nn
+    from transformers import PretrainedConfig
 
     from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.data.targets import Prompt
+    from bmtool.models.search import Search
 
-#: How answers are found: by beams, one token after the other, or not at all.
-Search = Literal["beams", "greedy", "none"]
+#: How answers are found: as the settings say, one likeliest token after the other, or not at all.
+Effort = Literal["full", "greedy", "none"]
+
+
+class Sampling(Settings):
+    """Tokens are drawn by their probabilities: texts that differ, for the price of likelihood."""
+
+    temperature: PositiveFloat = 1.0
+    """Below 1 likely tokens are drawn more often, above 1 less often."""
+    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
+    """Only of the likeliest tokens that have this share of the probability together (Holtzman et al. 2020)."""
+    seed: NonNegativeInt = 0
+    """With each row's place it says what is drawn, whatever other rows are written with it."""
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What a task has to know of a model that goes on with a text."""
+
+    end: int | None
+    """The token that ends a text, as the model's own files say it"""
+    positions: int | None
+    """How many tokens it has positions for"""
+    folder: Path
+    """Where its tokenizer is"""
 
 
 class Writing(Task):
-    """A text to be written for each source by an encoder-decoder, such as T5 and BART.
+    """A text to be written for each source, by an encoder-decoder such as T5 and BART, or by a decoder such as GPT-2.
 
-    While training only the loss is measured, unless `metric_for_best_model` names a metric of texts: writing the texts
-    of a validation split takes as long as many training steps. Then they are written without beams.
+    A decoder reads a prompt and goes on with the answer, which alone is learned. While training only the loss is
+    measured, unless `metric_for_best_model` names a metric of texts: writing the texts of a validation split takes as
+    long as many training steps. Then they are written without beams.
     """
 
-    auto_class = "AutoModelForSeq2SeqLM"
     written: ClassVar[tuple[str, ...]]
     """Metrics of the texts; the first one is the main one."""
+    likelihoods: ClassVar[tuple[str, ...]] = ("loss",)
+    """Metrics of the right answers' probabilities."""
+    default_prompt: ClassVar[str] = "{source}\n=>\n"
+    """What a decoder reads where nothing else is said."""
 
-    source_prefix: str = ""
-    """Put before each source, such as T5's `translate English to German: `."""
+    prompt: str | None = None
+    """What the model reads, such as `translate English to German: {source}` for T5; by default an encoder-decoder the
+    source itself, and a decoder the source, `=>` and line breaks."""
     max_new_tokens: PositiveInt = 128
     """How long a text may get, in tokens; longer ones are cut, and counted. Nor is more than that learned."""
     num_beams: PositiveInt = 4
     """How many beginnings of a text are followed at a time; 1: only the likeliest token counts (greedy)."""
     length_penalty: FiniteFloat = 1.0
     """The likelihood of a finished text is divided by its length to this power: more makes longer texts."""
+    sampling: Sampling | None = None
+    """Draw tokens instead, with `num_beams: 1`; without it a text that is likely is searched for."""
 
-    _search: Search = PrivateAttr(default="beams")
+    _effort: Effort = PrivateAttr(default="full")
+    _decoder: Decoder | None = PrivateAttr(default=None)
+
+    @model_validator(mode="after")
+    def _has_one_search(self) -> Self:
+        if self.sampling is not None and self.num_beams > 1:
+            raise explained("is drawn token by token: set num_beams: 1 with it", at="sampling")
+        return self
+
+    @model_validator(mode="after")
+    def _prompt_has_a_place(self) -> Self:
+        mark = f"{{{self.asked_column}}}"
+        if self.prompt is not None and self.prompt.count(mark) != 1:
+            raise explained(f"must have {mark} in it once, where each row's text goes", at="prompt")
+        return self
+
+    @property
+    def asked_column(self) -> str:
+        """The column that prompts are made of."""
+        return "source"
+
+    @property
+    def auto_class(self) -> str:  # type: ignore[override]  # of all others it is fixed
+        """The class of transformers that opens its checkpoint."""
+        return "AutoModelForSeq2SeqLM" if self._decoder is None else "AutoModelForCausalLM"
 
     @property
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
-        return {"source": "text", "target": "target"}
+        return {self.asked_column: "text", "target": "target"}
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics of the texts and the loss; while training perhaps the loss alone."""
-        return ("loss",) if self._search == "none" else (*self.written, "loss")
+        """Metrics of the texts and of likelihoods; while training perhaps these alone."""
+        return self.likelihoods if self._effort == "none" else (*self.written, *self.likelihoods)
 
     def head_labels(self, labels: tuple[str, ...]) -> None:
         """None: the model's own head gives tokens."""
@@ -61,27 +122,77 @@ class Writing(Task):
     def watched(self, metric: str | None) -> Task:
         """With texts only if a metric of them chooses the checkpoint, and then without beams."""
         task = self.model_copy()
-        task._search = "greedy" if metric in self.written else "none"  # noqa: SLF001  its own
+        task._effort = "greedy" if metric in self.written else "none"  # noqa: SLF001  its own
+        return task
+
+    def suited(self, config: PretrainedConfig, tokenizer_folder: Path) -> Self:
+        """The task for an encoder-decoder, or for a decoder.
+
+        Raises:
+            ConfigError: the model is neither.
+        """
+        from bmtool.data.encode import load_tokenizer
+        from bmtool.models.build import special_ids
+        from bmtool.models.families import family_for, longest_document
+
+        task = self.model_copy()
+        if getattr(config, "is_encoder_decoder", False):
+            task._decoder = None  # noqa: SLF001  its own
+            return task
+        if not family_for(config).is_decoder:
+            raise ConfigError(
+                f"{self.name()} needs a model that writes: an encoder-decoder (bart, t5) or a decoder (gpt, llama, "
+                f"qwen3), and this is a '{config.model_type}'"
+            )
+        end = special_ids(load_tokenizer(tokenizer_folder), tokenizer_folder).get("eos")
+        task._decoder = Decoder(end, longest_document(config), tokenizer_folder)  # noqa: SLF001  its own
         return task
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
-        """Encode sources and targets; `references` holds the targets, a list of one for each row, if there are any."""
+        """Encode prompts and targets; `references` holds the targets, a list of one for each row, if there are any."""
+        from bmtool.data.continued import prompts_and_answers
         from bmtool.data.targets import sources_and_targets
 
-        return sources_and_targets(
+        if self._decoder is None:
+            return sources_and_targets(
+                split,
+                tokenizer,
+                self._template(f"{{{self.asked_column}}}"),
+                max_source_tokens=max_seq_length,
+                max_target_tokens=min(self.max_new_tokens, max_seq_length),
+            )
+        self._check_positions(self._decoder, max_seq_length)
+        return prompts_and_answers(
             split,
             tokenizer,
-            max_source_tokens=max_seq_length,
-            max_target_tokens=min(self.max_new_tokens, max_seq_length),
-            source_prefix=self.source_prefix,
+            self._template(self.default_prompt),
+            end=self._decoder.end,
+            max_prompt_tokens=max_seq_length,
+            max_answer_tokens=self.max_new_tokens,
         )
 
+    def _template(self, default: str) -> Prompt:
+        from bmtool.data.targets import Prompt
+
+        return Prompt.of(self.asked_column, default if self.prompt is None else self.prompt)
+
+    def _check_positions(self, decoder: Decoder, max_seq_length: int) -> None:
+        """Refuse prompts and answers that together are longer than what the model can read."""
+        wanted = max_seq_length + self.max_new_tokens
+        if decoder.positions is not None and wanted > decoder.positions:
+            raise ConfigError(
+                f"a prompt of max_seq_length ({max_seq_length}) and an answer of max_new_tokens "
+                f"({self.max_new_tokens}) don't fit into the {decoder.positions} positions of the model. Lower one, "
+                f"or set max_position_embeddings of a new model to {wanted}"
+            )
+
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
-        """Pack sources and targets; targets of the batch are `positions` and `labels`, both (P,)."""
+        """Pack prompts and targets; targets of the batch are `positions` and `labels`, both (P,)."""
+        from bmtool.models.continuation import pack_answers
         from bmtool.models.generation import pack_targets
 
         del rng
-        return pack_targets(examples, rows)
+        return pack_targets(examples, rows) if self._decoder is None else pack_answers(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of each token of the target and of its end, given those before it, summed."""
@@ -92,25 +203,31 @@ class Writing(Task):
         return {"cross_entropy": lm_loss_at(model, batch, positions, labels, smoothing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """`predictions`, N texts, and `is_cut` (N,); with targets `references`, and `nll` and `targets` (N,), too."""
+        """`predictions`, N texts, and `is_cut` (N,); with targets `references`, and `nll` and `targets` (N,), too.
+
+        With a decoder also `bytes` (N,) of what is learned.
+        """
+        from bmtool.models.continuation import go_on
         from bmtool.models.generation import target_likelihoods, write
 
         outputs: Columns = {}
         if "references" in examples.columns:
             outputs |= target_likelihoods(model, batch)
-        if self._search == "none":
+        if "bytes" in examples.columns:
+            outputs["bytes"] = examples.columns["bytes"][batch.rows]
+        if self._effort == "none":
             return outputs
         if "references" in examples.columns:
             outputs["references"] = [examples.columns["references"][row] for row in batch.rows.tolist()]
-        num_beams = self.num_beams if self._search == "beams" else 1
-        return outputs | write(
-            model,
-            batch,
-            examples,
-            max_new_tokens=self.max_new_tokens,
-            num_beams=num_beams,
-            length_penalty=self.length_penalty,
-        )
+        return outputs | (write if self._decoder is None else go_on)(model, batch, examples, self._search())
+
+    def _search(self) -> Search:
+        from bmtool.models.search import Draws, Search
+
+        if self._effort != "full":
+            return Search(self.max_new_tokens, num_beams=1, length_penalty=1.0)
+        drawn = None if self.sampling is None else Draws(**self.sampling.model_dump())
+        return Search(self.max_new_tokens, self.num_beams, self.length_penalty, drawn)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """The column `target`."""

@@ -9,7 +9,7 @@ from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
 from bmtool.data.targets import answers_cut
 from bmtool.errors import DataError
-from bmtool.models.checkpoint import open_model, read_info
+from bmtool.models.checkpoint import open_config, open_model, read_info
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
 from bmtool.train.predict import run_goal
@@ -49,6 +49,7 @@ def run_checkpoint(
     own = tuple(info["labels"])
     if labels is not None and own != labels:
         raise DataError(f"{folder}: the labels are {', '.join(own)}, and not {', '.join(labels)}")
+    goal = goal.suited(open_config(folder), folder)
     device, choices = set_up(job.runtime)
     job.console.detail(", ".join(f"{name} {value}" for name, value in choices.items()))
     model: torch.nn.Module = open_model(folder, goal.auto_class)

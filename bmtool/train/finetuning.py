@@ -66,7 +66,8 @@ def open_lesson(config: Config, job: Job) -> Lesson:
         MissingInputError: the dataset has no task, or no tokenizer is where one should be.
     """
     dataset = open_dataset(job.inputs["data"].folder)
-    task, folder = task_of(dataset), _tokenizer_folder(job)
+    folder = _tokenizer_folder(job)
+    task = task_of(dataset).suited(_new_config(config, folder) or open_config(job.inputs["from"].folder), folder)
     parts = _examples(config, task, dataset, load_tokenizer(folder))
     _check_room(config, parts["train"])
     return Lesson(dataset, task.fitted(parts["train"]), folder, parts)

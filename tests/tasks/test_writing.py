@@ -115,7 +115,7 @@ def test_what_is_too_long_is_cut_and_counted_and_still_ends(bpe):
 
 def test_the_prefix_of_sources_is_read_with_them(bpe):
     plain, _ = encoded(Translation(), bpe, rows(["say: we", "say: "], None))
-    prefixed, _ = encoded(Translation(source_prefix="say: "), bpe, rows(["we", ""], None))
+    prefixed, _ = encoded(Translation(prompt="say: {source}"), bpe, rows(["we", ""], None))
 
     assert prefixed.tokens.ids.tolist() == plain.tokens.ids.tolist()
 

@@ -1,0 +1,110 @@
+"""Texts that a decoder writes behind a prompt: batches to learn them from, their likelihood, and writing them.
+
+Shape letters: N examples, P positions, S longest prompt, T tokens of a batch.
+"""
+
+from __future__ import annotations
+
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+
+from bmtool.data.tokens import InMemoryTokens
+from bmtool.models.attention import ATTENTION
+from bmtool.models.batches import pack, packed_lengths_of
+from bmtool.models.families import longest_document
+from bmtool.models.search import search, until
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from numpy.typing import NDArray
+    from torch import Tensor, nn
+
+    from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.models.search import Search
+
+#: Prompts that are answered together: a step of writing costs much the same for few and for many, and padding little.
+MAX_PADDING = 0.5
+
+
+def pack_answers(examples: Examples, rows: NDArray[np.int64]) -> Batch:
+    """Pack examples of `bmtool.data.continued`, each of which sees itself alone, and looks back only.
+
+    With answers, targets of the batch are `positions` (P,) of the tokens that predict, and `labels` (P,), what follows
+    them: each token that is learned, whatever its id. The term `cross_entropy` counts P.
+    """
+    batch = replace(pack(examples, rows), is_causal=True)
+    if "learned" not in examples.columns:
+        return batch
+    flags = InMemoryTokens(examples.columns["learned"])
+    places = np.flatnonzero(flags.gather(examples.columns["learned_starts"][rows], packed_lengths_of(examples, rows)))
+    labels = batch.input_ids[0][places]
+    targets = {"positions": torch.from_numpy(places - 1), "labels": labels}
+    return replace(batch, targets=targets, counts={"cross_entropy": len(places)})
+
+
+def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Columns:
+    """Per example `predictions`, the text that the model writes, and `is_cut` (N,): whether its end didn't come.
+
+    Prompts of like lengths are answered together, padded on their left. No text gets longer than the model has
+    positions for.
+    """
+    if examples.decode is None or examples.end is None:
+        raise ValueError("these examples were not made for writing: they can't be decoded")
+    config: Any = model.config
+    end = examples.end
+    starts = batch.cu_seq_lens.tolist()
+    lengths = examples.columns["prompt_lengths"][batch.rows].tolist()
+    ids = batch.input_ids[0]
+    rows: list[list[int]] = [[]] * len(lengths)
+    is_cut = np.zeros(len(lengths), dtype=bool)
+    with _masked_attention(model):
+        for part in _alike(lengths):
+            prompts = [ids[starts[document] : starts[document] + lengths[document]] for document in part]
+            longest = len(prompts[-1])
+            room = (longest_document(config) or longest + how.max_new_tokens) - longest
+            fitting = replace(how, max_new_tokens=min(how.max_new_tokens, room))
+            own = batch.rows[part].tolist()
+            for document, tokens in zip(
+                part, search(model, _padded(prompts, end), own, fitting, end)[:, longest:].tolist(), strict=True
+            ):
+                rows[document], is_cut[document] = until(tokens, end)
+    return {"predictions": examples.decode(rows), "is_cut": is_cut}
+
+
+def _alike(lengths: list[int]) -> Iterator[list[int]]:
+    """Documents by their length, those together of which not too much would be padding; the longest is the last."""
+    order = sorted(range(len(lengths)), key=lengths.__getitem__)
+    start = tokens = 0
+    for place, document in enumerate(order):
+        tokens += lengths[document]
+        if tokens < (1 - MAX_PADDING) * (place + 1 - start) * lengths[document]:
+            yield order[start:place]
+            start, tokens = place, lengths[document]
+    if order:
+        yield order[start:]
+
+
+def _padded(prompts: list[Tensor], padding: int) -> dict[str, Tensor]:
+    """Token ids and mask (N, S) of prompts with padding on their left."""
+    ids = torch.nn.utils.rnn.pad_sequence(prompts, batch_first=True, padding_value=padding, padding_side="left")
+    lengths = torch.tensor([len(prompt) for prompt in prompts], device=ids.device)
+    places = torch.arange(ids.shape[1], device=ids.device)
+    return {"input_ids": ids, "attention_mask": (places >= ids.shape[1] - lengths[:, None]).long()}
+
+
+@contextmanager
+def _masked_attention(model: Any) -> Iterator[None]:
+    """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
+    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
+        yield
+        return
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(ATTENTION)
