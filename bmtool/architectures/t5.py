@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 class T5(Sized):
     """T5 1.1, with gated units. A dimension that is given replaces the one of `size`; both sides have as many layers.
 
-    Sizes count the layers of one side, as T5's papers do. The embeddings are shared with the output, as in T5 1.0:
-    small models gain by it, and transformers knows no other way.
+    Sizes count the layers of one side, as T5's papers do. The embeddings are shared with the output, as in T5 1.0, as
+    small models gain by it; outputs aren't scaled down, as in T5 1.1, since models from new weights learn faster so.
     """
 
     objectives = ()
@@ -46,4 +46,5 @@ class T5(Sized):
             eos_token_id=special_ids.get("eos", special_ids.get("sep")),
         )
         config.decoder_start_token_id = padding  # transformers' T5Config takes it, and doesn't say so
+        config.scale_decoder_outputs = False  # `tie_word_embeddings: false` would say it, and tie them all the same
         return config

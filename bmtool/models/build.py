@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmtool.models.families import family_for
+from bmtool.models.families import WITHOUT_POSITIONS, family_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -78,9 +78,25 @@ def new_model(
         model: PreTrainedModel = auto_model(auto_class).from_config(
             with_labels(config, labels), attn_implementation=attention_name(attention, config), dtype=torch.float32
         )
+    _shrink_embeddings(model)
     if attention == "packed":
         family_for(config).check(model)
     return model
+
+
+def _shrink_embeddings(model: PreTrainedModel) -> None:
+    """Start the embeddings of T5 and its like so that logits have a variance of 1, where outputs aren't scaled down.
+
+    transformers starts them at a standard deviation of 1 and, as in T5 1.0, divides what is multiplied with them by the
+    root of the width: the same logits. But those weights are large, for Adafactor, whose steps grow with the weight; a
+    step of Adam hardly moves them (docs/negative-results.md).
+    """
+    config: Any = model.config
+    head: Any = model.get_output_embeddings()  # type: ignore[no-untyped-call]
+    is_t5 = config.model_type in WITHOUT_POSITIONS and head is not None
+    if is_t5 and not getattr(config, "scale_decoder_outputs", False):
+        with torch.no_grad():
+            head.weight.mul_(config.d_model**-0.5)
 
 
 def bare_model(config: PretrainedConfig, auto_class: str, labels: Sequence[str] | None = None) -> PreTrainedModel:

@@ -59,11 +59,21 @@ def layerwise_rates(names: Iterable[str], learning_rate: float, decay: float) ->
 def parameter_rates(
     model: PreTrainedModel, learning_rate: float, *, decay: float = 1.0, of_head: float | None = None
 ) -> dict[str, float]:
-    """Learning rates by name of the trained parameters that don't get `learning_rate`; the head's own comes last."""
+    """Learning rates by name of the trained parameters that don't get `learning_rate`; the head's own comes last.
+
+    Raises:
+        ConfigError: a rate for the head is given, and there is none, as in models that write with their embeddings.
+    """
     names = [name for name, parameter in model.named_parameters() if parameter.requires_grad]
     rates = layerwise_rates(names, learning_rate, decay) if decay < 1 else {}
     if of_head is not None:
-        rates |= dict.fromkeys(head_parameters(model) & set(names), of_head)
+        head = head_parameters(model) & set(names)
+        if not head:
+            raise ConfigError(
+                f"finetune.head_learning_rate: a {type(model).__name__} has no head beside its embeddings, "
+                f"so there is none to learn at another rate. Leave the setting out"
+            )
+        rates |= dict.fromkeys(head, of_head)
     return rates
 
 

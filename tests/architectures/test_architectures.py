@@ -7,11 +7,12 @@ from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Examples
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError
-from bmtool.models.build import new_model
+from bmtool.models.build import new_model, quiet_transformers
 from bmtool.models.families import FAMILIES, longest_document
 from bmtool.models.packed import set_dropout
 from bmtool.registry import ARCHITECTURES, OBJECTIVES
 from bmtool.train.plan import generator
+from transformers import T5ForConditionalGeneration
 
 SPECIALS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2}
@@ -130,3 +131,19 @@ def test_heads_that_share_keys_divide_the_heads():
 
     assert config_of("llama", size="base", num_attention_heads=8, hidden_size=512).num_key_value_heads == 8
     assert config_of("qwen3", size="mini", num_key_value_heads=1).num_key_value_heads == 1
+
+
+def test_t5_begins_with_logits_of_variance_1_and_small_embeddings_whose_scale_is_kept(tmp_path):
+    model = new_model(config_of("t5", **SMALL), "AutoModelForSeq2SeqLM", seed=0).eval()
+
+    with torch.inference_mode(), quiet_transformers():
+        ids = torch.arange(5, 100)[None]
+        logits = model(input_ids=ids, decoder_input_ids=ids).logits
+        model.save_pretrained(tmp_path)
+        again = T5ForConditionalGeneration.from_pretrained(tmp_path).eval()
+        assert torch.equal(again(input_ids=ids, decoder_input_ids=ids).logits, logits)
+
+    # Each token tells itself from the others at first, by 32 ** 0.5: the variance is that of the rest.
+    assert logits[:, :, :5].std().item() == pytest.approx(1, abs=0.3)
+    assert model.shared.weight.std().item() == pytest.approx(32**-0.5, rel=0.1)
+    assert model.lm_head.weight is model.shared.weight

@@ -9,8 +9,8 @@ from bmtool.errors import ConfigError
 from bmtool.models.build import new_model, quiet_transformers
 from bmtool.models.checkpoint import open_model
 from bmtool.models.packed import document_logits
-from bmtool.train.layers import keep_layers
-from transformers import BertConfig, ModernBertConfig, T5Config
+from bmtool.train.layers import keep_layers, parameter_rates
+from transformers import BartConfig, BertConfig, ModernBertConfig, T5Config
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import BERT_LIKE, LABELS, MODERNBERT, PACKED, make_batch
@@ -70,3 +70,24 @@ def test_layers_that_are_not_there_are_refused(config, auto_class, message):
         keep_layers(new_model(config, auto_class), 3)
 
     assert str(error.value) == message
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        T5Config(vocab_size=50, d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2),
+        BartConfig(vocab_size=50, d_model=16, encoder_layers=1, decoder_layers=1),
+    ],
+    ids=["t5", "bart"],
+)
+def test_a_rate_for_a_head_that_is_not_there_is_refused(config):
+    model = new_model(config, "AutoModelForSeq2SeqLM")
+
+    with pytest.raises(ConfigError) as error:
+        parameter_rates(model, 1e-3, of_head=1e-2)
+
+    assert str(error.value) == (
+        f"finetune.head_learning_rate: a {type(model).__name__} has no head beside its embeddings, "
+        f"so there is none to learn at another rate. Leave the setting out"
+    )
+    assert parameter_rates(model, 1e-3) == {}
