@@ -18,6 +18,7 @@ LABELS = {
     "tags": ("B-X", "I-X", "O"),
     "questions": ("start", "end"),
     "mlm": (),
+    "vectors": (),
 }
 CLASSES = {
     "bert": "AutoModelForSequenceClassification",
@@ -25,6 +26,7 @@ CLASSES = {
     "tags": "AutoModelForTokenClassification",
     "questions": "AutoModelForQuestionAnswering",
     "mlm": "AutoModelForMaskedLM",
+    "vectors": "AutoModel",
 }
 
 

@@ -35,8 +35,10 @@ from bmtool.contracts.goals import (
     Goal,
     HeadTask,
     Objective,
+    OnePassTask,
     Task,
     TokenSource,
+    VectorTask,
     Weighing,
 )
 from bmtool.contracts.methods import Method, WrappedGoal
@@ -88,6 +90,7 @@ __all__ = [
     "OneMethod",
     "OneMetric",
     "OneObjective",
+    "OnePassTask",
     "OneScrubber",
     "OneTask",
     "Piece",
@@ -104,6 +107,7 @@ __all__ = [
     "TokenSource",
     "TokenizerTrainer",
     "TrainingStage",
+    "VectorTask",
     "Verdict",
     "Weighing",
     "WrappedGoal",

@@ -269,15 +269,31 @@ class Task(Goal):
         """What `predict` writes for each row, such as `label` and `score`."""
 
 
-class HeadTask(Task):
-    """A task whose answers follow from one row of logits per document or token, so that an ONNX graph can give them."""
+class OnePassTask(Task):
+    """A task whose answers are read from the array that one forward pass gives: a graph can give it, too."""
+
+    @abstractmethod
+    def read(self, values: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
+        """Turn logits, (N, C) or (T, C), or vectors of documents, into results per example."""
+
+
+class HeadTask(OnePassTask):
+    """A task whose answers follow from one row of logits per document or token."""
 
     head: ClassVar[Literal["document", "token"]]
     """Whether the head gives a row of logits per document, (N, C), or per token, (T, C)."""
 
-    @abstractmethod
-    def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
-        """Turn logits, (N, C) or (T, C), into results per example; the same for torch and ONNX."""
+
+class VectorTask(OnePassTask):
+    """A task whose answers follow from one vector of length 1 per document; an example may have several of these."""
+
+    auto_class: ClassVar = "AutoModel"
+
+    pooling: Literal["mean", "cls"] = "mean"
+    """The mean of a text's last hidden states, or the first of them."""
+
+    def head_labels(self, labels: tuple[str, ...]) -> None:
+        """No head."""
 
 
 class DocumentTask(HeadTask):

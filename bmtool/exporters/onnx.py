@@ -19,7 +19,7 @@ class Onnx(Exporter):
     """float32, reloaded in a fresh process and compared with the checkpoint on real rows."""
 
     tolerance: PositiveFloat = 1e-3
-    """The largest difference of a logit that is allowed."""
+    """The largest difference of a logit, or of a number of a vector of length 1, that is allowed."""
 
     def export(self, checkpoint: Artifact, data: Any, folder: Path, job: Job) -> dict[str, Any]:
         """Write `model.onnx` and what it needs into `folder`; return the comparison on the rows of `data`."""

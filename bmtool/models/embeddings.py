@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 
@@ -17,6 +16,7 @@ from bmtool.models.batches import pack
 from bmtool.models.pooling import document_vectors
 
 if TYPE_CHECKING:
+    import numpy as np
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
@@ -96,21 +96,16 @@ def row_losses(
 
 
 def row_outputs(
-    model: nn.Module, batch: Batch, examples: Examples, pooling: Pooling, score: tuple[float, float] | None
+    vectors: NDArray[np.float32], rows: NDArray[np.int64], examples: Examples, score: tuple[float, float] | None
 ) -> Columns:
-    """Of one text a row its `embedding` (N, D); of two `first` and `second`, with the numbers of their texts.
+    """From vectors (M, D) of one text a row its `embedding`; of two `first` and `second`, with numbers of their texts.
 
     With `score`, what the cosine 0 means and what 1 means more, of two what `judge_numbers` gives for the cosine.
     """
     if "second_starts" not in examples.columns:
-        return {"embedding": as_array(embeddings(model, batch, pooling))}
-    first, second = both_embeddings(model, batch, pooling)
+        return {"embedding": vectors}
+    first, second = vectors[0::2], vectors[1::2]
     if score is not None:
-        return judge_numbers(as_array((first * second).sum(dim=-1, keepdim=True)), batch.rows, examples, *score)
-    numbers = {name: examples.columns[name][batch.rows] for name in ("first_ids", "second_ids")}
-    return {"first": as_array(first), "second": as_array(second), **numbers}
-
-
-def as_array(vectors: Tensor) -> NDArray[np.float32]:
-    """Float32 in main memory."""
-    return np.asarray(vectors.float().cpu().numpy(), dtype=np.float32)
+        return judge_numbers((first * second).sum(axis=-1, keepdims=True), rows, examples, *score)
+    numbers = {name: examples.columns[name][rows] for name in ("first_ids", "second_ids")}
+    return {"first": first, "second": second, **numbers}

@@ -14,12 +14,12 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bmtool.contracts import HeadTask
+from bmtool.contracts.kinds import INPUTS
 from bmtool.data.rows import schema_of
 from bmtool.data.targets import answers_cut
-from bmtool.errors import ConfigError, DataError
+from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_model
-from bmtool.models.supervised import head_logits
+from bmtool.models.one_pass import values_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
-    from bmtool.contracts import Batch, Cleaner, Columns, Examples, Task
+    from bmtool.contracts import Batch, Cleaner, Columns, Examples, OnePassTask, Task
     from bmtool.data.dataset import Split
 
 #: Tokens of one forward pass; with it, memory is bounded whatever the input is.
@@ -70,8 +70,8 @@ class Backend(Protocol):
     def outputs(self, batch: Batch, examples: Examples) -> Columns:
         """Results of each example of the batch, as the task gives them."""
 
-    def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """(N, C) of a document head, (T, C) of a token head; of a `HeadTask` only."""
+    def values(self, batch: Batch) -> NDArray[np.float32]:
+        """What a `OnePassTask` reads its answers from; of such a task only."""
 
 
 class TorchModel:
@@ -87,10 +87,10 @@ class TorchModel:
         with torch.inference_mode():
             return self.task.outputs(self.model, batch, examples)
 
-    def logits(self, batch: Batch) -> NDArray[np.float32]:
-        """(N, C) of a document head, (T, C) of a token head; of a `HeadTask` only."""
+    def values(self, batch: Batch) -> NDArray[np.float32]:
+        """What a `OnePassTask` reads its answers from; of such a task only."""
         with torch.inference_mode():
-            return head_logits(cast("HeadTask", self.task).head, self.model, batch)
+            return values_of(cast("OnePassTask", self.task), self.model, batch)
 
 
 @dataclass(frozen=True)
@@ -179,41 +179,22 @@ class Predictor:
             return self.predict(self.table([one]))[0].slice(0, 0), {}
         examples = self.examples(rows)
         parts, order = [], []
-        for batch in self._batches(examples):
+        for batch in self.batches(examples):
             parts.append(self.backend.outputs(batch, examples))
             order.append(batch.rows)
-        outputs = self.task.merged(_in_order(parts, order), rows.num_rows)
+        outputs = self.task.merged(in_order(parts, order), rows.num_rows)
         return self.task.present(outputs, self.labels), {**examples.cut, **answers_cut(outputs)}
 
-    def logits(self, rows: pa.Table) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-        """Logits of all examples in their order, (all, C), and (N + 1,) where those of each example start.
-
-        Raises:
-            ConfigError: the task's answers aren't a function of logits.
-        """
-        if not isinstance(self.task, HeadTask):
-            raise ConfigError(f"{self.task.name()} has no logits of a head that another format could give")
-        examples = self.examples(rows)
-        by_example: dict[int, NDArray[np.float32]] = {}
-        width = len(self.task.head_labels(self.labels) or ())
-        for batch in self._batches(examples):
-            logits = self.backend.logits(batch)
-            borders = batch.cu_seq_lens.tolist() if self.task.head == "token" else list(range(len(batch.rows) + 1))
-            for place, example in enumerate(batch.rows.tolist()):
-                by_example[example] = logits[borders[place] : borders[place + 1]]
-        pieces = [by_example[example] for example in range(len(examples))]
-        offsets = np.cumsum([0, *(len(piece) for piece in pieces)])
-        return np.concatenate([np.zeros((0, width), np.float32), *pieces]), offsets
-
     def examples(self, rows: pa.Table) -> Examples:
-        """Clean and encode."""
-        columns = {name: rows.column(name).combine_chunks() for name in self.inputs}
-        for name, kind in self.inputs.items():
-            for cleaner in self.cleaners if kind == "text" else ():
+        """Clean and encode the columns that the task is asked about, and what else of its input there is."""
+        names = [name for name in self.task.of_kind(*INPUTS) if name in self.inputs or name in rows.column_names]
+        columns = {name: rows.column(name).combine_chunks() for name in names}
+        for name in names:
+            for cleaner in self.cleaners if self.task.columns[name] == "text" else ():
                 columns[name] = cleaner.clean(columns[name])
         return self.task.examples(Rows(pa.table(columns), self.labels), self.tokenizer, self.max_seq_length)
 
-    def _batches(self, examples: Examples) -> Iterator[Batch]:
+    def batches(self, examples: Examples) -> Iterator[Batch]:
         """Batches of at most `batch_tokens` tokens (or one document), shortest documents first: little padding."""
         lengths = examples.packed_lengths
         order = np.argsort(lengths, kind="stable")
@@ -241,7 +222,7 @@ def _shorten(value: Any) -> Any:
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
-def _in_order(parts: list[Columns], order: list[NDArray[np.int64]]) -> Columns:
+def in_order(parts: list[Columns], order: list[NDArray[np.int64]]) -> Columns:
     """Join the batches' results and put them back into the order of the rows."""
     back = np.argsort(np.concatenate(order), kind="stable")
     joined: Columns = {}

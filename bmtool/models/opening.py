@@ -18,7 +18,7 @@ from bmtool.models.onnx_model import MODEL_FILE, OnnxModel
 from bmtool.registry import CLEANERS, TASKS
 
 if TYPE_CHECKING:
-    from bmtool.contracts import Cleaner, HeadTask, Task
+    from bmtool.contracts import Cleaner, OnePassTask, Task
 
 
 def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
@@ -48,7 +48,7 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
         labels=labels,
         max_seq_length=int(info["max_seq_length"]),
         tokenizer=load_tokenizer(folder),
-        backend=OnnxModel(folder, cast("HeadTask", task)) if is_bundle else TorchModel(folder, task),
+        backend=OnnxModel(folder, cast("OnePassTask", task)) if is_bundle else TorchModel(folder, task),
         columns=dict(info.get("columns") or {}),
         cleaners=tuple(_cleaner(value) for value in info.get("clean") or ()),
         batch_tokens=batch_tokens,

@@ -9,7 +9,7 @@ from pydantic import Field, PositiveInt
 from bmtool.config.model import HOW, Settings
 from bmtool.config.references import ModelRef, Ref, Reference
 from bmtool.contracts import GateResult, Need, OneExporter
-from bmtool.errors import ConfigError
+from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 1
+VERSION = 2
 VERSION_COUNTS = True
 KIND = "bundle"
 
@@ -58,7 +58,10 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.report.card import write_bundle_card
 
     checkpoint = job.inputs["from"]
-    split = open_dataset(job.inputs["data"].folder)[config.split]
+    dataset = job.inputs["data"].folder
+    split = open_dataset(dataset)[config.split]
+    if not split.num_rows:
+        raise DataError(f"{dataset}: the {config.split} split has no rows to compare on. Raise its share under 'split'")
     rows = Rows.first(split, config.max_rows)
     compared = {}
     for exporter in config.formats:
@@ -91,6 +94,6 @@ def _told(numbers: dict[str, Any]) -> str:
     difference = numbers["max_abs_difference"]
     return (
         f"{'equal to' if _is_equal(numbers) else 'NOT equal to'} the checkpoint on {numbers['rows']:,} rows "
-        f"(largest difference of a logit {'not finite' if difference is None else f'{difference:.2g}'}, "
-        f"same answer for {numbers['argmax_agreement']:.2%})"
+        f"(largest difference {'not finite' if difference is None else f'{difference:.2g}'}, "
+        f"same answer for {numbers['same_answers']:.2%})"
     )

@@ -76,9 +76,9 @@ class QuestionAnswering(HeadTask):
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with answers `references`, `nll` and `targets`."""
-        from bmtool.models.supervised import head_logits
+        from bmtool.models.one_pass import values_of
 
-        return self.read(head_logits(self.head, model, batch), batch, examples)
+        return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (T, 2) the best span of each window: `answers`, `starts`, `span_scores` and `null_scores`."""

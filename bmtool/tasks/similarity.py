@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from pydantic import FiniteFloat, PositiveFloat  # noqa: TC002  # pydantic reads the annotations below
 
-from bmtool.contracts import Task
+from bmtool.contracts import VectorTask
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -20,20 +20,16 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, Examples
 
 
-class Similarity(Task):
+class Similarity(VectorTask):
     """The pooled last hidden states of one encoder for both texts of a row, scaled to length 1; cosines compare them.
 
     Other rows of a pair's batch are taken for wrong: its loss depends on them. Accumulation doesn't add any.
     """
 
-    auto_class: ClassVar = "AutoModel"
-
     graded: bool = False
     """Whether rows say by a number, the column `score`, how well their texts fit."""
     temperature: PositiveFloat = 0.05
     """What cosines are divided by in the loss of pairs; less looks at the hardest ones alone."""
-    pooling: Literal["mean", "cls"] = "mean"
-    """The mean of a text's last hidden states, or the first of them."""
     least: FiniteFloat = 0.0
     """What the cosine 0 means; with `graded` `finetune` sets it to the smallest score of the training rows."""
     scale: PositiveFloat = 1.0
@@ -54,9 +50,6 @@ class Similarity(Task):
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation."""
         return ("spearman", "pearson", "rmse", "mae") if self.graded else ("mrr", "recall_at", "ndcg_at")
-
-    def head_labels(self, labels: tuple[str, ...]) -> None:
-        """No head."""
 
     def fitted(self, train: Examples) -> Self:
         """With the range of the training rows' scores."""
@@ -84,10 +77,16 @@ class Similarity(Task):
         return row_losses(model, batch, self.pooling, self.temperature, (self.least, self.scale))
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """What `read` gives."""
+        from bmtool.models.one_pass import values_of
+
+        return self.read(values_of(self, model, batch), batch, examples)
+
+    def read(self, values: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """See `row_outputs`: vectors for `merged`; with `graded` and two texts what `text_regression` gives."""
         from bmtool.models.embeddings import row_outputs
 
-        return row_outputs(model, batch, examples, self.pooling, (self.least, self.scale) if self.graded else None)
+        return row_outputs(values, batch.rows, examples, (self.least, self.scale) if self.graded else None)
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Of pairs the `ranks`, N arrays: where the partners of each first text are among all second texts."""

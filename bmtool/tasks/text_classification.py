@@ -74,9 +74,9 @@ class TextClassification(DocumentTask):
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""
-        from bmtool.models.supervised import head_logits
+        from bmtool.models.one_pass import values_of
 
-        return self.read(head_logits(self.head, model, batch), batch, examples)
+        return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (N, C): `predictions`, ids (N,) or booleans (N, C), and `probabilities` (N, C)."""

@@ -10,7 +10,7 @@ from bmtool.artifacts.manifest import Artifact
 from bmtool.config.model import validate
 from bmtool.errors import ConfigError, GateError, MissingInputError
 from bmtool.exporters.onnx import Onnx
-from bmtool.models.bundle import differences, judge
+from bmtool.models.bundle import judge
 from bmtool.models.inference import Rows
 from bmtool.models.opening import load
 
@@ -56,7 +56,7 @@ def test_the_bundle_answers_as_the_checkpoint_does(exported):
         assert np.allclose(mine[scores], theirs[scores], atol=1e-4)
     assert numbers["rows"] == len(TEXTS)
     assert numbers["max_abs_difference"] < 1e-4
-    assert numbers["argmax_agreement"] == 1.0
+    assert numbers["same_answers"] == 1.0
     assert json.loads((bundle / "parity.json").read_text()) == numbers
 
 
@@ -76,6 +76,29 @@ def test_answers_to_questions_are_the_same_over_windows_and_in_another_order(tmp
     assert all(answer["answer"] in question["context"] for answer, question in zip(wanted, questions, strict=True))
     assert np.allclose([one["score"] for one in wanted], [one["score"] for one in found], atol=1e-4)
     assert len(load(bundle).examples(asked.table)) > len(TEXTS)  # the long one is several windows
+
+
+@pytest.mark.parametrize("pooling", ["mean", "cls"])
+def test_vectors_of_texts_are_the_same_and_rank_partners_alike(tmp_path, pooling):
+    goal = {"type": "similarity", "pooling": pooling}
+    info = {"goal": goal, "goal_kind": "task", "labels": [], "max_seq_length": 48, "data_fingerprint": "abc"}
+    checkpoint = Artifact(write_checkpoint(tmp_path / "model", "vectors", info), "checkpoint", "c" * 64)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    job = SimpleNamespace(folder=bundle, stop=SimpleNamespace(reason=""))
+    pairs = Rows(pa.table({"text": TEXTS, "text_pair": TEXTS[1:] + TEXTS[:1], "id": TEXTS}), ())
+
+    numbers = Onnx().export(checkpoint, pairs, bundle, job)
+    wanted, found = (
+        np.array([row["embedding"] for row in model(TEXTS)])
+        for model in (load(checkpoint.folder), load(bundle, batch_tokens=100))
+    )
+
+    assert numbers["max_abs_difference"] < 1e-5
+    assert (numbers["rows"], numbers["same_answers"]) == (len(TEXTS), 1.0)
+    assert np.allclose(wanted, found, atol=1e-5)
+    assert np.allclose(np.linalg.norm(found, axis=1), 1.0, atol=1e-5)
+    assert not np.allclose(found[0], found[1], atol=1e-2)
 
 
 def test_batch_and_length_are_free_and_named(exported):
@@ -106,29 +129,28 @@ def test_the_bundle_has_all_that_answers_need(exported):
 
 
 def test_a_difference_above_the_tolerance_is_a_failed_gate_with_its_numbers(tmp_path):
-    with pytest.raises(GateError, match=r"on 24 rows its logits differ by up to .* \(tolerance 1e-12\)"):
+    with pytest.raises(GateError, match=r"on 24 rows what it gives differs by up to .* \(tolerance 1e-12\)"):
         export("bert", tmp_path, validate(Onnx, {"tolerance": 1e-12}))
 
 
-def test_another_answer_is_a_failed_gate_unless_it_was_a_tie():
-    wanted = np.array([[1.0, 0.0], [0.5, 0.5 - 1e-6]], np.float32)
-    close = np.array([[1.0, 0.0], [0.5 - 1e-6, 0.5]], np.float32)
-    other = np.array([[0.0, 1.0], [0.5, 0.0]], np.float32)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"max_abs_difference": None}, "differs by up to not a number"),
+        ({"max_abs_difference": 0.2}, r"differs by up to 0\.2 \(tolerance 0\.1\), and 0 answers are others"),
+        ({"other_answers": 1}, r"and 1 answers are others\. Nothing was committed"),
+        ({"same_tokens": False}, "cuts the 2 rows into other tokens"),
+    ],
+)
+def test_what_is_not_the_same_is_a_failed_gate(change, message):
+    numbers = {
+        "rows": 2, "same_tokens": True, "max_abs_difference": 0.01, "same_answers": 1.0, "other_answers": 0,
+        "tolerance": 0.1,
+    }  # fmt: skip
+    judge(numbers)
 
-    judge({"rows": 2, **differences(wanted, close, tolerance=1e-3)})
-
-    numbers = {"rows": 2, **differences(wanted, other, tolerance=2.0)}
-    assert numbers["argmax_agreement"] == 0.5
-    assert numbers["other_answers"] == 0
-    with pytest.raises(GateError, match="1 of 2 answers are others"):
-        judge({"rows": 2, **differences(wanted, other, tolerance=0.1)})
-
-
-def test_logits_that_are_no_numbers_fail():
-    numbers = {"rows": 1, **differences(np.zeros((1, 2)), np.full((1, 2), np.nan), tolerance=1.0)}
-
-    with pytest.raises(GateError, match="differ by up to not a number"):
-        judge(numbers)
+    with pytest.raises(GateError, match=message):
+        judge(numbers | change)
 
 
 def test_a_model_of_an_objective_is_not_exported(tmp_path):

@@ -157,14 +157,13 @@ def test_a_foreign_folder_has_the_fingerprint_that_stages_give_it(classifier, tm
     assert load(classifier).fingerprint == foreign_checkpoint(classifier, HashCache(tmp_path / "hashes")).fingerprint
 
 
-def test_logits_of_words_are_those_of_their_own_text(tagger):
+def test_scores_of_words_are_those_of_their_own_text(tagger):
     model = load(tagger)
-    rows = model.table([{"words": ["good", "movie"]}, {"words": ["bad"]}, {"words": []}])
 
-    logits, offsets = model.logits(rows)
+    together, alone = model([["good", "movie"], ["bad"]]), model([["bad"]])
 
-    alone, _ = model.logits(rows.slice(1, 1))
-    assert np.allclose(logits[offsets[1] : offsets[2]], alone, atol=1e-5)
+    assert together[1]["tags"] == alone[0]["tags"]
+    assert np.allclose(together[1]["scores"], alone[0]["scores"], atol=1e-5)
 
 
 def test_importing_bmtool_imports_nothing_heavy():

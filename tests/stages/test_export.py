@@ -31,7 +31,7 @@ def test_the_bundle_its_numbers_and_its_card(checkpoint, reviews, make_job):
 
     numbers = summary["formats"]["onnx"]
     assert numbers["rows"] == 10
-    assert numbers["argmax_agreement"] == 1.0
+    assert numbers["same_answers"] == 1.0
     assert [gate.passed for gate in export.gates(config(), summary)] == [True]
     assert export.describe(summary)[0].startswith("onnx: equal to the checkpoint on 10 rows")
     assert load(job.folder)(TEXTS)[0]["label"] == load(checkpoint)(TEXTS)[0]["label"]
