@@ -156,7 +156,7 @@ def pretrained(corpus, tmp_path_factory):
     """A BERT of 2 layers and 32 dimensions for masked language modelling, with new weights."""
     from bmtool.architectures.bert import Bert
     from bmtool.data.dataset import open_dataset
-    from bmtool.data.encode import load_tokenizer
+    from bmtool.data.tokenizers import load_tokenizer
     from bmtool.models.build import new_model, special_ids
     from bmtool.models.checkpoint import save_checkpoint
 

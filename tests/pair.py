@@ -14,8 +14,8 @@ from bmtool.config.shared import Runtime, Training
 from bmtool.console import Console
 from bmtool.contracts import Job
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.scores import evaluate_metrics
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm

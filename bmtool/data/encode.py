@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import json
-from dataclasses import dataclass
-from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-from tokenizers import Tokenizer
 
+from bmtool.data.plain_encoding import encode_plain, ids_dtype, uncut
 from bmtool.data.text.documents import text_buffers
-from bmtool.data.tokenizers import load_tokenizer
-from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from tokenizers import Tokenizer
 
     from bmtool.data.segments.encoder import SegmentEncoder
     from bmtool.data.segments.fast import FastEncoder
@@ -37,28 +32,6 @@ BYTES_AT_ONCE = 1 << 28
 FIRST_CHECKED = 200
 CHECKED_EVERY = 2000
 MAX_CHECKED_BYTES = 1 << 12
-
-#: Texts handed to `tokenizers` at once: enough for its threads, little enough to hold the Python lists it returns.
-TEXTS_AT_ONCE = 4096
-
-
-@dataclass(frozen=True)
-class EncodedWords:
-    """Token ids of pre-split words. N rows, W words, T tokens."""
-
-    ids: NDArray[Any]
-    """(T,)"""
-    offsets: NDArray[np.int64]
-    """(N + 1,) where each row's tokens start in `ids`"""
-    word_starts: NDArray[np.int64]
-    """(W,) place of each word's first token within its row's tokens; every word has at least one token"""
-    word_offsets: NDArray[np.int64]
-    """(N + 1,) where each row's words start in `word_starts`"""
-
-
-def ids_dtype(vocab_size: int) -> type[np.uint16 | np.uint32]:
-    """uint16 if every id of a vocabulary of that size fits, else uint32."""
-    return np.uint16 if vocab_size <= 65_536 else np.uint32
 
 
 class Encoder:
@@ -81,7 +54,7 @@ class Encoder:
         from bmtool.data.segments.families import recognise
         from bmtool.data.segments.literals import Literals
 
-        self.tokenizer = _uncut(tokenizer)
+        self.tokenizer = uncut(tokenizer)
         self.dtype = ids_dtype(tokenizer.get_vocab_size())
         self.notes: list[str] = []
         """What a reader of the log must know."""
@@ -153,7 +126,7 @@ class Encoder:
         had_memo = self._segments is not None
         pieces = [self._encode(column.slice(start, stop - start)) for start, stop in _ranges(offsets, BYTES_AT_ONCE)]
         if had_memo and self._segments is None:  # it failed within this call: what it gave before is in doubt
-            return _encode_plain(column, self.tokenizer, self.dtype)
+            return encode_plain(column, self.tokenizer, self.dtype)
         ids = np.concatenate([np.zeros(0, self.dtype), *(piece[0] for piece in pieces)])
         lengths = np.concatenate([np.zeros(1, np.int64), *(np.diff(piece[1]) for piece in pieces)])
         return ids, np.cumsum(lengths)
@@ -162,7 +135,7 @@ class Encoder:
         data, offsets = text_buffers(texts)
         if self._segments is None or len(data) > BYTES_AT_ONCE:
             self.num_texts += len(texts)
-            return _encode_plain(texts, self.tokenizer, self.dtype)
+            return encode_plain(texts, self.tokenizer, self.dtype)
         apart = self._literals.found(data, offsets)
         self._segments.mark(data, offsets, apart)
         ids, places = self._segments.encode(data, offsets, apart)
@@ -180,7 +153,7 @@ class Encoder:
         rows = np.flatnonzero(apart)
         if not len(rows):
             return ids, places
-        return _filled_in(ids, places, rows, _encode_plain(texts.take(pa.array(rows)), self.tokenizer, self.dtype))
+        return _filled_in(ids, places, rows, encode_plain(texts.take(pa.array(rows)), self.tokenizer, self.dtype))
 
     def _differing(
         self, texts: pa.Array, apart: NDArray[np.uint8], ids: NDArray[Any], places: NDArray[np.int64]
@@ -192,7 +165,7 @@ class Encoder:
         rows = rows[apart[rows] == 0]
         whole = [text.encode() for text in texts.take(pa.array(rows, pa.int64())).to_pylist()]
         checked = pa.array([text[:MAX_CHECKED_BYTES].decode(errors="ignore") for text in whole], pa.string())
-        right, ends = _encode_plain(checked, self.tokenizer, self.dtype)
+        right, ends = encode_plain(checked, self.tokenizer, self.dtype)
         for index, row in enumerate(rows.tolist()):
             ours = ids[places[row] : places[row + 1]]
             if len(whole[index]) > MAX_CHECKED_BYTES:
@@ -226,16 +199,6 @@ class Encoder:
         return self._segments.encode(*text_buffers(texts), np.zeros(len(texts), np.uint8))[0]
 
 
-def _uncut(tokenizer: Tokenizer) -> Tokenizer:
-    """The tokenizer, or a copy that neither cuts nor pads."""
-    if tokenizer.truncation is None and tokenizer.padding is None:
-        return tokenizer
-    copy = Tokenizer.from_str(tokenizer.to_str())
-    copy.no_truncation()
-    copy.no_padding()
-    return copy
-
-
 def _ranges(offsets: NDArray[np.int64], max_bytes: int) -> Iterator[tuple[int, int]]:
     """Rows [start, stop) of at most `max_bytes` together, or one row of more."""
     start = 0
@@ -266,115 +229,4 @@ def encode(texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer) -> tuple[NDA
     """
     if texts.nbytes >= MEMO_FROM_BYTES:
         return Encoder(tokenizer).encode(texts)
-    return _encode_plain(texts, _uncut(tokenizer), ids_dtype(tokenizer.get_vocab_size()))
-
-
-def encode_with_places(
-    texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int32]]:
-    """What `encode` gives, and (T, 2) where each token stands in its text, from and to, in characters.
-
-    A text that occurs more than once is encoded once. A token that is a part of a character stands for all of it.
-    """
-    column = texts.combine_chunks() if isinstance(texts, pa.ChunkedArray) else texts
-    distinct = column.dictionary_encode()
-    tokenizer, dtype = _uncut(tokenizer), ids_dtype(tokenizer.get_vocab_size())
-    ids, places, lengths = [np.zeros(0, dtype)], [np.zeros((0, 2), np.int32)], [np.zeros(0, np.int64)]
-    for start in range(0, len(distinct.dictionary), TEXTS_AT_ONCE):
-        plain = distinct.dictionary.slice(start, TEXTS_AT_ONCE).to_pylist()
-        for encoding in tokenizer.encode_batch(plain, add_special_tokens=False):
-            ids.append(np.asarray(encoding.ids, dtype))
-            places.append(np.asarray(encoding.offsets, np.int32).reshape(-1, 2))
-            lengths.append(np.asarray([len(encoding.ids)]))
-    which = distinct.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-    of_distinct = np.concatenate(lengths)
-    own = of_distinct[which]
-    borders = np.concatenate([[0], np.cumsum(own)]).astype(np.int64)
-    first = (np.cumsum(of_distinct) - of_distinct)[which]
-    flat = np.repeat(first - borders[:-1], own) + np.arange(borders[-1])
-    return np.concatenate(ids)[flat], borders, np.concatenate(places)[flat]
-
-
-def _encode_plain(
-    texts: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer, dtype: type[np.uint16 | np.uint32]
-) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """(ids (T,), offsets (N + 1,)) by `tokenizers` itself."""
-    ids, lengths = [np.zeros(0, dtype)], [np.zeros(1, np.int64)]
-    for start in range(0, len(texts), TEXTS_AT_ONCE):
-        plain = texts.slice(start, TEXTS_AT_ONCE).to_pylist()
-        lists = [encoding.ids for encoding in tokenizer.encode_batch_fast(plain, add_special_tokens=False)]
-        lengths.append(np.fromiter(map(len, lists), np.int64, len(lists)))
-        ids.append(np.fromiter(chain.from_iterable(lists), dtype, int(lengths[-1].sum())))
-    return np.concatenate(ids), np.cumsum(np.concatenate(lengths))
-
-
-def encode_words(words: pa.Array | pa.ChunkedArray, tokenizer: Tokenizer) -> EncodedWords:
-    """Encode rows of words (list<string>), each word by itself, without special tokens and uncut.
-
-    A byte-level tokenizer marks a word's start by the space before it, so each word gets one (transformers'
-    `add_prefix_space`). A word that leaves no token, such as a lone control character, gets the unknown token.
-
-    Raises:
-        DataError: a word leaves no token and the tokenizer has no unknown token.
-    """
-    column = words.combine_chunks() if isinstance(words, pa.ChunkedArray) else words
-    num_words = pc.list_value_length(column).to_numpy(zero_copy_only=False).astype(np.int64)
-    word_offsets = np.concatenate([[0], np.cumsum(num_words)]).astype(np.int64)
-    distinct = pc.list_flatten(column).dictionary_encode()
-    which = distinct.indices.to_numpy(zero_copy_only=False).astype(np.int64)
-
-    ids, starts, lengths = _encode_distinct(distinct.dictionary, tokenizer)
-    lengths_of_words = lengths[which]
-    word_starts = np.concatenate([[0], np.cumsum(lengths_of_words)]).astype(np.int64)
-    flat = np.repeat(starts[which] - word_starts[:-1], lengths_of_words) + np.arange(word_starts[-1])
-    offsets = word_starts[word_offsets]
-    inside = word_starts[:-1] - np.repeat(offsets[:-1], num_words)
-    return EncodedWords(ids[flat], offsets, inside, word_offsets)
-
-
-def _encode_distinct(
-    words: pa.Array, tokenizer: Tokenizer
-) -> tuple[NDArray[Any], NDArray[np.int64], NDArray[np.int64]]:
-    """(ids, starts, lengths) of distinct words, each with at least one token."""
-    if _is_byte_level(tokenizer):
-        words = pc.binary_join_element_wise(" ", words, "")
-    ids, offsets = encode(words, tokenizer)
-    starts, lengths = offsets[:-1].copy(), np.diff(offsets)
-    empty = lengths == 0
-    if empty.any():
-        unknown = _unknown_id(tokenizer)
-        if unknown is None:
-            word = words[int(np.flatnonzero(empty)[0])].as_py()
-            raise DataError(f"the word {word!r} leaves no token, and this tokenizer has no unknown token")
-        starts[empty], lengths[empty] = len(ids), 1
-        ids = np.append(ids, np.array([unknown], ids.dtype))
-    return ids, starts, lengths
-
-
-def _is_byte_level(tokenizer: Tokenizer) -> bool:
-    return '"ByteLevel"' in json.dumps(json.loads(tokenizer.to_str())["pre_tokenizer"])
-
-
-def _unknown_id(tokenizer: Tokenizer) -> int | None:
-    token = getattr(tokenizer.model, "unk_token", None)
-    return None if token is None else tokenizer.token_to_id(token)
-
-
-def special_affixes(tokenizer: Tokenizer) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    """What the tokenizer's own post-processor puts before and behind one text, such as ([CLS],) and ([SEP],)."""
-    encoding = tokenizer.encode("a", add_special_tokens=True)
-    inner = [index for index, special in enumerate(encoding.special_tokens_mask) if not special]
-    if not inner:
-        return tuple(encoding.ids), ()
-    return tuple(encoding.ids[: inner[0]]), tuple(encoding.ids[inner[-1] + 1 :])
-
-
-__all__ = [
-    "EncodedWords",
-    "encode",
-    "encode_with_places",
-    "encode_words",
-    "ids_dtype",
-    "load_tokenizer",
-    "special_affixes",
-]
+    return encode_plain(texts, uncut(tokenizer), ids_dtype(tokenizer.get_vocab_size()))

@@ -13,7 +13,7 @@ import pyarrow as pa
 
 from bmtool.config.model import Choose
 from bmtool.contracts.kinds import INPUTS
-from bmtool.data.encode import encode_words
+from bmtool.data.encode_words import encode_words
 from bmtool.data.overlapping import Windows
 from bmtool.data.right_answers import right_texts
 from bmtool.data.texts import encoded_texts, framed_spans, room_of

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.contracts import Examples
-from bmtool.data.encode import encode, encode_with_places
+from bmtool.data.encode import encode
 from bmtool.data.overlapping import Windows
+from bmtool.data.plain_encoding import encode_with_places
 from bmtool.data.right_answers import nearest, right_texts
 from bmtool.data.texts import Joint, joined_spans
 from bmtool.errors import DataError

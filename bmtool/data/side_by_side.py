@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.contracts import Examples
-from bmtool.data.encode import encode, special_affixes
+from bmtool.data.encode import encode
 from bmtool.data.labelled import references_of
+from bmtool.data.plain_encoding import special_affixes
 from bmtool.data.texts import framed, joined_spans
 from bmtool.errors import DataError
 

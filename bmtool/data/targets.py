@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from bmtool.contracts import Examples
-from bmtool.data.encode import encode, special_affixes
+from bmtool.data.encode import encode
+from bmtool.data.plain_encoding import special_affixes
 from bmtool.data.texts import joined_spans
 from bmtool.errors import DataError
 

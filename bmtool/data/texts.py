@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.contracts import Examples
-from bmtool.data.encode import encode, special_affixes
+from bmtool.data.encode import encode
+from bmtool.data.plain_encoding import special_affixes
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import DataError
 

@@ -12,8 +12,8 @@ from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import OnePassTask
 from bmtool.contracts.kinds import INPUTS
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.texts import Joint
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, GateError
 from bmtool.models.checkpoint import INFO, open_model, read_info
 from bmtool.models.fresh import run_fresh

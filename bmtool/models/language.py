@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from bmtool.contracts import Columns, Examples
-from bmtool.data.encode import special_affixes
+from bmtool.data.plain_encoding import special_affixes
 from bmtool.data.tokens import narrowest
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.batches import documents_at, pack, packed_lengths_of, text_positions

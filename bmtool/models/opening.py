@@ -10,7 +10,7 @@ from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.foreign import foreign_fingerprint
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.config.model import validate
-from bmtool.data.encode import load_tokenizer
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.checkpoint import INFO, open_config, read_info
 from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel

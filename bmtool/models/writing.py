@@ -131,7 +131,7 @@ class Writing(Task):
         Raises:
             ConfigError: the model is neither.
         """
-        from bmtool.data.encode import load_tokenizer
+        from bmtool.data.tokenizers import load_tokenizer
         from bmtool.models.build import special_ids
         from bmtool.models.families import family_for, longest_document
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
 from bmtool.data.targets import answers_cut
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_config, open_model, read_info
 from bmtool.train.device import set_up

@@ -89,7 +89,7 @@ def open_corpora(artifacts: Mapping[str, Artifact], shares: Sequence[float], con
     Raises:
         MissingInputError: one is no corpus, or is encoded in another way than the first.
     """
-    from bmtool.data.encode import load_tokenizer
+    from bmtool.data.tokenizers import load_tokenizer
 
     datasets = {name: open_dataset(artifact.folder) for name, artifact in artifacts.items()}
     folders = {name: _tokenizer_folder(dataset) for name, dataset in datasets.items()}

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.texts import encoded_texts
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.models.batches import to_device
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.models.families import family_of

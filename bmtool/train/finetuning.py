@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 from bmtool.contracts import Weighing
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import task_of
 from bmtool.data.scores import evaluate_metrics
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError, MissingInputError
 from bmtool.models.build import bare_model, new_model, special_ids
 from bmtool.models.checkpoint import open_config, open_model

@@ -6,10 +6,9 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bmtool.data import encode as module
-from bmtool.data.encode import Encoder, encode, encode_words, ids_dtype, special_affixes
+from bmtool.data.encode import Encoder, encode
 from bmtool.data.segments.bpe import GPT4
-from bmtool.data.tokenizers import WORDPIECE_SPECIALS, save_tokenizer
-from bmtool.data.tokens import InMemoryTokens
+from bmtool.data.tokenizers import WORDPIECE_SPECIALS
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
 from bmtool.tokenizers.wordpiece import Wordpiece
@@ -441,84 +440,3 @@ class TestFiles:
 
         assert again.num_segments == 0
         assert again.notes[0].endswith("`tokenizers` gives other ids for some of its segments")
-
-
-@pytest.fixture(scope="module", params=["wordpiece", "bpe"])
-def tokenizer(request):
-    trainer = Wordpiece(vocab_size=200) if request.param == "wordpiece" else Bpe(vocab_size=320)
-    return trainer.train(TEXTS)
-
-
-def test_ids_are_those_of_tokenizers_without_special_tokens(tokenizer, monkeypatch):
-    monkeypatch.setattr(module, "TEXTS_AT_ONCE", 7)
-    texts = [*TEXTS[:20], "", "unseen 龍"]
-
-    ids, offsets = encode(pa.chunked_array([texts[:9], texts[9:]]), tokenizer)
-
-    assert ids.dtype == np.uint16
-    assert offsets.dtype == np.int64
-    for row, text in enumerate(texts):
-        assert ids[offsets[row] : offsets[row + 1]].tolist() == tokenizer.encode(text, add_special_tokens=False).ids
-
-
-def test_nothing_is_encoded_to_nothing(tokenizer):
-    ids, offsets = encode(pa.array([], pa.string()), tokenizer)
-
-    assert (ids.tolist(), offsets.tolist()) == ([], [0])
-
-
-def test_large_vocabularies_get_wider_ids():
-    assert (ids_dtype(65_536), ids_dtype(65_537)) == (np.uint16, np.uint32)
-
-
-def test_words_are_encoded_one_by_one_and_say_where_they_start(tokenizer):
-    rows = [["quick", "foxes", "quick"], [], ["餐厅", "of"], ["unseenword"]]
-    space = " " if tokenizer.token_to_id("[CLS]") is None else ""
-
-    encoded = encode_words(pa.chunked_array([rows[:1], rows[1:]]), tokenizer)
-
-    assert encoded.word_offsets.tolist() == [0, 3, 3, 5, 6]
-    for row, words in enumerate(rows):
-        pieces = [tokenizer.encode(space + word, add_special_tokens=False).ids for word in words]
-        tokens = encoded.ids[encoded.offsets[row] : encoded.offsets[row + 1]].tolist()
-        starts = encoded.word_starts[encoded.word_offsets[row] : encoded.word_offsets[row + 1]].tolist()
-        assert tokens == [token for piece in pieces for token in piece]
-        assert starts == [sum(map(len, pieces[:index])) for index in range(len(words))]
-
-
-def test_words_equal_what_transformers_makes_of_split_words(tmp_path):
-    from transformers import AutoTokenizer
-
-    trainer = Wordpiece(vocab_size=200)
-    tokenizer = trainer.train(TEXTS)
-    save_tokenizer(tmp_path, tokenizer, trainer)
-    words = ["Quick", "foxes,", "餐厅", "unseenword", "7"]
-
-    theirs = AutoTokenizer.from_pretrained(tmp_path)(words, is_split_into_words=True)
-
-    encoded = encode_words(pa.array([words]), tokenizer)
-    assert [2, *encoded.ids.tolist(), 3] == theirs["input_ids"]
-    firsts = [theirs.word_ids().index(word) - 1 for word in range(len(words))]
-    assert encoded.word_starts.tolist() == firsts
-
-
-def test_a_word_without_tokens_becomes_the_unknown_token():
-    tokenizer = Wordpiece(vocab_size=200).train(TEXTS)
-
-    encoded = encode_words(pa.array([["quick", "\u200d\x07", "", "foxes"]]), tokenizer)
-
-    unknown = tokenizer.token_to_id("[UNK]")
-    assert encoded.word_starts.tolist() == [0, 1, 2, 3]
-    assert encoded.ids[1:3].tolist() == [unknown, unknown]
-
-
-def test_affixes_are_what_the_post_processor_adds():
-    assert special_affixes(Wordpiece(vocab_size=200).train(TEXTS)) == ((2,), (3,))
-    assert special_affixes(Bpe(vocab_size=320).train(TEXTS)) == ((), ())
-
-
-def test_tokens_in_memory_are_gathered_in_the_order_asked_for():
-    tokens = InMemoryTokens(np.arange(10, dtype=np.uint16))
-
-    assert tokens.gather(np.array([7, 0, 3]), np.array([2, 1, 0])).tolist() == [7, 8, 0]
-    assert tokens.gather(np.array([], int), np.array([], int)).dtype == np.uint16

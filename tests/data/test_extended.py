@@ -6,9 +6,9 @@ from itertools import pairwise
 
 import pyarrow as pa
 import pytest
-from bmtool.data.encode import Encoder, load_tokenizer
+from bmtool.data.encode import Encoder
 from bmtool.data.extended import add_words, added_tokens, frequent_words
-from bmtool.data.tokenizers import save_tokenizer
+from bmtool.data.tokenizers import load_tokenizer, save_tokenizer
 from bmtool.errors import ConfigError
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram

@@ -6,8 +6,14 @@ import sys
 
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.encode import load_tokenizer
-from bmtool.data.tokenizers import WORDPIECE_SPECIALS, copy_tokenizer, read_alike, save_tokenizer, tokenizer_files
+from bmtool.data.tokenizers import (
+    WORDPIECE_SPECIALS,
+    copy_tokenizer,
+    load_tokenizer,
+    read_alike,
+    save_tokenizer,
+    tokenizer_files,
+)
 from bmtool.errors import DataError, MissingInputError, RefusedError
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram

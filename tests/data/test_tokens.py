@@ -3,7 +3,7 @@
 import numpy as np
 import pyarrow as pa
 import pytest
-from bmtool.data.tokens import MappedTokens, narrowest
+from bmtool.data.tokens import InMemoryTokens, MappedTokens, narrowest
 
 
 def test_documents_of_several_batches_lie_one_behind_the_other():
@@ -26,3 +26,10 @@ def test_a_split_without_documents_has_no_tokens():
 @pytest.mark.parametrize(("largest", "width"), [(0, 4), (2**31 - 1, 4), (2**31, 8)])
 def test_an_array_over_all_documents_is_as_narrow_as_its_values_allow(largest, width):
     assert np.dtype(narrowest(largest)).itemsize == width
+
+
+def test_tokens_in_memory_are_gathered_in_the_order_asked_for():
+    tokens = InMemoryTokens(np.arange(10, dtype=np.uint16))
+
+    assert tokens.gather(np.array([7, 0, 3]), np.array([2, 1, 0])).tolist() == [7, 8, 0]
+    assert tokens.gather(np.array([], int), np.array([], int)).dtype == np.uint16

@@ -8,8 +8,7 @@ import pytest
 import torch
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
-from bmtool.data.tokenizers import train_bpe
+from bmtool.data.tokenizers import load_tokenizer, train_bpe
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError, DataError
 from bmtool.models.build import new_model

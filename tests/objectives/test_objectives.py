@@ -6,8 +6,7 @@ import torch
 from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
-from bmtool.data.tokenizers import train_bpe
+from bmtool.data.tokenizers import load_tokenizer, train_bpe
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.build import new_model

@@ -9,7 +9,7 @@ import torch
 import transformers
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.stages.pretrain import Config, describe, needs, run

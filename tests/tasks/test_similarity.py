@@ -8,8 +8,8 @@ import pytest
 import torch
 from bmtool.architectures.bert import Bert
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.retrieval import Candidates
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
 from bmtool.models.build import new_model
 from bmtool.models.embeddings import ranking_loss

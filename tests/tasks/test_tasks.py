@@ -6,9 +6,9 @@ import pytest
 import torch
 from bmtool.contracts import HeadTask
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.labelled import with_labels
 from bmtool.data.rows import ANSWERS
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.models.inference import Rows
 from bmtool.models.supervised import head_logits

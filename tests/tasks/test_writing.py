@@ -9,8 +9,8 @@ from bmtool.architectures.t5 import T5
 from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Weighing
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.targets import Frame
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.models.build import new_model
 from bmtool.models.checkpoint import open_model

@@ -11,9 +11,9 @@ from bmtool.config.model import validate
 from bmtool.config.shared import Training
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.processors import cgroup_quota
 from bmtool.data.scores import evaluate_metrics
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DivergedError, StoppedError, StorageError, TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm

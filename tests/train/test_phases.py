@@ -8,9 +8,9 @@ from bmtool.architectures.bert import Bert
 from bmtool.config.model import validate
 from bmtool.config.shared import Training
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
 from bmtool.data.joined import join_examples
 from bmtool.data.scores import evaluate_metrics
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm

@@ -5,7 +5,7 @@ import pytest
 import torch
 from bmtool.architectures.bert import Bert
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import load_tokenizer
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm
 from bmtool.train import predict

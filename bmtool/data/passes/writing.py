@@ -14,10 +14,10 @@ import pyarrow as pa
 from bmtool.artifacts.files import write_json
 from bmtool.contracts.kinds import LABELS, LISTS, READABLE
 from bmtool.data.dataset import TOKENS
-from bmtool.data.encode import ids_dtype
 from bmtool.data.passes.shard_pass import Part, Piece, ShardTask, pieces_of, write_shard
 from bmtool.data.passes.shards import Finished, Shard, Share, shards_of
 from bmtool.data.passes.workers import num_workers, run_tasks
+from bmtool.data.plain_encoding import ids_dtype
 from bmtool.data.rows import schema_of, text_bytes
 from bmtool.data.storage import SplitWriter, features, write_split_info
 

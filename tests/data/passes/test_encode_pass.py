@@ -6,9 +6,10 @@ import pytest
 from bmtool.artifacts.files import sha256_of
 from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import Encoder, load_tokenizer
+from bmtool.data.encode import Encoder
 from bmtool.data.passes import encode_pass
 from bmtool.data.segments import storage
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.stages import prepare
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "plain", "words", "zebra", "##s"]
