@@ -40,7 +40,7 @@ class Phase:
         """Metric values on `examples`, for which `run` gives a goal's outputs; of several tasks as `TASK.METRIC`."""
         if not self.parts:
             return self.score(run(self.goal, examples))
-        numbers = {}
+        numbers = dict[str, float]()
         for name, own in examples.parts.items():
             found = self.parts[name].measure(own, run)
             numbers |= {f"{name}.{metric}": value for metric, value in found.items()}
