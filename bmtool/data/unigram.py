@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.data.compiled import nb
 from bmtool.data.segments.trie import build_trie
+from bmtool.data.unigram_kernels import LEAST, MAX_PIECE_CHARS, MAX_WORD_CHARS, best_cuts, expect
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 #: Stands for the space before a word, and is in front of every word here.
 SPACE_MARK = "▁"
 
-#: Longest piece, share of pieces kept by each round of pruning, rounds of EM before it: SentencePiece's defaults.
-MAX_PIECE_CHARS = 16
+#: Share of pieces kept by each round of pruning, rounds of EM before it: SentencePiece's defaults.
 SHRINK = 0.75
 EM_ROUNDS = 2
 
@@ -33,16 +32,8 @@ EM_ROUNDS = 2
 SEEDS_PER_PIECE = 16
 MAX_SEEDS = 1_000_000
 
-#: Longer words are learned from in parts: probabilities of so many characters still fit into a double.
-MAX_WORD_CHARS = 32
-
 #: Different words to learn from, the most frequent ones. The rest of a large text are names and numbers seen once.
 MAX_WORDS = 300_000
-
-#: No piece is less likely than e^-20.
-_LEAST = -20.0
-
-_GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 
 
 @dataclass(frozen=True)
@@ -69,7 +60,7 @@ def learn_pieces(counts: Mapping[str, int], num_pieces: int, *, max_alphabet: in
         counts = {word: counts[word] for word in frequent}
     parts = sorted(_parts(counts, set(alphabet)).items())
     if not parts:
-        return [(character, _LEAST) for character in alphabet]
+        return [(character, LEAST) for character in alphabet]
     words = _words(parts)
     pieces, frequencies = _seeds(parts, alphabet, min(SEEDS_PER_PIECE * num_pieces, MAX_SEEDS))
     num_fixed = len(alphabet)
@@ -175,98 +166,6 @@ def _one_longer(
     return both[first[repeated]].astype(np.int64), frequency[repeated], longer
 
 
-@nb.njit(nogil=True, cache=True)
-def _expect(  # type: ignore[no-untyped-def]
-    text, offsets, counts, probabilities, keys, children, accepts, expected
-):
-    """Add to `expected` how often each piece is used, over all ways to write each word (forward and backward)."""
-    last = np.uint64(len(keys) - 1)
-    forward = np.empty(4 * MAX_WORD_CHARS + 1)
-    backward = np.empty(4 * MAX_WORD_CHARS + 1)
-    edges = np.empty((4 * MAX_WORD_CHARS * MAX_PIECE_CHARS, 3), np.int32)
-    for word in range(len(counts)):
-        first = offsets[word]
-        size = offsets[word + 1] - first
-        forward[: size + 1] = 0.0
-        backward[: size + 1] = 0.0
-        forward[0] = 1.0
-        backward[size] = 1.0
-        num_edges = 0
-        for start in range(size):
-            if forward[start] == 0.0:
-                continue
-            node = 0
-            for end in range(start, size):
-                key = (np.uint64(node) << np.uint64(8) | np.uint64(text[first + end])) + np.uint64(1)
-                slot = ((key * _GOLDEN) >> np.uint64(40)) & last
-                while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + np.uint64(1)) & last
-                if keys[slot] == 0:
-                    break
-                node = children[slot]
-                piece = accepts[node]
-                if piece >= 0:
-                    forward[end + 1] += forward[start] * probabilities[piece]
-                    edges[num_edges, 0] = start
-                    edges[num_edges, 1] = end + 1
-                    edges[num_edges, 2] = piece
-                    num_edges += 1
-        share = counts[word] / forward[size]
-        for edge in range(num_edges - 1, -1, -1):
-            start, end, piece = edges[edge, 0], edges[edge, 1], edges[edge, 2]
-            through = probabilities[piece] * backward[end]
-            backward[start] += through
-            expected[piece] += share * forward[start] * through
-
-
-@nb.njit(nogil=True, cache=True)
-def _best(  # type: ignore[no-untyped-def]
-    text, offsets, counts, scores, keys, children, accepts, whole_too, used, best_scores, chosen
-):
-    """Add to `used` the pieces of the likeliest way to write each word, and give its score.
-
-    Without `whole_too` a word isn't written by the piece that is equal to it. `chosen` (W, c) gets the first c pieces,
-    from the end.
-    """
-    last = np.uint64(len(keys) - 1)
-    best = np.empty(4 * MAX_WORD_CHARS + 1)
-    back = np.empty((4 * MAX_WORD_CHARS + 1, 2), np.int64)
-    for word in range(len(counts)):
-        first = offsets[word]
-        size = offsets[word + 1] - first
-        best[: size + 1] = -np.inf
-        best[0] = 0.0
-        for start in range(size):
-            if best[start] == -np.inf:
-                continue
-            node = 0
-            for end in range(start, size):
-                key = (np.uint64(node) << np.uint64(8) | np.uint64(text[first + end])) + np.uint64(1)
-                slot = ((key * _GOLDEN) >> np.uint64(40)) & last
-                while keys[slot] != 0 and keys[slot] != key:
-                    slot = (slot + np.uint64(1)) & last
-                if keys[slot] == 0:
-                    break
-                node = children[slot]
-                piece = accepts[node]
-                if piece < 0 or (not whole_too and start == 0 and end == size - 1):
-                    continue
-                score = best[start] + scores[piece]
-                if score > best[end + 1]:
-                    best[end + 1] = score
-                    back[end + 1, 0] = start
-                    back[end + 1, 1] = piece
-        best_scores[word] = best[size]
-        end = size
-        n = 0
-        while end > 0 and best[size] > -np.inf:
-            used[back[end, 1]] += counts[word]
-            if n < chosen.shape[1]:
-                chosen[word, n] = back[end, 1]
-            n += 1
-            end = back[end, 0]
-
-
 def _trie(pieces: Sequence[str]) -> tuple[Any, Any, Any]:
     trie = build_trie([piece.encode() for piece in pieces], range(len(pieces)), [0] * len(pieces), 1)
     return trie.keys, trie.children, trie.accepts
@@ -274,7 +173,7 @@ def _trie(pieces: Sequence[str]) -> tuple[Any, Any, Any]:
 
 def _expected(pieces: Sequence[str], scores: NDArray[np.float64], words: Words) -> NDArray[np.float64]:
     expected = np.zeros(len(pieces))
-    _expect(words.text, words.offsets, words.counts, np.exp(scores), *_trie(pieces), expected)
+    expect(words.text, words.offsets, words.counts, np.exp(scores), *_trie(pieces), expected)
     return expected
 
 
@@ -284,7 +183,7 @@ def _maximise(
     """Pieces used at least half a time, the fixed ones in any case; digamma makes rare ones rarer (SentencePiece)."""
     kept = np.flatnonzero((expected >= 0.5) | (np.arange(len(pieces)) < num_fixed))
     expected = np.maximum(expected[kept], 0.5)
-    scores = np.maximum(_digamma(expected) - _digamma(expected.sum()), _LEAST)
+    scores = np.maximum(_digamma(expected) - _digamma(expected.sum()), LEAST)
     return [pieces[index] for index in kept], scores
 
 
@@ -305,11 +204,11 @@ def _prune(
     trie = _trie(pieces)
     used = np.zeros(len(pieces))
     nothing = np.zeros((len(words.counts), 0), np.int64)
-    _best(words.text, words.offsets, words.counts, scores, *trie, True, used, np.zeros(len(words.counts)), nothing)
+    best_cuts(words.text, words.offsets, words.counts, scores, *trie, True, used, np.zeros(len(words.counts)), nothing)
     own = _words([(piece, 0) for piece in pieces])
     others = np.empty(len(pieces))
     instead = np.full((len(pieces), MAX_PIECE_CHARS), -1, np.int64)
-    _best(own.text, own.offsets, own.counts, scores, *trie, False, np.zeros(len(pieces)), others, instead)
+    best_cuts(own.text, own.offsets, own.counts, scores, *trie, False, np.zeros(len(pieces)), others, instead)
     num_instead = (instead >= 0).sum(axis=1)
     total = used.sum()
     with np.errstate(divide="ignore", invalid="ignore"):

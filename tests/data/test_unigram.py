@@ -2,7 +2,8 @@ import itertools
 import math
 
 import numpy as np
-from bmtool.data.unigram import _best, _digamma, _expect, _seeds, _trie, _words, learn_pieces
+from bmtool.data.unigram import _digamma, _seeds, _trie, _words, learn_pieces
+from bmtool.data.unigram_kernels import best_cuts, expect
 
 PIECES = ["▁", "a", "b", "c", "ab", "▁a", "bc", "abc"]
 SCORES = np.log(np.array([0.2, 0.1, 0.1, 0.1, 0.15, 0.15, 0.1, 0.1]))
@@ -28,7 +29,7 @@ def test_expected_counts_are_those_of_all_ways_to_write_a_word():
     words = _words([("▁abc", 3), ("▁ab", 2), ("▁", 1)])
     expected = np.zeros(len(PIECES))
 
-    _expect(words.text, words.offsets, words.counts, np.exp(SCORES), *_trie(PIECES), expected)
+    expect(words.text, words.offsets, words.counts, np.exp(SCORES), *_trie(PIECES), expected)
 
     right = np.zeros(len(PIECES))
     for word, count in (("▁abc", 3), ("▁ab", 2), ("▁", 1)):
@@ -43,7 +44,7 @@ def test_the_best_way_is_the_likeliest_of_all_with_or_without_the_whole_word():
 
     for whole in (True, False):
         used, best, chosen = np.zeros(len(PIECES)), np.zeros(3), np.full((3, 8), -1)
-        _best(words.text, words.offsets, words.counts, SCORES, *_trie(PIECES), whole, used, best, chosen)
+        best_cuts(words.text, words.offsets, words.counts, SCORES, *_trie(PIECES), whole, used, best, chosen)
         for row, word in enumerate(("▁abc", "abc", "ab")):
             allowed = [way for way in ways(word) if whole or len(way) > 1]
             right = max(allowed, key=likelihood)

@@ -13,7 +13,8 @@ from tokenizers import Tokenizer, pre_tokenizers
 
 from bmtool.data.compiled import nb
 from bmtool.data.segments.forms import joins
-from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, prefix_space, split_gpt2, split_gpt4
+from bmtool.data.segments.marking import prefix_space
+from bmtool.data.segments.splitting import BLANK, LETTER, NUMBER, OTHER, UNKNOWN, split_gpt2, split_gpt4
 from bmtool.data.segments.trie import build_trie, longest
 
 if TYPE_CHECKING:

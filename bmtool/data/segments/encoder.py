@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.data.segments.memo import DONE, FULL, MARGIN, MAX_SEGMENTS, MISSING, NARROW, SLACK, SegmentMemo
-from bmtool.data.segments.splitting import mark_risky
+from bmtool.data.segments.marking import mark_risky
+from bmtool.data.segments.memo import MARGIN, MAX_SEGMENTS, SegmentMemo
+from bmtool.data.segments.memo_kernels import DONE, FULL, MISSING, NARROW, SLACK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bmtool.data.segments.splitting import mark_literals
+from bmtool.data.segments.marking import mark_literals
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -25,7 +25,7 @@ OTHER, LETTER, NUMBER, BLANK = 0, 1, 2, 3
 
 
 @nb.njit(inline="always")
-def _decoded(x, a, b, c):  # type: ignore[no-untyped-def]
+def decoded(x, a, b, c):  # type: ignore[no-untyped-def]
     """(code point, its bytes) from the four bytes at a place of UTF-8.
 
     Bytes, and not the array they are in: an array that is handed to a function has its references counted, at 5 ns.
@@ -62,7 +62,7 @@ def split_bert(data, offsets, skipped, document, place, classes, starts, lengths
                 if x < 0x80:
                     kind = classes[x]
                 else:
-                    code, size = _decoded(x, data[place + 1], data[place + 2], data[place + 3])
+                    code, size = decoded(x, data[place + 1], data[place + 2], data[place + 3])
                     kind = classes[code]
                     if kind == UNKNOWN:
                         return document, first, num, code
@@ -116,10 +116,10 @@ def split_gpt2(data, offsets, skipped, document, place, classes, starts, lengths
             if size and place + size <= end:
                 place += size
             else:
-                code, size = _decoded(x, data[place + 1], data[place + 2], data[place + 3])
+                code, size = decoded(x, data[place + 1], data[place + 2], data[place + 3])
                 kind = classes[code]
                 if code == 32 and place + 1 < end:
-                    after, size_after = _decoded(data[place + 1], data[place + 2], data[place + 3], data[place + 4])
+                    after, size_after = decoded(data[place + 1], data[place + 2], data[place + 3], data[place + 4])
                     if classes[after] != BLANK:
                         place += 1
                         code, size = after, size_after
@@ -134,7 +134,7 @@ def split_gpt2(data, offsets, skipped, document, place, classes, starts, lengths
                         size = 1
                         after = classes[x]
                     else:
-                        code, size = _decoded(x, data[place + 1], data[place + 2], data[place + 3])
+                        code, size = decoded(x, data[place + 1], data[place + 2], data[place + 3])
                         after = classes[code]
                         if after == UNKNOWN:
                             return document, first, num, code
@@ -179,7 +179,7 @@ def split_gpt4(  # type: ignore[no-untyped-def]
             if size and place + size <= end:
                 place += size
             else:
-                code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                code, size = decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
                 kind = classes[code]
                 if kind == UNKNOWN:
                     return document, first, num, code
@@ -187,7 +187,7 @@ def split_gpt4(  # type: ignore[no-untyped-def]
                 follows = np.uint8(BLANK)  # nothing, as good as white space
                 after = np.int32(0)
                 if place < end:
-                    after, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                    after, size = decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
                     follows = classes[after]
                     if follows == UNKNOWN:
                         return document, first, num, after
@@ -200,7 +200,7 @@ def split_gpt4(  # type: ignore[no-untyped-def]
                 last_break = place if is_break else first
                 num_more = 1
                 while place < end:
-                    code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                    code, size = decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
                     follows = classes[code]
                     if follows == UNKNOWN:
                         return document, first, num, code
@@ -243,7 +243,7 @@ def split_metaspace(data, offsets, skipped, document, place, classes, starts, le
             first = place
             in_word = False
             while place < end:
-                code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
+                code, size = decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
                 kind = classes[code]
                 if kind == UNKNOWN:
                     return document, first, num, code
@@ -260,49 +260,3 @@ def split_metaspace(data, offsets, skipped, document, place, classes, starts, le
         num += 1
         document += 1
     return document, place, num, -1
-
-
-@nb.njit(nogil=True, cache=True)
-def mark_risky(data, offsets, document, risky, marked):  # type: ignore[no-untyped-def]
-    """Set `marked[n]` where text n, from `document` on, has a code point that `risky` (0x110000,) says 1 of.
-
-    Returns:
-        (document, code point that isn't known yet or -1).
-    """
-    while document < len(offsets) - 1:
-        end = offsets[document + 1]
-        place = offsets[document]
-        while place < end and not marked[document]:
-            code, size = _decoded(data[place], data[place + 1], data[place + 2], data[place + 3])
-            if risky[code] == UNKNOWN:
-                return document, code
-            marked[document] = risky[code]
-            place += size
-        document += 1
-    return document, -1
-
-
-@nb.njit(nogil=True, cache=True)
-def prefix_space(data, offsets, out, places):  # type: ignore[no-untyped-def]
-    """Copy texts into `out`, behind a space where they don't start with one; `places` are their offsets there."""
-    written = 0
-    for document in range(len(offsets) - 1):
-        place, end = offsets[document], offsets[document + 1]
-        if place < end and data[place] != 32:
-            out[written] = 32
-            written += 1
-        out[written : written + end - place] = data[place:end]
-        written += end - place
-        places[document + 1] = written
-    return written
-
-
-@nb.njit(nogil=True, cache=True)
-def mark_literals(data, offsets, first, second, marked):  # type: ignore[no-untyped-def]
-    """Set `marked[n]` where text n may hold an added token: a byte of `first` (256,), then one of `second` (256,)."""
-    for document in range(len(offsets) - 1):
-        end = offsets[document + 1]
-        for place in range(offsets[document], end):
-            if first[data[place]] and (place + 1 == end or second[data[place + 1]]):
-                marked[document] = 1
-                break

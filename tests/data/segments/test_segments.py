@@ -6,7 +6,8 @@ from bmtool.data.segments.bpe import GPT4, ByteLevelSegments
 from bmtool.data.segments.encoder import SegmentEncoder
 from bmtool.data.segments.families import recognise
 from bmtool.data.segments.literals import Literals
-from bmtool.data.segments.memo import DONE, FULL, MARGIN, MISSING, NARROW, SegmentMemo
+from bmtool.data.segments.memo import MARGIN, SegmentMemo
+from bmtool.data.segments.memo_kernels import DONE, FULL, MISSING, NARROW
 from bmtool.data.segments.trie import build_trie, longest
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.wordpiece import Wordpiece
