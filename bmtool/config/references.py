@@ -19,6 +19,11 @@ class Reference(Settings):
     form: Literal["name", "path", "hub"]
     value: str
 
+    @property
+    def name(self) -> str:
+        """What results on it are called: the name itself, or the last part of a path."""
+        return self.value.rstrip("/").rpartition("/")[2]
+
     @model_serializer
     def _as_written(self) -> str:
         return self.value
@@ -50,6 +55,16 @@ def reference_to_model(value: Any) -> Any:
     return Reference(form="name", value=value)
 
 
+def references(value: Any) -> Any:
+    """One reference, or a list of them; a list of one is that one."""
+    if not isinstance(value, list | tuple):
+        return reference(value)
+    found = tuple(reference(member) for member in value)
+    if not found:
+        raise explained("expected a name, a path with a slash, or a list of them, got an empty list")
+    return found[0] if len(found) == 1 else found
+
+
 Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]
 
 #: Of what the hub has too: a checkpoint, or a tokenizer.
@@ -57,4 +72,11 @@ ModelRef = Annotated[
     Reference,
     BeforeValidator(reference_to_model),
     Words("a name in this file, a path with a slash, or hf:org/name@revision"),
+]
+
+#: One dataset, or several.
+Refs = Annotated[
+    Reference | tuple[Reference, ...],
+    BeforeValidator(references),
+    Words("a name in this file, a path with a slash, or a list of them"),
 ]

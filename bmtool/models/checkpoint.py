@@ -17,14 +17,13 @@ from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
 from bmtool.models.families import family_for, longest_document
+from bmtool.models.task_folders import INFO, task_folders
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from transformers import PretrainedConfig, PreTrainedModel
-
-INFO = "bmtool.json"
 
 #: What a foreign checkpoint's class says about its goal.
 _GOALS = {
@@ -48,7 +47,9 @@ def check_safe(folder: Path) -> dict[str, Any]:
     """
     config = _read_json(folder / "config.json")
     if config is None:
-        raise MissingInputError(f"{folder}: no checkpoint is here (config.json is missing)")
+        several = ", ".join(f"{one}/" for one in task_folders(folder).values())
+        what = f"give the folder of one of its tasks: {several}" if several else "no checkpoint is here"
+        raise MissingInputError(f"{folder}: {what} (config.json is missing)")
     for name, content in (("config.json", config), ("tokenizer_config.json", _tokenizer_config(folder))):
         if "auto_map" in content:
             raise RefusedError(

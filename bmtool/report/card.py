@@ -138,12 +138,16 @@ def _metrics(metrics: Sequence[Measured]) -> Table:
 _PACKAGES = ("bmtool-pipeline", "torch", "transformers", "tokenizers")
 
 
-def write_checkpoint_card(folder: Path, job: Job, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> None:
+def write_checkpoint_card(
+    folder: Path, job: Job, settings: Mapping[str, Any], summary: Mapping[str, Any], *, task: str = ""
+) -> None:
     """Write the card of a checkpoint that was just trained into `folder`.
 
-    `settings` are the stage's, as plain JSON; `summary` is what the stage recorded. No time is in the card, so that a
-    run that was interrupted and went on writes the same one.
+    `settings` are the stage's, as plain JSON; `summary` is what the stage recorded; `task` is which one it is of
+    several that were trained together. No time is in the card, so that a run that was interrupted and went on writes
+    the same one.
     """
+    own = f"{task}." if task else ""
     info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     stage = "finetune" if info["goal_kind"] == "task" else "pretrain"
@@ -165,17 +169,18 @@ def write_checkpoint_card(folder: Path, job: Job, settings: Mapping[str, Any], s
                 "vocabulary": config.get("vocab_size"),
             },
             data={
-                "name": str(settings["data"]),
+                "name": task or str(settings["data"]),
                 "fingerprint": info["data_fingerprint"],
                 **{f"{split} {unit}": count for split, count in counts.items()},
             },
             metrics=[
-                Measured(name, float(value), "validation", counts.get("validation"))
+                Measured(name.removeprefix(own), float(value), "validation", counts.get("validation"))
                 for name, value in summary["validation"].items()
-                if value is not None
+                if value is not None and name.startswith(own)
             ],
             training={
                 **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
+                **({"trained together with": others} if (others := _others(settings["data"], task)) else {}),
                 **training,
                 "seed": job.seed,
                 **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
@@ -183,6 +188,11 @@ def write_checkpoint_card(folder: Path, job: Job, settings: Mapping[str, Any], s
             versions={name: version(name) for name in _PACKAGES},
         ),
     )
+
+
+def _others(data: Any, task: str) -> str:
+    """The datasets whose tasks share the encoder."""
+    return ", ".join(str(one) for one in data if str(one).rstrip("/").rpartition("/")[2] != task) if task else ""
 
 
 def _parameters(folder: Path) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -10,28 +11,29 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
-    field_validator,
     model_validator,
 )
 
 from bmtool.config.model import HOW, explained
-from bmtool.config.references import ModelRef, Ref, Reference
+from bmtool.config.references import ModelRef, Ref, Reference, Refs
 from bmtool.config.shared import Training
 from bmtool.config.units import AutoCount, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneMethod
 from bmtool.errors import ConfigError, did_you_mean
+from bmtool.methods.multi_task import MultiTask
 from bmtool.methods.supervised import Supervised
 from bmtool.registry import METRICS
+from bmtool.train.task_settings import check_file, check_weighing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bmtool.contracts import Job, Task
+    from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.estimate import Outline
     from bmtool.train.finetuning import Lesson
     from bmtool.train.loop import Fitted
-    from bmtool.train.selection import Selection
+    from bmtool.train.several_tasks import Lessons
 
 VERSION = 1
 VERSION_COUNTS = False
@@ -43,8 +45,9 @@ class Config(Training):
 
     exclusive = (*Training.exclusive, ("from", "model"))
 
-    data: Annotated[Ref, HOW]
-    """The labelled dataset: a name under `prepare:`, or a path with a slash."""
+    data: Annotated[Refs, HOW]
+    """The labelled dataset: a name under `prepare:`, or a path with a slash. A list of them is as many tasks, with one
+    encoder (method `multi_task`)."""
     from_: Annotated[ModelRef | None, HOW] = Field(default=None, alias="from")
     """What to start from: `pretrain` (the default), a checkpoint folder, with a slash, or hf:org/name@revision."""
     model: OneArchitecture | None = None
@@ -68,20 +71,13 @@ class Config(Training):
     method: OneMethod = Supervised()
     """How the task is learned: `supervised` is from the labelled rows alone, with all weights."""
     metric_for_best_model: str | None = None
-    """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric."""
+    """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric. Of several
+    tasks `TASK.METRIC`; by default the mean over them of their first metric that is better when higher."""
     early_stopping_patience: PositiveInt | None = None
     """Stop after so many validations without a better one."""
     seeds: PositiveInt = 1
     """How many models are trained: with `seed`, the next one, and so on. `evaluate` gives mean and spread of all. What
     is kept under the name `finetune` is the first, not the best: that would be luck."""
-
-    @field_validator("metric_for_best_model")
-    @classmethod
-    def _known_metric(cls, name: str | None) -> str | None:
-        if name is not None and name not in METRICS.names():
-            known = ", ".join(METRICS.names())
-            raise explained(f"unknown metric '{name}'.{did_you_mean(name, METRICS.names())} Known: {known}")
-        return name
 
     @model_validator(mode="after")
     def _one_start(self) -> Config:
@@ -98,39 +94,81 @@ class Config(Training):
                 raise explained(f"has no effect with method {self.method.name()}", at=name)
         return self
 
+    @model_validator(mode="after")
+    def _one_task_or_several(self) -> Config:
+        if isinstance(self.data, Reference):
+            if isinstance(self.method, MultiTask):
+                raise explained("multi_task needs several datasets: make data a list of them", at="method")
+            return self
+        names = [reference.name for reference in self.data]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        strange = next((name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)), None)
+        if twice is not None:
+            raise explained(f"two of the tasks would be called '{twice}'", at="data")
+        if strange is not None:
+            raise explained(
+                f"'{strange}' names a folder of the checkpoint: small letters, digits, '_' and '-'", at="data"
+            )
+        if not isinstance(self.method, MultiTask | Supervised):
+            raise explained(f"{self.method.name()} learns one task, and data lists several. Leave it out", at="method")
+        self._check_names(names)
+        return self
+
+    def _check_names(self, names: list[str]) -> None:
+        weights = self.together.weights if self.together is not None else None
+        for name in weights if isinstance(weights, dict) else ():
+            if name not in names:
+                raise explained(f"weights: there is no task '{name}'.{did_you_mean(name, names)}", at="method")
+        if isinstance(self.class_weights, dict):
+            raise explained(
+                "labels by name are of one task, and data lists several. Take `balanced`", at="class_weights"
+            )
+
+    @model_validator(mode="after")
+    def _known_metric(self) -> Config:
+        wanted = self.metric_for_best_model
+        if wanted is None:
+            return self
+        task, _, metric = wanted.rpartition(".")
+        names = [] if isinstance(self.data, Reference) else [reference.name for reference in self.data]
+        if names and task not in names:
+            hint = f"which task's: {', '.join(f'{name}.{metric}' for name in names)}"
+            raise explained(f"with several tasks, say {hint}", at="metric_for_best_model")
+        name = metric if names else wanted
+        if name not in METRICS.names():
+            known = ", ".join(METRICS.names())
+            text = f"unknown metric '{name}'.{did_you_mean(name, METRICS.names())} Known: {known}"
+            raise explained(text, at="metric_for_best_model")
+        return self
+
+    @property
+    def datasets(self) -> dict[str, Reference]:
+        """What is learned from, by the name of the task; one alone needs no name."""
+        if isinstance(self.data, Reference):
+            return {"": self.data}
+        return {reference.name: reference for reference in sorted(self.data, key=lambda one: one.name)}
+
+    @property
+    def together(self) -> MultiTask | None:
+        """How several tasks are learned; None for one."""
+        if isinstance(self.data, Reference):
+            return None
+        return self.method if isinstance(self.method, MultiTask) else MultiTask()
+
     def per_seed(self) -> dict[int, Config]:
         """What is trained, by seed: with several, this same section with each of them."""
         first = self.seed or 0
         return {seed: self.model_copy(update={"seed": seed, "seeds": 1}) for seed in range(first, first + self.seeds)}
 
-    @property
-    def needs_validation(self) -> str:
-        """The setting that asks for a validation split; empty without one."""
-        if self.early_stopping_patience is not None:
-            return "early_stopping_patience"
-        return "metric_for_best_model" if self.metric_for_best_model is not None else ""
-
-    def no_validation(self, dataset: str) -> str:
-        """What to do about a dataset without the validation split that a setting needs."""
-        return (
-            f"finetune.{self.needs_validation} needs a validation split, and '{dataset}' has none. "
-            f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
-        )
-
-    def unfit_weighing(self, task: Task) -> str:
-        """The setting that weighs labels in the loss where the task has none; empty if all is well."""
-        if self.class_weights is not None and not task.has_labels:
-            return "class_weights"
-        return "label_smoothing" if self.label_smoothing and not task.can_smooth else ""
-
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The dataset, and the checkpoint to start from or the corpus whose tokenizer is used; or a model for each seed."""
-    _check_dataset(config, pipeline)
+    """Datasets, and the checkpoint to start from or the corpus whose tokenizer is used; or a model for each seed."""
+    check_file(config, pipeline)
     if config.seeds > 1:
         sections = config.per_seed()
         return {f"seed:{seed}": Need("checkpoint", made=("finetune", section)) for seed, section in sections.items()}
-    inputs = {"data": Need("dataset", config.data), **config.method.needs(pipeline)}
+    datasets = {f"data:{name}" if name else "data": Need("dataset", one) for name, one in config.datasets.items()}
+    inputs = datasets | config.method.needs(pipeline)
     if config.model is None:
         start = config.from_ or config.method.start or Reference(form="name", value="pretrain")
         return inputs | {"from": Need("checkpoint", start)}
@@ -151,43 +189,49 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Encode the rows, open or build the model, train it, keep the best, save it."""
-    from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train.finetuning import open_lesson, open_model_for, weighing_of
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
 
     if config.seeds > 1:
         return _first_of(config, job)
-    lesson = open_lesson(config, job)
+    lesson = _lesson(config, job)
     _say_cut(config, job, lesson)
-    _check_method(config, lesson.task)
-    model = config.method.shaped(open_model_for(lesson, config, job), job)
+    model = config.method.shaped(lesson.model(), job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
-    task = lesson.task.weighed(weighing_of(lesson, config)).watched(config.metric_for_best_model)
+    rates = parameter_rates(
+        model, config.learning_rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate
+    )
     fitted = fit(
         model,
-        config.method.phases(lesson.phase(config, task), model, job),
+        config.method.phases(lesson.phase(), model, job),
         job=job,
-        selection=_selection(config, task) if lesson.validation is not None else None,
-        rates=parameter_rates(
-            model,
-            config.learning_rate,
-            decay=config.layerwise_lr_decay,
-            of_head=config.head_learning_rate,
-        ),
+        selection=lesson.selection(),
+        rates=rates | lesson.rates(),
     )
-    plain = config.method.finished(model)
-    save_checkpoint(job.folder, plain, lesson.tokenizer_folder, _info(config, job, lesson, fitted.best))
-    task.furnish(job.folder, config.max_seq_length)
+    lesson.save(job.folder, config.method.finished(model), fitted.best)
     summary = _summary(lesson, fitted)
-    write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
+    settings = config.model_dump(mode="json", by_alias=True)
+    for name, one in lesson.tasks.items():
+        write_checkpoint_card(job.folder / name, job, settings, summary | one.facts(), task=name)
     return summary
 
 
-def _say_cut(config: Config, job: Job, lesson: Lesson) -> None:
+def _lesson(config: Config, job: Job) -> Lesson | Lessons:
+    from bmtool.train.finetuning import open_lesson
+    from bmtool.train.several_tasks import open_lessons
+
+    if config.together is None:
+        lesson: Lesson | Lessons = open_lesson(config, job, metric=config.metric_for_best_model)
+    else:
+        lesson = open_lessons(config, config.together, job)
+    check_weighing(config, [one.task for one in lesson.tasks.values()])
+    return lesson
+
+
+def _say_cut(config: Config, job: Job, lesson: Lesson | Lessons) -> None:
     from bmtool.report.tables import counted
 
     for name, examples in lesson.parts.items():
@@ -217,15 +261,13 @@ def _first_of(config: Config, job: Job) -> dict[str, Any]:
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the rows that it would be trained on."""
     from bmtool.train.estimate import Outline
-    from bmtool.train.finetuning import bare_model_for, open_lesson
     from bmtool.train.layers import freeze
 
-    lesson = open_lesson(config, job)
-    _check_method(config, lesson.task)
-    model = config.method.shaped(bare_model_for(lesson, config, job), job)
+    lesson = _lesson(config, job)
+    model = config.method.shaped(lesson.bare_model(), job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
-    return Outline(model, [lesson.phase(config, lesson.task)], keeps_best=lesson.validation is not None)
+    return Outline(model, [lesson.phase()], keeps_best=lesson.selection() is not None)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -257,13 +299,9 @@ def _described(summary: dict[str, Any]) -> list[str]:
     return [f"kept {kept}; on validation: {scores}"]
 
 
-def _summary(lesson: Lesson, fitted: Fitted) -> dict[str, Any]:
+def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
     return {
-        "task": lesson.task.name(),
-        "labels": list(lesson.dataset.labels),
-        "rows": {name: lesson.dataset[name].num_rows for name in lesson.parts},
-        "tokens_per_epoch": int(lesson.train.packed_lengths.sum()),
-        "cut": {name: dict(examples.cut) for name, examples in lesson.parts.items()},
+        **lesson.facts(),
         "steps": fitted.steps,
         "epochs": fitted.epochs,
         "tokens": fitted.tokens,
@@ -276,57 +314,3 @@ def _summary(lesson: Lesson, fitted: Fitted) -> dict[str, Any]:
         "flop_utilisation": fitted.flop_utilisation,
         "environment": {"choices": fitted.choices},
     }
-
-
-def _selection(config: Config, task: Task) -> Selection:
-    from bmtool.data.scores import higher_is_better
-    from bmtool.train.selection import Selection
-
-    metric = config.metric_for_best_model or task.metrics[0]
-    if metric not in task.metrics:
-        raise ConfigError(f"finetune.metric_for_best_model: {_unmeasured(metric, task)}")
-    return Selection(metric, higher_is_better(metric), config.early_stopping_patience)
-
-
-def _info(config: Config, job: Job, lesson: Lesson, best: dict[str, Any] | None) -> dict[str, Any]:
-    """What `bmtool.json` says: all that is needed to use the model, and how its training rows were prepared."""
-    manifest = job.inputs["data"].manifest
-    prepared = manifest.config if manifest else {}
-    return {
-        "goal_kind": "task",
-        "goal": lesson.task.model_dump(mode="json", exclude={"labels"}),
-        "labels": list(lesson.dataset.labels),
-        "max_seq_length": config.max_seq_length,
-        "data_fingerprint": job.inputs["data"].fingerprint,
-        "metric": best["metric"] if best else None,
-        "best": best,
-        "columns": prepared.get("columns") or {},
-        "clean": prepared.get("clean") or [],
-    }
-
-
-def _check_dataset(config: Config, pipeline: Pipeline) -> None:
-    """What can be known about the dataset from the same file, before anything is made."""
-    prepared = pipeline.prepare.get(config.data.value) if config.data.form == "name" else None
-    if prepared is None or prepared.task is None:  # a corpus is refused by the checks between sections
-        return
-    task = prepared.task
-    metric = config.metric_for_best_model
-    if metric is not None and metric not in task.metrics:
-        raise ConfigError(f"{pipeline.file}: finetune.metric_for_best_model: {_unmeasured(metric, task)}")
-    unfit = config.unfit_weighing(task)
-    if unfit:
-        raise ConfigError(f"{pipeline.file}: finetune.{unfit}: {task.name()} has no labels to weigh")
-    _check_method(config, task, f"{pipeline.file}: ")
-    if config.needs_validation and not prepared.split.validation:
-        raise ConfigError(f"{pipeline.file}: {config.no_validation(config.data.value)}")
-
-
-def _check_method(config: Config, task: Task, where: str = "") -> None:
-    unfit = config.method.unfit(task)
-    if unfit:
-        raise ConfigError(f"{where}finetune.method: {config.method.name()} {unfit}")
-
-
-def _unmeasured(metric: str, task: Task) -> str:
-    return f"{task.name()} isn't measured by {metric}; it is by {', '.join(task.metrics)}"

@@ -197,7 +197,7 @@ def test_the_students_loss_is_weighed_between_teacher_and_labels(make_job, revie
     config = finetuned(method={**METHOD, "weight": 0.25})
     lesson = open_lesson(config, job)
     model = open_model(teacher.folder, "AutoModelForSequenceClassification")
-    [phase] = config.method.phases(lesson.phase(config, lesson.task), model, job)
+    [phase] = config.method.phases(lesson.phase(), model, job)
     batch = phase.goal.collate(phase.train, np.arange(4), np.random.default_rng(0))
 
     with torch.no_grad():

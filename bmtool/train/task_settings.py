@@ -1,0 +1,75 @@
+"""Whether the settings of fine-tuning fit the tasks: asked before anything is made, and again of opened datasets."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bmtool.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bmtool.contracts import Task
+    from bmtool.runner.pipeline import Pipeline
+    from bmtool.stages.finetune import Config
+
+
+def check_file(config: Config, pipeline: Pipeline) -> None:
+    """What can be known about the datasets from the same file.
+
+    Raises:
+        ConfigError: a setting doesn't fit one of them, or none of them.
+    """
+    where = f"{pipeline.file}: "
+    tasks: list[Task] = []
+    for name, reference in config.datasets.items():
+        prepared = pipeline.prepare.get(reference.value) if reference.form == "name" else None
+        if prepared is None or prepared.task is None:  # a corpus is refused by the checks between sections
+            continue
+        tasks.append(prepared.task)
+        check_method(config, prepared.task, where)
+        by, _, metric = (config.metric_for_best_model or "").rpartition(".")
+        if metric and by == name:
+            check_metric(prepared.task, metric, where)
+        check_validation(config, reference.value, has_validation=bool(prepared.split.validation), where=where)
+    if len(tasks) == len(config.datasets):
+        check_weighing(config, tasks, where)
+
+
+def check_method(config: Config, task: Task, where: str = "") -> None:
+    """Raise ConfigError if the method can't learn the task."""
+    unfit = config.method.unfit(task)
+    if unfit:
+        raise ConfigError(f"{where}finetune.method: {config.method.name()} {unfit}")
+
+
+def check_metric(task: Task, metric: str, where: str = "") -> None:
+    """Raise ConfigError if the task isn't measured by the metric that the best weights are chosen by."""
+    if metric not in task.metrics:
+        measured = ", ".join(task.metrics)
+        text = f"finetune.metric_for_best_model: {task.name()} isn't measured by {metric}; it is by {measured}"
+        raise ConfigError(where + text)
+
+
+def check_validation(config: Config, dataset: str, *, has_validation: bool, where: str = "") -> None:
+    """Raise ConfigError if a setting chooses by a split that the dataset doesn't have."""
+    wish = "early_stopping_patience" if config.early_stopping_patience is not None else ""
+    wish = wish or ("metric_for_best_model" if config.metric_for_best_model is not None else "")
+    if wish and not has_validation:
+        raise ConfigError(
+            f"{where}finetune.{wish} needs a validation split, and '{dataset}' has none. "
+            f"Set prepare.{dataset}.split.validation, such as 0.1 (the test split is opened by evaluate only)"
+        )
+
+
+def check_weighing(config: Config, tasks: Iterable[Task], where: str = "") -> None:
+    """Raise ConfigError if labels are weighed, and none of the tasks has any."""
+    tasks = list(tasks)
+    idle = ""
+    if config.label_smoothing and not any(task.can_smooth for task in tasks):
+        idle = "label_smoothing"
+    if config.class_weights is not None and not any(task.has_labels for task in tasks):
+        idle = "class_weights"
+    if idle:
+        names = " and ".join(task.name() for task in tasks)
+        raise ConfigError(f"{where}finetune.{idle}: {names} has no labels to weigh")
