@@ -26,6 +26,8 @@ _NO_VALIDATION = (
 class FromScratch(Baseline):
     """The finetune section with new weights, once for each learning rate; the best on validation is taken.
 
+    One of several tasks is learned together with the others, as in the section.
+
     Architecture and tokenizer are those of the pretrain section, unless they are given here.
     """
 
@@ -46,11 +48,13 @@ class FromScratch(Baseline):
                 f"section, and there they aren't. Give them: {{type: from_scratch, model: {{architecture: ...}}, "
                 f"tokenizer: NAME OF A CORPUS}}"
             )
-        dataset = pipeline.prepare.get(str(finetune.data))
-        if len(self.learning_rates) > 1 and dataset is not None and not dataset.split.validation:
+        datasets = [pipeline.prepare.get(str(one)) for one in finetune.datasets.values()]
+        without = [one for one in datasets if one is not None and not one.split.validation]
+        if len(self.learning_rates) > 1 and without:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
-        new["method"] = METHODS.load("supervised")()
+        if finetune.together is None:
+            new["method"] = METHODS.load("supervised")()
         sections = {rate: finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
         return {f"{rate:g}": Need("checkpoint", made=("finetune", section)) for rate, section in sections.items()}
 

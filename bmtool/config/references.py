@@ -65,6 +65,11 @@ def references(value: Any) -> Any:
     return found[0] if len(found) == 1 else found
 
 
+def listed(data: Reference | tuple[Reference, ...]) -> tuple[Reference, ...]:
+    """What `references` gave, as a tuple."""
+    return (data,) if isinstance(data, Reference) else data
+
+
 Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]
 
 #: Of what the hub has too: a checkpoint, or a tokenizer.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal
 from bmtool.config.model import Component
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import numpy as np
@@ -83,6 +84,15 @@ class Baseline(Component):
         """Whether the task has what it reads, and is answered as it answers."""
         kinds = set(task.columns.values())
         return self.reads <= kinds and (not self.answers or bool(self.answers & kinds))
+
+    def unfit(self, tasks: Sequence[Task]) -> str:
+        """Why it can do none of the tasks; empty if it can do one."""
+        if any(self.can_do(task) for task in tasks):
+            return ""
+        answers = f" and gives {' or '.join(sorted(self.answers))}" if self.answers else ""
+        needed = " and ".join(sorted(self.reads)) or "anything"
+        there = ", ".join(f"{task.name()} has {' and '.join(sorted(set(task.columns.values())))}" for task in tasks)
+        return f"{self.name()} reads {needed}{answers}, and {there}. Leave it out"
 
     def needs(self, pipeline: Pipeline) -> dict[str, Need]:
         """Artifacts by name that must be there first, found by a reference or made for it; most need none.

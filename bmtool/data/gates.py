@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 
 class Gate(Settings):
-    """What a metric must reach on every evaluated dataset: at least `min`, or at most `max`."""
+    """What a metric must reach on every evaluated dataset, or on one: at least `min`, or at most `max`."""
 
     metric: str
+    data: str | None = None
+    """Of several datasets the one that it is for, by its name."""
     min: float | None = None
     max: float | None = None
     seeds: Literal["mean", "worst"] | None = None
@@ -45,6 +47,7 @@ def judge(gates: Iterable[Gate], datasets: Mapping[str, Any]) -> list[GateResult
         _judge(gate, f"{name}: " if len(datasets) > 1 else "", result)
         for gate in gates
         for name, result in datasets.items()
+        if gate.data in (None, name)
     ]
 
 
@@ -54,6 +57,8 @@ def _judge(gate: Gate, where: str, result: Mapping[str, Any]) -> GateResult:
     name = f"{where}{gate.metric} {'min' if gate.min is not None else 'max'} {threshold:g}"
     if gate.metric not in metrics:
         text = f"{where}{gate.metric} was not measured ({', '.join(metrics)} were); add it to evaluate.metrics"
+        if where:
+            text += ", or say which dataset the gate is for: data"
         return GateResult(name, passed=False, message=text)
     value, what = metrics[gate.metric]["value"], gate.metric
     if gate.seeds is not None:

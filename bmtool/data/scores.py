@@ -15,6 +15,9 @@ from bmtool.contracts import Score
 from bmtool.errors import DataError
 from bmtool.registry import METRICS
 
+#: What a number over several tasks is called, by which the best weights are chosen (`bmtool.train.several_tasks`).
+MEAN_OF_TASKS = "mean_of_tasks"
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
@@ -42,8 +45,8 @@ def evaluate_metrics(names: Sequence[str], outputs: Columns, labels: tuple[str, 
 
 
 def higher_is_better(name: str) -> bool:
-    """Whether more of the metric called `name` is better."""
-    return bool(METRICS.load(name).higher_is_better)
+    """Whether more of the metric called `name` is better, or of `TASK.METRIC`, or of the mean over tasks."""
+    return name == MEAN_OF_TASKS or bool(METRICS.load(name.rpartition(".")[2]).higher_is_better)
 
 
 def readable(metric: Metric, outputs: Columns) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
@@ -22,64 +23,80 @@ if TYPE_CHECKING:
 MAX_MATRIX_LABELS = 40
 
 
-def write_evaluation(
-    folder: Path,
-    evaluation: Evaluation,
-    *,
-    comparisons: Sequence[tuple[str, str]],
-    gates: Sequence[GateResult],
-    facts: Mapping[str, str],
-    curves: Mapping[str, Sequence[tuple[float, float]]],
-) -> None:
-    """Write `summary.md` and `report.html` into `folder`.
+@dataclass(frozen=True)
+class Told:
+    """What was measured on a dataset, and what is said beside it."""
 
-    `comparisons` are (tone, sentence) a baseline, `curves` the losses of training by name: (step, value) each.
-    """
-    title = f"{evaluation.dataset}, {evaluation.split}"
-    facts = {**facts, **_details(evaluation)}
-    write_text(folder / "summary.md", _summary(title, evaluation, comparisons, gates, facts))
-    sections = [
-        Section(
-            "Result",
-            [
-                _headline(evaluation),
-                *_verdicts(comparisons, gates),
-                _scores(evaluation),
-                *_seeds(evaluation),
-                *_chart(evaluation),
-            ],
-        ),
-        *_labels(evaluation),
-        *_training(curves),
-        *_ledger(evaluation),
-    ]
-    subtitle = f"{evaluation.n:,} rows; intervals are 95 % percentile bootstrap intervals over rows."
+    evaluation: Evaluation
+    comparisons: Sequence[tuple[str, str]]
+    """(tone, sentence) a baseline"""
+    facts: Mapping[str, str]
+    curves: Mapping[str, Sequence[tuple[float, float]]]
+    """The losses of training by name: (step, value) each"""
+
+    @property
+    def title(self) -> str:
+        """`reviews, test`."""
+        return f"{self.evaluation.dataset}, {self.evaluation.split}"
+
+    @property
+    def all_facts(self) -> dict[str, str]:
+        """The facts, and what has to be said beside a number."""
+        of_metrics = self.evaluation.details.items()
+        return {
+            **self.facts,
+            **{f"{metric}, {what}": text for metric, said in of_metrics for what, text in said.items()},
+        }
+
+
+def write_evaluation(folder: Path, told: Sequence[Told], gates: Sequence[GateResult]) -> None:
+    """Write `summary.md` and `report.html` into `folder`, of one dataset or of several."""
+    if len(told) == 1:
+        title, facts, rows = told[0].title, told[0].all_facts, f"{told[0].evaluation.n:,} rows"
+        sections = _sections(told[0], gates)
+        summaries = [_summary(told[0], gates)]
+    else:
+        title = " and ".join(one.evaluation.dataset for one in told)
+        facts = {name: value for name, value in told[0].facts.items() if all(one.facts[name] == value for one in told)}
+        rows = ", ".join(f"{one.title}: {one.evaluation.n:,} rows" for one in told)
+        sections = [Section("Gates", _verdicts((), gates))] if gates else []
+        sections += [
+            replace(part, title=f"{one.evaluation.dataset}: {part.title}") for one in told for part in _sections(one)
+        ]
+        verdicts = "\n".join(f"- {gate.verdict}" for gate in gates)
+        summaries = [*([f"# Gates\n\n{verdicts}\n"] if gates else []), *map(_summary, told)]
+    write_text(folder / "summary.md", "\n".join(summaries))
+    subtitle = f"{rows}; intervals are 95 % percentile bootstrap intervals over rows."
     write_report(folder / "report.html", title=title, facts=facts, sections=sections, subtitle=subtitle)
 
 
-def _details(evaluation: Evaluation) -> dict[str, str]:
-    return {f"{metric}, {what}": text for metric, said in evaluation.details.items() for what, text in said.items()}
+def _sections(told: Told, gates: Sequence[GateResult] = ()) -> list[Section]:
+    evaluation = told.evaluation
+    result = [
+        _headline(evaluation),
+        *_verdicts(told.comparisons, gates),
+        _scores(evaluation),
+        *_seeds(evaluation),
+        *_chart(evaluation),
+    ]
+    return [Section("Result", result), *_labels(evaluation), *_training(told.curves), *_ledger(evaluation)]
 
 
-def _summary(
-    title: str,
-    evaluation: Evaluation,
-    comparisons: Sequence[tuple[str, str]],
-    gates: Sequence[GateResult],
-    facts: Mapping[str, str],
-) -> str:
-    lines = [f"- {sentence}" for _, sentence in comparisons]
+def _summary(told: Told, gates: Sequence[GateResult] = ()) -> str:
+    evaluation = told.evaluation
+    lines = [f"- {sentence}" for _, sentence in told.comparisons]
     lines += [f"- {gate.verdict}" for gate in gates]
     lines += [f"- {text}" for text in counted(evaluation.cut)]
     parts = [
-        f"# {title}\n",
+        f"# {told.title}\n",
         markdown(_scores(evaluation)),
         *map(markdown, _seeds(evaluation)),
         *(["\n".join(lines) + "\n"] if lines else []),
     ]
     if evaluation.labels:
         parts.append("## Labels\n\n" + markdown(_label_table(evaluation)))
-    parts.append("## What was evaluated\n\n" + markdown(Table(["", "value"], [[k, v] for k, v in facts.items()])))
+    facts = [[name, value] for name, value in told.all_facts.items()]
+    parts.append("## What was evaluated\n\n" + markdown(Table(["", "value"], facts)))
     return "\n".join(parts)
 
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmtool.config.references import STAGES, Reference
+from bmtool.config.references import STAGES, Reference, listed
 from bmtool.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -93,11 +93,10 @@ class Relations:
         return found
 
     def _data(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
-        for key in ("data", "tokenizer"):
-            reference = getattr(config, key, None)
-            if not isinstance(reference, Reference) or reference.form != "name":
+        for path, key, reference in self._references(stage, config):
+            name = reference.value
+            if reference.form != "name":
                 continue
-            path, name = (stage, key), reference.value
             if name not in self._datasets() and self._datasets():
                 hint = did_you_mean(name, self._datasets()) or f" There: {', '.join(self._datasets())}."
                 yield path, f"there is no dataset '{name}' under 'prepare'.{hint} A path needs a slash: './{name}'"
@@ -110,6 +109,16 @@ class Relations:
                     yield path, f"'{name}' has a task. A corpus is needed here: a dataset without 'task'"
                 elif not wants_corpus and task is None:
                     yield path, f"'{name}' is a corpus. A dataset with a task is needed here: set prepare.{name}.task"
+
+    @staticmethod
+    def _references(stage: str, config: Any) -> Iterator[tuple[KeyPath, str, Reference]]:
+        """(where, key, reference) of what a section reads."""
+        for key in ("data", "tokenizer"):
+            value = getattr(config, key, None)
+            if isinstance(value, Reference):
+                yield (stage, key), key, value
+            elif isinstance(value, tuple):
+                yield from (((stage, key, place), key, one) for place, one in enumerate(value))
 
     def _datasets(self) -> list[str]:
         node = self.document.root.value.get("prepare")
@@ -155,21 +164,29 @@ class Relations:
                 yield (*place, key), f"runtime.processes is {processes}: this must be a multiple of it, and is {steps}"
 
     def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
-        """Gates on metrics that the task or the objective isn't measured by."""
-        measured = [metric.name() for metric in getattr(config, "metrics", None) or ()]
-        if not measured and not self.left_out:
-            measured = self._measured(stage, config)
+        """Gates on metrics that a task or the objective isn't measured by."""
+        given = [metric.name() for metric in getattr(config, "metrics", None) or ()]
         for index, gate in enumerate(getattr(config, "gates", None) or ()):
-            if measured and gate.metric not in measured:
-                path = (stage, "gates", index, "metric")
-                yield path, f"'{gate.metric}' isn't measured here, only {', '.join(measured)}"
+            path = (stage, "gates", index, "metric")
+            measured = {"": given} if given else {} if self.left_out else self._measured(stage, config)
+            for name, metrics in measured.items():
+                if not metrics or gate.metric in metrics or (name and gate.data not in (None, name)):
+                    continue
+                text = f"'{gate.metric}' isn't measured {f'on {name}' if len(measured) > 1 else 'here'}"
+                hint = "" if gate.data or len(measured) < 2 else ". Say which dataset the gate is for: data"
+                yield path, f"{text}, only {', '.join(metrics)}{hint}"
 
-    def _measured(self, stage: str, config: Any) -> list[str]:
+    def _measured(self, stage: str, config: Any) -> dict[str, list[str]]:
+        """The metrics of what is evaluated, by the name of the dataset; [] where the file doesn't say."""
         if self._judges_pretrain(stage, config):
-            return list(getattr(getattr(self.pipeline.pretrain, "objective", None), "metrics", ()))
+            return {"": list(getattr(getattr(self.pipeline.pretrain, "objective", None), "metrics", ()))}
         data = getattr(config, "data", None) or getattr(self.pipeline.finetune, "data", None)
-        dataset = self.pipeline.prepare.get(str(data))
-        return list(dataset.task.metrics) if dataset is not None and dataset.task is not None else []
+        found = {}
+        for reference in listed(data) if data else ():
+            dataset = self.pipeline.prepare.get(str(reference))
+            task = None if dataset is None else dataset.task
+            found[reference.name] = [] if task is None else list(task.metrics)
+        return found
 
     def _ask(self, stage: str, config: Any, module: Stage) -> None:
         """Let the stage say what it needs: it refuses what can't be."""

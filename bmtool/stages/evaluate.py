@@ -2,30 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, replace
-from pathlib import Path
+from collections import Counter
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
 from pydantic import Field, NonNegativeInt, model_validator
 
-from bmtool.config.model import HOW, Choose, Settings, explained
-from bmtool.config.references import ModelRef, Ref, Reference
+from bmtool.config.model import HOW, Settings, explained
+from bmtool.config.references import ModelRef, Reference, Refs, listed
 from bmtool.config.units import Count
 from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
 from bmtool.data.gates import Gate, judge
-from bmtool.errors import ConfigError, DataError, MissingInputError
-from bmtool.registry import METRICS, OBJECTIVES, TASKS
+from bmtool.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
-    import pyarrow as pa
+    from collections.abc import Sequence
+    from pathlib import Path
 
-    from bmtool.contracts import Baseline, Columns, Goal, Job, Metric, Task
-    from bmtool.data.dataset import Dataset
-    from bmtool.data.evaluation import Evaluation
+    from bmtool.contracts import Job, Task
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.apply import Answers
+    from bmtool.train.examination import Examination
 
-VERSION = 1
+VERSION = 2
 VERSION_COUNTS = True
 KIND = "evaluation"
 
@@ -36,8 +34,8 @@ class Config(Settings):
     from_: Annotated[ModelRef | None, HOW] = Field(default=None, alias="from")
     """The checkpoint: `finetune` (the default; `pretrain` in a file without it), a folder, with a slash, or
     hf:org/name@revision."""
-    data: Annotated[Ref | None, HOW] = None
-    """The dataset: by default the one that the checkpoint's section names."""
+    data: Annotated[Refs | None, HOW] = None
+    """The dataset, or a list of them: by default what the checkpoint's section names."""
     split: str | None = None
     """The split: by default `test`; for a pre-trained model of a corpus without it `validation`."""
     metrics: tuple[OneMetric, ...] | None = None
@@ -62,14 +60,15 @@ class Config(Settings):
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
-    """The checkpoint, the dataset under its own name, its other seeds, and what baselines need."""
+    """The checkpoint, each dataset under its own name, other seeds of the checkpoint, and what baselines need."""
     start = config.from_ or _default_start(pipeline)
-    data = config.data or _default_data(start, pipeline)
+    data = listed(config.data or _default_data(start, pipeline))
+    _check_names(config, data, pipeline)
     _check_baselines(config, data, pipeline)
     seeds = _seeds(start, pipeline)
     _check_gates(config, start, pipeline, has_seeds=bool(seeds))
-    name = data.value if data.form == "name" else Path(data.value).name
-    inputs = {"from": Need("checkpoint", start), f"data:{name}": Need("dataset", data)}
+    inputs = {"from": Need("checkpoint", start)}
+    inputs |= {f"data:{one.name}": Need("dataset", one) for one in data}
     inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in seeds}
     for baseline in config.baselines:
         inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
@@ -84,41 +83,56 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Run the saved checkpoint and the baselines, score them, and write numbers, predictions and the report."""
-    from bmtool.data.dataset import open_dataset
-    from bmtool.data.evaluation import comparisons, evaluate_outputs
-    from bmtool.data.seeds import study_seeds
-    from bmtool.train.apply import run_checkpoint
+    from bmtool.train.examination import examine
 
-    role = next(role for role in job.inputs if role.startswith("data:"))
-    dataset = open_dataset(job.inputs[role].folder)
-    checkpoint = job.inputs["from"].folder
-    goal = _goal(checkpoint, dataset)
-    split = _split(config, dataset)
-    answers = run_checkpoint(checkpoint, goal, dataset[split], job)
-    metrics: tuple[Metric, ...] = config.metrics or tuple(METRICS.load(name)() for name in goal.metrics)
-    baselines = _baselines(config, job, goal, dataset, split, answers)
-    evaluation = evaluate_outputs(
-        answers.outputs,
-        metrics,
-        answers.labels,
-        dataset=role.partition(":")[2],
-        split=split,
-        baselines=baselines,
-        cut=answers.examples.cut,
-        seed=job.seed,
-        resamples=config.resamples,
-    )
-    by_seed = _by_seed(job, dataset, split, answers)
-    if len(by_seed) > 1:
-        evaluation = replace(evaluation, seeds=study_seeds(by_seed, metrics, answers.labels, baselines))
-    compared = comparisons(evaluation, metrics[0])
-    _write(config, job, goal, dataset[split].column("id"), answers, evaluation, compared)
+    names = sorted(role.partition(":")[2] for role in job.inputs if role.startswith("data:"))
+    found = {}
+    for name in names:
+        if len(names) > 1:
+            job.console.say(name)
+        found[name] = examine(config, job, name)
+    _write(config, job, found)
+    cut: Counter[str] = Counter()
+    for one in found.values():
+        cut.update(one.evaluation.cut)
     return {
-        "datasets": {evaluation.dataset: evaluation.plain()},
-        "metrics": [metric.name() for metric in metrics],
-        "comparisons": [text for _, text in compared],
-        "cut": evaluation.cut,
+        "datasets": {name: one.evaluation.plain() for name, one in found.items()},
+        "metrics": {name: [metric.name() for metric in one.metrics] for name, one in found.items()},
+        "comparisons": [
+            f"{name}: {text}" if len(names) > 1 else text for name, one in found.items() for _, text in one.compared
+        ],
+        "cut": dict(cut),
     }
+
+
+def _write(config: Config, job: Job, found: dict[str, Examination]) -> None:
+    """Write `metrics.json`, `labels.json`, `predictions/`, of several datasets in a folder each, and the report."""
+    from bmtool.artifacts.files import write_json
+    from bmtool.data.answers import predictions_table, write_predictions
+    from bmtool.report.evaluation import Told, write_evaluation
+    from bmtool.train.apply import loss_curves
+
+    datasets = {name: one.evaluation.plain() for name, one in found.items()}
+    judged = judge(config.gates, datasets)
+    write_json(job.folder / "metrics.json", {"datasets": datasets, "gates": [asdict(gate) for gate in judged]})
+    labels = {name: one.evaluation.plain_labels() for name, one in found.items() if one.evaluation.labels}
+    if labels:
+        write_json(job.folder / "labels.json", labels)
+    told = []
+    for name, one in found.items():
+        ids = one.dataset[one.evaluation.split].column("id")
+        table = predictions_table(ids, one.answers.outputs, one.answers.labels)
+        predictions = job.folder / "predictions"
+        write_predictions(predictions / name if len(found) > 1 else predictions, table, job.fingerprint)
+        facts = {
+            "checkpoint": str(one.checkpoint.relative_to(job.inputs["from"].folder.parent)),
+            "goal": one.goal.name(),
+            "dataset": name,
+            "split": one.evaluation.split,
+            "seed of the bootstrap": str(job.seed),
+        }
+        told.append(Told(one.evaluation, one.compared, facts, loss_curves(one.checkpoint)))
+    write_evaluation(job.folder, told, judged)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -132,16 +146,15 @@ def describe(summary: dict[str, Any]) -> list[str]:
 
     lines = []
     for name, result in summary["datasets"].items():
-        for metric in summary["metrics"]:
+        metrics = summary["metrics"][name]
+        for metric in metrics:
             score = result["metrics"][metric]
             lines.append(
                 f"{name} {result['split']}: {metric} {score['value']:.3f} "
                 f"({score['low']:.3f} to {score['high']:.3f}, n {score['n']:,})"
             )
         if "seeds" in result:
-            lines += [
-                f"{name} {result['split']}: {text}" for text in _seed_lines(result["seeds"], summary["metrics"][0])
-            ]
+            lines += [f"{name} {result['split']}: {text}" for text in _seed_lines(result["seeds"], metrics[0])]
     cut = ", ".join(counted(summary["cut"]))
     return [*lines, *summary["comparisons"], *([cut] if cut else [])]
 
@@ -175,27 +188,39 @@ def _seeds(start: Reference, pipeline: Pipeline) -> list[tuple[int, Settings]]:
     return list(pipeline.finetune.per_seed().items())[1:]
 
 
-def _default_data(start: Reference, pipeline: Pipeline) -> Reference:
+def _default_data(start: Reference, pipeline: Pipeline) -> Reference | tuple[Reference, ...]:
     section = getattr(pipeline, start.value, None) if start.form == "name" else None
     if section is None:
         raise ConfigError(
             f"{pipeline.file}: evaluate.data: say which dataset to evaluate on; this file has no section that trained "
             f"'{start}', from which it could be taken"
         )
-    return cast("Reference", section.data)
+    return cast("Reference | tuple[Reference, ...]", section.data)
 
 
-def _check_baselines(config: Config, data: Reference, pipeline: Pipeline) -> None:
-    """What can be known about the task from the same file, before anything is made."""
-    prepared = pipeline.prepare.get(data.value) if data.form == "name" else None
-    if prepared is None:
-        return
-    task = prepared.task
+def _check_names(config: Config, data: Sequence[Reference], pipeline: Pipeline) -> None:
+    """Results go by the names of datasets; a gate is for one that is there."""
+    names = [one.name for one in data]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise ConfigError(f"{pipeline.file}: evaluate.data: two datasets would be called '{twice}'")
+    for index, gate in enumerate(config.gates):
+        if gate.data is not None and gate.data not in names:
+            hint = did_you_mean(gate.data, names) or f" There: {', '.join(names)}"
+            where = f"{pipeline.file}: evaluate.gates[{index}].data"
+            raise ConfigError(f"{where}: '{gate.data}' isn't evaluated here.{hint}")
+
+
+def _check_baselines(config: Config, data: Sequence[Reference], pipeline: Pipeline) -> None:
+    """What can be known about the tasks from the same file, before anything is made."""
+    prepared = [pipeline.prepare.get(one.value) if one.form == "name" else None for one in data]
+    tasks: list[Task] = [one.task for one in prepared if one is not None and one.task is not None]
     for baseline in config.baselines:
-        if task is None:
+        if any(one is not None and one.task is None for one in prepared):
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: a corpus has none; they answer tasks")
-        if not baseline.can_do(task):
-            raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_unfit(baseline, task)}")
+        why = baseline.unfit(tasks) if len(tasks) == len(data) else ""
+        if why:
+            raise ConfigError(f"{pipeline.file}: evaluate.baselines: {why}")
 
 
 def _check_gates(config: Config, start: Reference, pipeline: Pipeline, *, has_seeds: bool) -> None:
@@ -206,130 +231,3 @@ def _check_gates(config: Config, start: Reference, pipeline: Pipeline, *, has_se
                 f"{pipeline.file}: evaluate.gates: {gate.metric} asks for the {gate.seeds} of several seeds, and "
                 f"'{start}' is one. Set finetune.seeds and evaluate what this file fine-tunes, or leave out seeds"
             )
-
-
-def _unfit(baseline: Baseline, task: Task) -> str:
-    answers = f" and gives {' or '.join(sorted(baseline.answers))}" if baseline.answers else ""
-    needed, there = " and ".join(sorted(baseline.reads)) or "anything", " and ".join(sorted(set(task.columns.values())))
-    return f"{baseline.name()} reads {needed}{answers}, and {task.name()} has {there}. Leave it out"
-
-
-# ---------------------------------------------------------------- parts of a run
-
-
-def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
-    """What the checkpoint was trained for.
-
-    Raises:
-        MissingInputError: nothing that can be evaluated, or not what the dataset is for.
-    """
-    from bmtool.data.labelled import task_of
-    from bmtool.models.checkpoint import read_info
-
-    info = read_info(checkpoint)
-    if info["goal"] is None:
-        raise MissingInputError(f"{checkpoint}: this checkpoint has no head to evaluate. Fine-tune it first")
-    if info["goal_kind"] == "objective":
-        goal = cast("Goal", Choose(OBJECTIVES)(info["goal"]))
-        _check_tokenizer(checkpoint, dataset)
-        return goal
-    task = task_of(dataset)
-    if task.name() != info["goal"]["type"]:
-        raise MissingInputError(
-            f"{checkpoint}: the checkpoint was trained for {info['goal']['type']}, "
-            f"and {dataset.folder} is for {task.name()}"
-        )
-    return cast("Goal", Choose(TASKS)(info["goal"]))
-
-
-def _check_tokenizer(checkpoint: Path, dataset: Dataset) -> None:
-    """A corpus holds token ids: they must be those of the checkpoint's own tokenizer."""
-    from bmtool.data.tokenizers import read_alike
-
-    folder = dataset.tokenizer_folder
-    if folder is None:
-        raise MissingInputError(f"{dataset.folder}: a pre-trained model is evaluated on a corpus, and this is none")
-    if not read_alike(folder, checkpoint):
-        raise MissingInputError(
-            f"{dataset.folder}: the corpus was encoded by another tokenizer than that of {checkpoint}. Prepare it with "
-            f"tokenizer: {{from: {checkpoint}}}"
-        )
-
-
-def _split(config: Config, dataset: Dataset) -> str:
-    """The split to evaluate; rows must be in it."""
-    fallback = "validation" if dataset.task is None and "test" not in dataset.splits else "test"
-    name = config.split or fallback
-    if not dataset[name].num_rows:
-        raise DataError(f"{dataset.folder}: the {name} split has no rows. Raise its share under 'split'")
-    return name
-
-
-def _by_seed(job: Job, dataset: Dataset, split: str, answers: Answers) -> dict[int, Columns]:
-    """What each seed's model says about the rows; `answers` are the first one's."""
-    from bmtool.train.apply import run_checkpoint
-
-    others = [int(role.partition(":")[2]) for role in job.inputs if role.startswith("seed:")]
-    outputs = {min(others) - 1: answers.outputs} if others else {}
-    for seed in sorted(others):
-        job.console.say(f"seed {seed}")
-        folder = job.inputs[f"seed:{seed}"].folder
-        own = _goal(folder, dataset)
-        outputs[seed] = run_checkpoint(folder, own, dataset[split], job, labels=answers.labels).outputs
-    return outputs
-
-
-def _baselines(
-    config: Config, job: Job, goal: Goal, dataset: Dataset, split: str, answers: Answers
-) -> dict[str, Columns]:
-    """What each baseline says about the rows that the model was asked about."""
-    outputs = {}
-    for baseline in config.baselines:
-        if dataset.task is None:
-            raise ConfigError("evaluate.baselines: a corpus has none; they answer tasks")
-        task = cast("Task", goal)
-        if not baseline.can_do(task):
-            raise ConfigError(f"evaluate.baselines: {_unfit(baseline, task)}")
-        job.console.say(f"baseline {baseline.name()}")
-        said = baseline.predict(job, task, dataset, split, answers.labels)
-        right = {name: answers.outputs[name] for name in ("references",) if name in answers.outputs}
-        outputs[baseline.name()] = {**said, **right}
-    return outputs
-
-
-def _write(
-    config: Config,
-    job: Job,
-    goal: Goal,
-    ids: pa.ChunkedArray,
-    answers: Answers,
-    evaluation: Evaluation,
-    compared: list[tuple[str, str]],
-) -> None:
-    """Write `metrics.json`, `labels.json`, `predictions/`, `summary.md` and `report.html`."""
-    from bmtool.artifacts.files import write_json
-    from bmtool.data.answers import predictions_table, write_predictions
-    from bmtool.report.evaluation import write_evaluation
-    from bmtool.train.apply import loss_curves
-
-    datasets = {evaluation.dataset: evaluation.plain()}
-    judged = judge(config.gates, datasets)
-    write_json(job.folder / "metrics.json", {"datasets": datasets, "gates": [asdict(gate) for gate in judged]})
-    if evaluation.labels:
-        write_json(job.folder / "labels.json", {evaluation.dataset: evaluation.plain_labels()})
-    table = predictions_table(ids, answers.outputs, answers.labels)
-    write_predictions(job.folder / "predictions", table, job.fingerprint)
-    write_evaluation(
-        job.folder,
-        evaluation,
-        comparisons=compared,
-        gates=judged,
-        facts={
-            "checkpoint": job.inputs["from"].folder.name,
-            "goal": goal.name(),
-            "dataset": evaluation.dataset,
-            "split": evaluation.split,
-            "seed of the bootstrap": str(job.seed),
-        },
-        curves=loss_curves(job.inputs["from"].folder),
-    )

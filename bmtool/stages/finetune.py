@@ -197,7 +197,8 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         return _first_of(config, job)
     lesson = _lesson(config, job)
     _say_cut(config, job, lesson)
-    model = config.method.shaped(lesson.model(), job)
+    plain: Any = lesson.model()
+    model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
@@ -264,7 +265,8 @@ def outline(config: Config, job: Job) -> Outline:
     from bmtool.train.layers import freeze
 
     lesson = _lesson(config, job)
-    model = config.method.shaped(lesson.bare_model(), job)
+    plain: Any = lesson.bare_model()
+    model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
     return Outline(model, [lesson.phase()], keeps_best=lesson.selection() is not None)

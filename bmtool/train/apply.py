@@ -10,6 +10,7 @@ from bmtool.data.targets import answers_cut
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_config, open_model, read_info
+from bmtool.models.task_folders import task_folders
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
 from bmtool.train.predict import run_goal
@@ -63,10 +64,15 @@ def run_checkpoint(
 
 
 def loss_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:
-    """The losses in a checkpoint's log: `train` and `validation`, (step, nats) each; empty for a foreign checkpoint."""
-    path = folder / METRICS_LOG
+    """The losses in a checkpoint's log: `train` and `validation`, (step, nats) each; empty for a foreign checkpoint.
+
+    One of several tasks has its own validation, and the loss of all tasks.
+    """
+    path, loss = folder / METRICS_LOG, "loss"
+    if task_folders(folder.parent).get(folder.name) == folder:
+        path, loss = folder.parent / METRICS_LOG, f"{folder.name}.loss"
     lines = read_log(path) if path.is_file() else []
     train = [(line["step"], line["loss"]) for line in lines if line["kind"] == "train"]
-    validation = [(line["step"], line["metrics"].get("loss")) for line in lines if line["kind"] == "validation"]
+    validation = [(line["step"], line["metrics"].get(loss)) for line in lines if line["kind"] == "validation"]
     curves = {"train": train, "validation": validation}
     return {name: [(step, loss) for step, loss in points if loss is not None] for name, points in curves.items()}

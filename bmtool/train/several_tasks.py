@@ -15,7 +15,7 @@ import torch
 
 from bmtool.artifacts.files import write_json
 from bmtool.contracts import Examples, Goal, WrappedGoal
-from bmtool.data.scores import higher_is_better
+from bmtool.data.scores import MEAN_OF_TASKS, higher_is_better
 from bmtool.models.several_heads import SeveralHeads
 from bmtool.models.task_folders import INFO, TASKS_KEY
 from bmtool.train.finetuning import open_lesson
@@ -36,9 +36,6 @@ if TYPE_CHECKING:
     from bmtool.methods.multi_task import MultiTask
     from bmtool.stages.finetune import Config
     from bmtool.train.finetuning import Lesson
-
-#: What the best weights are chosen by where no task's metric is named.
-MEAN = "mean_of_tasks"
 
 #: The learning rate of weights that are learned. AdamW moves a number by about its rate in a step, and the logarithm of
 #: a variance has units to go, in some hundreds of steps.
@@ -188,7 +185,7 @@ class Lessons:
             best = next((metric for metric in metrics if higher_is_better(metric)), None)
             value = float(numbers[f"{name}.{best or metrics[0]}"])
             chosen.append(0.0 if not np.isfinite(value) else value if best else 1 / (1 + value))
-        return {**numbers, MEAN: float(np.mean(chosen))}
+        return {**numbers, MEAN_OF_TASKS: float(np.mean(chosen))}
 
     def selection(self) -> Selection | None:
         """By which number the best weights are kept: a task's metric, or the mean of all tasks."""
@@ -196,7 +193,7 @@ class Lessons:
             return None
         wanted = self.config.metric_for_best_model
         if wanted is None:
-            return Selection(MEAN, higher_is_better=True, patience=self.config.early_stopping_patience)
+            return Selection(MEAN_OF_TASKS, higher_is_better=True, patience=self.config.early_stopping_patience)
         name, _, metric = wanted.partition(".")
         check_metric(self.tasks[name].task, metric)
         return Selection(wanted, higher_is_better(metric), self.config.early_stopping_patience)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.encode import load_tokenizer
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.opening import load
 from bmtool.stages import finetune
