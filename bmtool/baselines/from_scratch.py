@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import Field, PositiveFloat
 
 from bmtool.config.model import HOW
-from bmtool.config.references import Ref
+from bmtool.config.references import Ref, listed
 from bmtool.contracts import Baseline, Need, OneArchitecture
 from bmtool.errors import ConfigError
 from bmtool.registry import METHODS
@@ -48,12 +48,12 @@ class FromScratch(Baseline):
                 f"section, and there they aren't. Give them: {{type: from_scratch, model: {{architecture: ...}}, "
                 f"tokenizer: NAME OF A CORPUS}}"
             )
-        datasets = [pipeline.prepare.get(str(one)) for one in finetune.datasets.values()]
+        datasets = [pipeline.prepare.get(str(one)) for one in listed(finetune.data)]
         without = [one for one in datasets if one is not None and not one.split.validation]
         if len(self.learning_rates) > 1 and without:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
-        if finetune.together is None:
+        if len(datasets) == 1:
             new["method"] = METHODS.load("supervised")()
         sections = {rate: finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}
         return {f"{rate:g}": Need("checkpoint", made=("finetune", section)) for rate, section in sections.items()}

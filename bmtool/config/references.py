@@ -67,7 +67,7 @@ def references(value: Any) -> Any:
 
 def listed(data: Reference | tuple[Reference, ...]) -> tuple[Reference, ...]:
     """What `references` gave, as a tuple."""
-    return (data,) if isinstance(data, Reference) else data
+    return data if isinstance(data, tuple) else (data,)
 
 
 Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]
