@@ -13,18 +13,14 @@ from bmtool.config.smoke import SMOKE_STEPS, little_budget
 from bmtool.config.units import AutoCount, Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
-from bmtool.errors import ConfigError, MissingInputError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from torch import Tensor
-    from transformers import PretrainedConfig, PreTrainedModel
+    from transformers import PreTrainedModel
 
-    from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts import Architecture, Job
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.corpora import Corpora
     from bmtool.train.estimate import Outline
     from bmtool.train.loop import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
@@ -32,9 +28,6 @@ if TYPE_CHECKING:
 VERSION = 1
 VERSION_COUNTS = False
 KIND = "checkpoint"
-
-#: The optimizer's state beside the weights. Not *.safetensors: transformers would take it for weights.
-OPTIMIZER = "optimizer.state"
 
 
 class Corpus(Settings):
@@ -195,19 +188,20 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train.corpora import learned_from, open_corpora
+    from bmtool.train.corpora import learned_from
     from bmtool.train.loop import fit
+    from bmtool.train.pretraining import OPTIMIZER, open_corpora_for, open_model_for, optimizer_state_of
 
     stretches = config.stretches()
     last = stretches[-1]
-    corpora = open_corpora(_corpora(config, job), [corpus.weight for corpus in config.mix], job.console)
+    corpora = open_corpora_for(config, job)
     phases = [corpora.phase(stretch.objective, stretch) for stretch in stretches]
-    model = _model(config, job, corpora)
+    model = open_model_for(config, job, corpora)
     domains = {}
     if config.mix or "from" in job.inputs:
         earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
         domains = corpora.watched(last.objective, last.max_seq_length, earlier)
-    state = _optimizer_state(job) if config.from_state else None
+    state = optimizer_state_of(job) if config.from_state else None
     keeps = config.keep_state
     fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state, keeps_optimizer=keeps)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
@@ -220,16 +214,12 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the pieces that it would be trained on."""
-    from bmtool.models.build import bare_model
-    from bmtool.models.checkpoint import open_config
-    from bmtool.train.corpora import open_corpora
     from bmtool.train.estimate import Outline
+    from bmtool.train.pretraining import bare_model_for, open_corpora_for
 
-    stretches = config.stretches()
-    corpora = open_corpora(_corpora(config, job), [corpus.weight for corpus in config.mix], job.console)
-    settings = _new_config(config, corpora) or open_config(job.inputs["from"].folder)
-    model = bare_model(settings, config.auto_class)
-    return Outline(model, [corpora.phase(stretch.objective, stretch) for stretch in stretches])
+    corpora = open_corpora_for(config, job)
+    phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
+    return Outline(bare_model_for(config, job, corpora), phases)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -257,96 +247,6 @@ def _domain_line(domain: tuple[str, dict[str, dict[str, float | None]]]) -> str:
     if not before or after is None:
         return f"{name}: loss not measured"
     return f"{name}: loss {before:.3f} before, {after:.3f} after ({after / before - 1:+.1%})"
-
-
-def _corpora(config: Config, job: Job) -> dict[str, Artifact]:
-    """The corpora by the names that the file gives them, the one to train for first."""
-    named = {str(config.data): job.inputs["data"]}
-    for number, corpus in enumerate(config.mix):
-        named[str(corpus.data)] = job.inputs[f"mix:{number}"]
-    return named
-
-
-def _model(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
-    """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
-    from bmtool.models.build import new_model
-    from bmtool.models.packed import set_dropout
-
-    settings = _new_config(config, corpora)
-    if settings is None:
-        model = _opened(config, job, corpora, config.auto_class)
-    else:
-        model = new_model(settings, config.auto_class, seed=job.seed)
-    set_dropout(model, config.dropout)
-    return model
-
-
-def _opened(config: Config, job: Job, corpora: Corpora, auto_class: str) -> PreTrainedModel:
-    """The checkpoint, with a new head if it has none and may, and with rows for tokens that only the corpora have."""
-    from bmtool.models.checkpoint import open_and_complete
-    from bmtool.models.vocabulary import widen
-
-    added = _added_tokens(config, job, corpora.tokenizer_folder)
-    model, new = open_and_complete(job.inputs["from"].folder, auto_class, seed=job.seed, new_head=config.new_head)
-    if new:
-        job.console.say(f"the checkpoint has no head for this objective; a new one begins: {', '.join(sorted(new))}")
-    elif config.new_head:
-        job.console.warn("new_head has no effect: the checkpoint has a head for this objective, which goes on")
-    if added:
-        before, now = widen(model, added)
-        rows = f"{now:,} rows instead of {before:,}" if now > before else f"{now:,} rows, as before"
-        job.console.say(f"{len(added):,} new tokens start at the mean of the tokens they were: {rows} of embeddings")
-    return model
-
-
-def _new_config(config: Config, corpora: Corpora) -> PretrainedConfig | None:
-    """What a new model is built from; None where a checkpoint goes on."""
-    from bmtool.models.build import special_ids
-
-    if config.model is None:
-        return None
-    return config.model.config(
-        vocab_size=corpora.tokenizer.get_vocab_size(),
-        max_seq_length=config.longest,
-        special_ids=special_ids(corpora.tokenizer, corpora.tokenizer_folder),
-    )
-
-
-def _optimizer_state(job: Job) -> dict[str, Tensor]:
-    from safetensors.torch import load_file
-
-    path = job.inputs["from"].folder / OPTIMIZER
-    if not path.is_file():
-        raise MissingInputError(
-            f"{path.parent}: no optimizer's state is here, which pretrain.from_state asks for. Train that checkpoint "
-            f"with keep_state: true, or leave from_state out"
-        )
-    return load_file(path)
-
-
-def _added_tokens(config: Config, job: Job, tokenizer_folder: Path) -> dict[int, list[int]]:
-    """The tokens that the corpus's tokenizer has behind all of the checkpoint's: their ids, and what they were before.
-
-    Raises:
-        MissingInputError: it is another tokenizer.
-        ConfigError: the optimizer's state, which is to be taken up, has no room for them.
-    """
-    from bmtool.data.extended import added_tokens
-    from bmtool.models.checkpoint import require_tokenizer
-
-    folder = job.inputs["from"].folder
-    require_tokenizer(folder)
-    added = added_tokens(folder, tokenizer_folder)
-    if added is None:
-        name = config.data.value if config.data.form == "name" else "CORPUS"
-        wanted = config.from_ if config.from_ and config.from_.form != "name" else folder
-        raise MissingInputError(
-            f"the corpus '{config.data}' was encoded with another tokenizer than the checkpoint's. Prepare it with "
-            f"prepare.{name}.tokenizer: {{from: {wanted}}}"
-        )
-    if added and config.from_state:
-        raise ConfigError(f"pretrain.from_state: the state has no room for {len(added):,} new tokens. Leave it out")
-    return added
 
 
 def _info(config: Config, job: Job) -> dict[str, Any]:

@@ -1,0 +1,115 @@
+"""What pre-training starts from: corpora, and a model that is new or goes on from a checkpoint."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from safetensors.torch import load_file
+
+from bmtool.data.extended import added_tokens
+from bmtool.errors import ConfigError, MissingInputError
+from bmtool.models.build import bare_model, new_model, special_ids
+from bmtool.models.checkpoint import open_and_complete, open_config, require_tokenizer
+from bmtool.models.packed import set_dropout
+from bmtool.models.vocabulary import widen
+from bmtool.train.corpora import open_corpora
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from torch import Tensor
+    from transformers import PretrainedConfig, PreTrainedModel
+
+    from bmtool.contracts import Job
+    from bmtool.stages.pretrain import Config
+    from bmtool.train.corpora import Corpora
+
+
+#: The optimizer's state beside the weights. Not *.safetensors: transformers would take it for weights.
+OPTIMIZER = "optimizer.state"
+
+
+def open_corpora_for(config: Config, job: Job) -> Corpora:
+    """All corpora of the section by the names that the file gives them, the one to train for first."""
+    named = {str(config.data): job.inputs["data"]}
+    for number, corpus in enumerate(config.mix):
+        named[str(corpus.data)] = job.inputs[f"mix:{number}"]
+    return open_corpora(named, [corpus.weight for corpus in config.mix], job.console)
+
+
+def open_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
+    """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
+    settings = _new_config(config, corpora)
+    model = _opened(config, job, corpora) if settings is None else new_model(settings, config.auto_class, seed=job.seed)
+    set_dropout(model, config.dropout)
+    return model
+
+
+def bare_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
+    """The same model without weights."""
+    settings = _new_config(config, corpora) or open_config(job.inputs["from"].folder)
+    return bare_model(settings, config.auto_class)
+
+
+def _opened(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
+    """The checkpoint, with a new head if it has none and may, and with rows for tokens that only the corpora have."""
+    added = _added_tokens(config, job, corpora.tokenizer_folder)
+    folder = job.inputs["from"].folder
+    model, new = open_and_complete(folder, config.auto_class, seed=job.seed, new_head=config.new_head)
+    if new:
+        job.console.say(f"the checkpoint has no head for this objective; a new one begins: {', '.join(sorted(new))}")
+    elif config.new_head:
+        job.console.warn("new_head has no effect: the checkpoint has a head for this objective, which goes on")
+    if added:
+        before, now = widen(model, added)
+        rows = f"{now:,} rows instead of {before:,}" if now > before else f"{now:,} rows, as before"
+        job.console.say(f"{len(added):,} new tokens start at the mean of the tokens they were: {rows} of embeddings")
+    return model
+
+
+def _new_config(config: Config, corpora: Corpora) -> PretrainedConfig | None:
+    """What a new model is built from; None where a checkpoint goes on."""
+    if config.model is None:
+        return None
+    return config.model.config(
+        vocab_size=corpora.tokenizer.get_vocab_size(),
+        max_seq_length=config.longest,
+        special_ids=special_ids(corpora.tokenizer, corpora.tokenizer_folder),
+    )
+
+
+def optimizer_state_of(job: Job) -> dict[str, Tensor]:
+    """What `keep_state` left beside the weights.
+
+    Raises:
+        MissingInputError: it left nothing.
+    """
+    path = job.inputs["from"].folder / OPTIMIZER
+    if not path.is_file():
+        raise MissingInputError(
+            f"{path.parent}: no optimizer's state is here, which pretrain.from_state asks for. Train that checkpoint "
+            f"with keep_state: true, or leave from_state out"
+        )
+    return load_file(path)
+
+
+def _added_tokens(config: Config, job: Job, tokenizer_folder: Path) -> dict[int, list[int]]:
+    """The tokens that the corpus's tokenizer has behind all of the checkpoint's: their ids, and what they were before.
+
+    Raises:
+        MissingInputError: it is another tokenizer.
+        ConfigError: the optimizer's state, which is to be taken up, has no room for them.
+    """
+    folder = job.inputs["from"].folder
+    require_tokenizer(folder)
+    added = added_tokens(folder, tokenizer_folder)
+    if added is None:
+        name = config.data.value if config.data.form == "name" else "CORPUS"
+        wanted = config.from_ if config.from_ and config.from_.form != "name" else folder
+        raise MissingInputError(
+            f"the corpus '{config.data}' was encoded with another tokenizer than the checkpoint's. Prepare it with "
+            f"prepare.{name}.tokenizer: {{from: {wanted}}}"
+        )
+    if added and config.from_state:
+        raise ConfigError(f"pretrain.from_state: the state has no room for {len(added):,} new tokens. Leave it out")
+    return added
