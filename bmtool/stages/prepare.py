@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
@@ -33,9 +31,6 @@ if TYPE_CHECKING:
 
     from bmtool.console import Console
     from bmtool.contracts import Job, TokenizerTrainer
-    from bmtool.data.passes.collect import Collected
-    from bmtool.data.passes.decide import Decisions
-    from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
@@ -218,6 +213,7 @@ def _is_all_to_do(job: Job) -> bool:
 
 def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.collect import check_rows, collect
+    from bmtool.data.passes.decide_all import decide_all
     from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.earlier import SketchesTask, write_sketches
     from bmtool.data.passes.encode_pass import encoded_by
@@ -225,6 +221,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.similar_pass import SimilarTask, find_overlap
     from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
+    from bmtool.data.passes.tokenized import with_tokens
     from bmtool.data.passes.workers import run_beside
     from bmtool.report.dataset import write_dataset_report
 
@@ -232,14 +229,14 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     collected = collect(rules, job)
     check_rows(collected)
     say_rejected(collected, job.console)
-    decisions = _decide(config, rules, collected, job)
+    decisions = decide_all(config, rules, collected, job)
     draft = Draft(rules, collected, decisions, job)
     overlap = sketches = None
     if rules.is_sketched:
         compared = SimilarTask(config.near, collected.units, decisions, rules, job)
         overlap = run_beside(find_overlap, compared, stop=job.stop)
     if config.task is None:
-        draft = _encoded(config, draft)
+        draft = with_tokens(config, draft)
     if config.near is not None:
         written = SketchesTask(job.folder, collected.units, decisions.keep, decisions.split)
         sketches = run_beside(write_sketches, written, stop=job.stop)
@@ -256,25 +253,6 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     if draft.tokens:
         summary["environment"]["encoded_by"] = encoded_by(draft.tokens)
     return summary | ({"revisions": revisions} if revisions else {})
-
-
-def _encoded(config: Config, draft: Draft) -> Draft:
-    """The draft of a corpus with a tokenizer and token ids; rows without any token are lost."""
-    from bmtool.data.passes.collect import shelf_of
-    from bmtool.data.passes.decide import Loss
-    from bmtool.data.passes.encode_pass import encode_units, without_tokens
-    from bmtool.data.passes.publish import SampledTexts
-    from bmtool.data.passes.tokenizer import make_tokenizer
-    from bmtool.data.passes.writing import NO_TOKENS
-    from bmtool.data.tokenizers import load_tokenizer
-
-    collected, decisions, job = draft.collected, draft.decisions, draft.job
-    folder = job.folder / "tokenizer"
-    sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text")
-    make_tokenizer(job, sample, config.tokenizer_trainer(), config.taken_tokenizer)
-    tokens = encode_units(collected, decisions.keep, folder, job, shelf_of(job))
-    decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))
-    return replace(draft, tokenizer=load_tokenizer(folder), tokens=tokens)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -311,43 +289,3 @@ def row_rules(config: Config, raw: Mapping[str, str], *, max_rows: int | None = 
         extra={name: raw.get(name, "") for name in other},
         max_rows=max_rows,
     )
-
-
-def _decide(config: Config, rules: RowRules, collected: Collected, job: Job) -> Decisions:
-    """Copies, contamination, splits, the draw: everything that needs all rows at once."""
-    import numpy as np
-
-    from bmtool.artifacts.faults import fault
-    from bmtool.data.passes.contaminated import drop_contaminated
-    from bmtool.data.passes.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
-    from bmtool.data.passes.nearness import report_conflicts, top_copies
-    from bmtool.data.passes.origins import report_origins
-    from bmtool.data.passes.publish import draw
-    from bmtool.data.passes.similar_pass import SimilarTask, without_similar
-
-    rows = Rows(collected.units)
-    decisions = Decisions(np.ones(rows.num_rows, bool))
-    if config.is_exact:
-        gone, kept = exact_copies(collected.units, rows.num_rows)
-        decisions.lose(Loss(DUPLICATE, gone, kept))
-    if config.near is not None:
-        decisions = without_similar(SimilarTask(config.near, collected.units, decisions, rules, job))
-    report_conflicts(rows, decisions, rules)
-    decisions.facts["top_copies"] = top_copies(rows, decisions)
-    if config.decontaminate:
-        drop_contaminated(config.decontaminate, rows, decisions, rules, job)
-    split = config.split
-    split_rows(
-        rows,
-        decisions,
-        seed=job.seed,
-        validation=split.validation,
-        test=split.test,
-        group=split.group,
-        time=split.time,
-    )
-    if config.sample is not None:
-        draw(rules, collected, decisions, config.sample.per_label(), seed=config.sample.seed)
-    decisions.facts |= report_origins(rows, decisions.keep, rules)
-    fault("prepare:decided")
-    return decisions
