@@ -11,19 +11,20 @@ if TYPE_CHECKING:
 
 
 class PhraseLookup(Baseline):
-    """The target of the same source in the train split, else of the one with the nearest TF-IDF vector."""
+    """The target of the same source in the train split, else of the one with the nearest TF-IDF vector.
 
-    reads: ClassVar = frozenset({"text"})
-    answers: ClassVar = frozenset({"target"})
+    Of conversations what was said before the last answer, and that answer.
+    """
+
+    answers: ClassVar = frozenset({"target", "messages"})
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.lookup import most_alike
+        from bmtool.data.lookup import most_alike, sources_and_targets
 
         del labels
-        source, target = task.of_kind("text")[0], task.of_kind("target")[0]
-        known, texts = (dataset[name].column(source).to_pylist() for name in ("train", split))
+        known, answers = sources_and_targets(dataset["train"], task)
+        texts, _ = sources_and_targets(dataset[split], task)
         places = most_alike(known, texts)
         job.console.say(f"phrase_lookup: {len(set(known) & set(texts)):,} sources are in the train split as they are")
-        answers = dataset["train"].column(target).to_pylist()
         return {"predictions": [answers[place] for place in places]}

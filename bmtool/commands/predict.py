@@ -133,8 +133,8 @@ def _read_columns(table: Table, predictor: Predictor, columns: dict[str, str]) -
 
 def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> str:
     """The file's column to read: as told, as the training data called it, as we call it."""
-    is_words = predictor.inputs[ours] == "words"
-    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if is_words else [])]
+    takes_text = predictor.inputs[ours] in {"words", "messages"}
+    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if takes_text else [])]
     for name in wanted:
         if name in table.columns:
             return name

@@ -232,7 +232,7 @@ class Task(Goal):
     @property
     def can_smooth(self) -> bool:
         """Whether answers are chosen among others, of labels or of tokens, so that each may get a share."""
-        return self.has_labels or bool(self.of_kind("target"))
+        return self.has_labels or bool(self.of_kind("target", "messages"))
 
     def head_labels(self, labels: tuple[str, ...]) -> tuple[str, ...] | None:
         """A name for each of the C logits of the head; None: the class's own head is used as it is."""

@@ -8,8 +8,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmtool.data.messages import last_questions_and_answers
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bmtool.contracts import Task
+    from bmtool.data.dataset import Split
 
 #: The end of a sentence: a line break, a mark before white space, or one of scripts without spaces; with what closes a
 #: quotation behind it. The marks are those of Latin, Greek, Arabic and Devanagari, then of Chinese and Japanese.
@@ -49,6 +54,14 @@ def best_count(sources: Sequence[str], targets: Sequence[str]) -> int:
     cut = [sentences(text) for text in sources]
     lengths = [np.mean([len("".join(one[:count]).strip()) for one in cut]) for count in range(1, MAX_SENTENCES + 1)]
     return 1 + int(np.argmin(np.abs(np.asarray(lengths) - wanted)))
+
+
+def sources_and_targets(split: Split, task: Task) -> tuple[list[str], list[str]]:
+    """What each row asks, and what is right: its columns, or of a conversation what is before its last answer."""
+    if task.of_kind("messages"):
+        return last_questions_and_answers(split.column(task.of_kind("messages")[0]).to_pylist())
+    source, target = task.of_kind("text")[0], task.of_kind("target")[0]
+    return split.column(source).to_pylist(), split.column(target).to_pylist()
 
 
 def most_alike(known: Sequence[str], texts: Sequence[str]) -> list[int]:

@@ -14,7 +14,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
-from bmtool.contracts.kinds import LISTS
+from bmtool.contracts.kinds import LISTS, TEXTS
+from bmtool.data.messages import MESSAGES, NoConversationError, answered, contents
 from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:
@@ -37,7 +38,8 @@ class BadRowError(Exception):
 
 def schema_of(kinds: Mapping[str, str]) -> pa.Schema:
     """The schema to read columns with, by name and kind; only `extra` ones may be null."""
-    special = {**dict.fromkeys(LISTS, pa.list_(pa.string())), "number": pa.float64(), "answers": ANSWERS}
+    nested = {**dict.fromkeys(LISTS, pa.list_(pa.string())), "answers": ANSWERS, "messages": MESSAGES}
+    special = {**nested, "number": pa.float64()}
     return pa.schema(
         [
             pa.field(name, special.get(kind, pa.string()), nullable=kind == "extra", metadata={"kind": kind})
@@ -144,7 +146,19 @@ def converter(kind: str) -> Callable[[Any], Any]:
 
         return convert
 
-    own = {"text": text, "target": text, "words": many(text), "number": number, "answers": right_answers}
+    def messages(value: Any) -> list[dict[str, str]] | None:
+        try:
+            return answered(value)
+        except NoConversationError as error:
+            raise BadRowError(str(error)) from None
+
+    own: dict[str, Callable[[Any], Any]] = {
+        **dict.fromkeys(TEXTS, text),
+        "words": many(text),
+        "number": number,
+        "answers": right_answers,
+        "messages": messages,
+    }
     return own.get(kind, many(scalar_text) if kind in LISTS else scalar_text)
 
 
@@ -209,6 +223,8 @@ def text_bytes(batch: pa.RecordBatch, names: Sequence[str]) -> NDArray[np.int64]
         column = batch.column(name)
         if column.type == ANSWERS:
             column = column.field("text")
+        if column.type == MESSAGES:
+            column = contents(column)
         if pa.types.is_list(column.type):
             sizes = pc.fill_null(pc.binary_length(pc.list_flatten(column)), 0).to_numpy(zero_copy_only=False)
             parents = pc.list_parent_indices(column).to_numpy(zero_copy_only=False)

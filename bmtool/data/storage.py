@@ -13,6 +13,7 @@ import xxhash
 
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import NO_LINKS, fsync_folder, write_json
+from bmtool.data.messages import MESSAGES
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
 if TYPE_CHECKING:
@@ -186,7 +187,7 @@ def whole_batch(pieces: Sequence[pa.RecordBatch], schema: pa.Schema) -> pa.Recor
 
 def _holds_text(column: pa.Field) -> bool:
     inner = column.type.value_type if pa.types.is_list(column.type) else column.type
-    return column.name != "id" and bool(pa.types.is_string(inner))
+    return column.name != "id" and bool(pa.types.is_string(inner) or column.type == MESSAGES)
 
 
 def features(schema: pa.Schema, labels: Mapping[str, tuple[str, ...]]) -> dict[str, Any]:

@@ -18,6 +18,9 @@ def no_tokenizer(folder: Path) -> MissingInputError:
     )
 
 
+#: How messages become one text.
+CHAT_TEMPLATE = "chat_template.jinja"
+
 #: What a tokenizer is made of in a transformers folder, as far as it exists; the first is a must.
 TOKENIZER_FILES = (
     "tokenizer.json",
@@ -27,7 +30,7 @@ TOKENIZER_FILES = (
     "vocab.txt",
     "vocab.json",
     "merges.txt",
-    "chat_template.jinja",
+    CHAT_TEMPLATE,
 )
 
 

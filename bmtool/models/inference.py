@@ -14,7 +14,8 @@ import numpy as np
 import pyarrow as pa
 import torch
 
-from bmtool.contracts.kinds import INPUTS
+from bmtool.contracts.kinds import INPUTS, JUDGED
+from bmtool.data.messages import NoConversationError, asked, conversation, with_contents
 from bmtool.data.rows import schema_of
 from bmtool.data.targets import answers_cut
 from bmtool.errors import DataError
@@ -151,6 +152,8 @@ class Predictor:
         """What a row must be, for messages."""
         if len(self.inputs) > 1:
             return f"a mapping with {' and '.join(self.inputs)}"
+        if "messages" in self.inputs.values():
+            return "a text, or messages that ask something"
         return "a text or a list of words" if self.shows_input else "a text"
 
     def answers(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
@@ -175,7 +178,7 @@ class Predictor:
     def predict(self, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
         """(what the task shows of each row, in their order; what was cut, by reason)."""
         if not rows.num_rows:
-            one = {name: ["a"] if kind == "words" else "a" for name, kind in self.inputs.items()}
+            one = {name: _as_input("a", kind) for name, kind in self.inputs.items()}
             return self.predict(self.table([one]))[0].slice(0, 0), {}
         examples = self.examples(rows)
         parts, order = [], []
@@ -190,8 +193,10 @@ class Predictor:
         names = [name for name in self.task.of_kind(*INPUTS) if name in self.inputs or name in rows.column_names]
         columns = {name: rows.column(name).combine_chunks() for name in names}
         for name in names:
-            for cleaner in self.cleaners if self.task.columns[name] == "text" else ():
-                columns[name] = cleaner.clean(columns[name])
+            kind = self.task.columns[name]
+            for cleaner in self.cleaners if kind in JUDGED else ():
+                texts = columns[name]
+                columns[name] = cleaner.clean(texts) if kind == "text" else with_contents(texts, cleaner.clean)
         return self.task.examples(Rows(pa.table(columns), self.labels), self.tokenizer, self.max_seq_length)
 
     def batches(self, examples: Examples) -> Iterator[Batch]:
@@ -208,12 +213,23 @@ class Predictor:
 
 
 def _as_input(value: Any, kind: str) -> Any:
-    """A text, or a list of words; None where it is neither."""
+    """A text, a list of words, or messages that wait for an answer; None where it is none of these."""
+    if kind == "messages":
+        return _unanswered(value)
     if kind != "words":
         return value if isinstance(value, str) else None
     if isinstance(value, str):
         return value.split()
     return list(value) if isinstance(value, list | tuple) and all(isinstance(w, str) for w in value) else None
+
+
+def _unanswered(value: Any) -> list[dict[str, str]] | None:
+    """A conversation without the answer at its end; a text is one of the user's. None where nothing was asked."""
+    try:
+        messages = conversation([{"role": "user", "content": value}] if isinstance(value, str) else value)
+    except NoConversationError:
+        return None
+    return asked(messages or []) or None
 
 
 def _shorten(value: Any) -> Any:

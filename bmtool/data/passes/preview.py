@@ -15,7 +15,8 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.contracts import LINE, Reading
-from bmtool.contracts.kinds import READABLE
+from bmtool.contracts.kinds import JUDGED, READABLE
+from bmtool.data.messages import as_text
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL
@@ -235,8 +236,8 @@ class _Sampling:
             return batch
         gone = np.zeros(batch.num_rows, bool)
         fails = np.zeros((len(self.seen.rules), batch.num_rows), bool)
-        for name in self.rules.of_kind("text"):
-            documents = Documents(batch.column(name))
+        for name in self.rules.of_kind(*JUDGED):
+            documents = Documents(as_text(batch.column(name)))
             place = 0
             for one in self.rules.filters:
                 with self.clock.step("filter"):
@@ -259,7 +260,7 @@ class _Sampling:
     ) -> None:
         """Note the first few rows that fail a rule, and what was measured of them."""
         for row in rows[: MAX_EXAMPLES - len(rule.examples)].tolist():
-            hidden = scrub(batch.column(name)[row : row + 1], self.hiding, self.rules.scrub_key).texts
+            hidden = scrub(as_text(batch.column(name)[row : row + 1]), self.hiding, self.rules.scrub_key).texts
             rule.examples.append(
                 Example(
                     id=batch.column("id")[row].as_py(),

@@ -18,8 +18,9 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
-from bmtool.contracts.kinds import READABLE, TEXTS
+from bmtool.contracts.kinds import JUDGED, READABLE, TEXTS
 from bmtool.data.compiled import compiling_once
+from bmtool.data.messages import MESSAGES, as_text, contents, with_contents
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
@@ -41,6 +42,9 @@ if TYPE_CHECKING:
     from bmtool.contracts import Piece, Rejected, Verdict
     from bmtool.data.passes.units import RowRules, Unit
     from bmtool.data.passes.workers import Tick
+
+#: What RE2 finds in a text that isn't empty.
+SOMETHING = r"[^\s\v\x{85}\pZ]"
 
 EMPTY = "empty text"
 UNLISTED = "label not listed"
@@ -219,17 +223,18 @@ class UnitPass:
             for cleaner in self.rules.cleaners:
                 texts = cleaner.clean(texts)
             batch = self.replaced(batch, name, texts)
-        for name in self.rules.of_kind("answers"):
-            for cleaner in self.rules.cleaners:
-                batch = self.replaced(batch, name, with_texts(batch.column(name), cleaner.clean))
+        for kind, change in (("answers", with_texts), ("messages", with_contents)):
+            for name in self.rules.of_kind(kind):
+                for cleaner in self.rules.cleaners:
+                    batch = self.replaced(batch, name, change(batch.column(name), cleaner.clean))
         return batch
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Drop what a filter drops. All filters see all rows at once; a row goes for the first that it fails."""
-        for name in self.rules.of_kind("text"):
+        for name in self.rules.of_kind(*JUDGED):
             if not self.rules.filters or not batch.num_rows:
                 continue
-            documents = Documents(batch.column(name))
+            documents = Documents(as_text(batch.column(name)))
             reason = np.full(len(documents), -1, np.int16)
             verdicts = []
             for index, one in enumerate(self.rules.filters):
@@ -255,9 +260,11 @@ class UnitPass:
         before = batch
         for name in self.rules.of_kind(*READABLE):
             column = batch.column(name)
+            if column.type == MESSAGES:
+                batch = self.replaced(batch, name, with_contents(column, self.scrubbed_texts))
+                continue
             flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-            texts, counts, _ = scrub(flat, self.rules.scrubbers, self.rules.scrub_key)
-            self.scrubbed.update(counts)
+            texts = self.scrubbed_texts(flat)
             if pa.types.is_list(column.type):
                 lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
                 offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
@@ -270,6 +277,12 @@ class UnitPass:
             )
             batch = self.replaced(batch, name, answers)
         return batch
+
+    def scrubbed_texts(self, texts: pa.Array) -> pa.Array:
+        """Texts without private data, which is counted."""
+        without, counts, _ = scrub(texts, self.rules.scrubbers, self.rules.scrub_key)
+        self.scrubbed.update(counts)
+        return without
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:
         """Note hashes and sketches of the texts, as far as they are needed."""
@@ -319,12 +332,18 @@ class UnitPass:
         self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
 
     def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
-        """True for rows that have something to read in every text column."""
+        """True for rows that have something to read in every text column, and in every message."""
         mask = pa.array(np.ones(batch.num_rows, dtype=bool))
         for name in self.rules.of_kind(*TEXTS):
-            mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), r"[^\s\v\x{85}\pZ]"))
+            mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), SOMETHING))
         for name in self.rules.of_kind("words"):
             mask = pc.and_(mask, pc.greater(pc.list_value_length(batch.column(name)), 0))
+        for name in self.rules.of_kind("messages"):
+            said = contents(batch.column(name))
+            is_blank = pc.invert(pc.match_substring_regex(pc.list_flatten(said), SOMETHING))
+            blank = np.zeros(batch.num_rows, dtype=bool)
+            blank[pc.list_parent_indices(said).filter(is_blank).to_numpy()] = True
+            mask = pc.and_(mask, pa.array(~blank))
         return mask
 
     def listed(self, batch: pa.RecordBatch) -> pa.Array:
@@ -344,7 +363,7 @@ def joined_texts(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
     """The named columns (text, or lists of words joined by a space) of each row as one text."""
     columns = []
     for name in names:
-        column = batch.column(name)
+        column = as_text(batch.column(name))
         columns.append(pc.binary_join(column, " ") if pa.types.is_list(column.type) else column)
     return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\x1f")
 

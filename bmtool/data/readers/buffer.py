@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import NESTED, PARALLEL
+from bmtool.data.messages import contents
 from bmtool.data.rows import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
@@ -113,11 +114,12 @@ def _arrays(reading: Reading, columns: Sequence[Sequence[Any]]) -> list[pa.Array
 
 
 def _is_unicode(value: Any) -> bool:
-    """Whether there is no half of a surrogate pair in a text, a list of texts, or the texts of answers."""
+    """Whether there is no half of a surrogate pair in a text, a list of texts, the texts of answers, or messages."""
     if isinstance(value, dict):
         value = value["text"]
     try:
-        for text in value if isinstance(value, list) else (value,):
+        for member in value if isinstance(value, list) else (value,):
+            text = member["content"] if isinstance(member, dict) else member
             if isinstance(text, str):
                 text.encode("utf-8")
     except UnicodeEncodeError:
@@ -167,6 +169,10 @@ def gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         yield pa.concat_batches(waiting)
 
 
+#: What is missing where a column that was read whole has no value.
+_NEEDED = {"number": "number", "answers": "start for each text", "messages": "conversation that ends with an answer"}
+
+
 def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> list[pa.RecordBatch]:
     """Reject rows without a value they need, with a NUL character, or with lists that don't run in parallel.
 
@@ -178,10 +184,12 @@ def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> 
         name = " + ".join(names_of(reading, field.name))
         column = batch.column(field.name)
         if not field.nullable and column.null_count:
-            what = {"number": "number", "answers": "start for each text"}.get(kind_of(field), "value")
+            what = _NEEDED.get(kind_of(field), "value")
             _mark(reasons, column.is_null(), f"no {what} in column '{name}'")
         if kind_of(field) == "answers":
             column = column.field("text")
+        if kind_of(field) == "messages":
+            column = contents(column)
         if pa.types.is_list(column.type):
             flat = pc.list_flatten(column)
             if flat.null_count:

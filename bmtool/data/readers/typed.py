@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import contextmanager
 from functools import reduce
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import LISTS, TEXTS
+from bmtool.data.messages import MESSAGES, NoConversationError, answered
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, scalar_text
@@ -133,13 +134,15 @@ def _with_members(lists: pa.Array, members: pa.Array) -> pa.Array:
 
 
 def _as_kind(values: pa.Array, kind: str) -> pa.Array:
-    """`values` as string, list of string, float64, or ANSWERS."""
+    """`values` as string, list of string, float64, ANSWERS, or MESSAGES."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
     if kind == "number":
         return _as_numbers(values)
     if kind == "answers":
         return _as_answers(values)
+    if kind == "messages":
+        return _as_messages(values)
     if kind in LISTS:
         if not _is_list(values.type):
             raise BadRowError("expected a list")
@@ -159,6 +162,23 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
         plain = [None if value is None or value != value else scalar_text(value) for value in values.to_pylist()]
         return pa.array(plain, type=pa.string())
     raise BadRowError("expected text or numbers")
+
+
+def _as_messages(values: pa.Array) -> pa.Array:
+    """`values` as MESSAGES; null where there is no conversation that ends with an answer."""
+    if not (_is_list(values.type) and pa.types.is_struct(values.type.value_type)):
+        raise BadRowError("expected a list of messages with role and content")
+
+    def parsed(value: Any) -> list[dict[str, str]] | None:
+        try:
+            return answered(value)
+        except NoConversationError:
+            return None
+
+    bad = _not_utf8(values).tolist()
+    return pa.array(
+        [None if is_bad else parsed(row.as_py()) for row, is_bad in zip(values, bad, strict=True)], MESSAGES
+    )
 
 
 def _as_numbers(values: pa.Array) -> pa.Array:

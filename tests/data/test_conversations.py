@@ -1,0 +1,283 @@
+"""Conversations: ids and masks are those of transformers, ends of answers are learned, and what is too long is said."""
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from bmtool.artifacts.files import write_json
+from bmtool.data.chat_template import PLAIN, ChatTemplate, write_template
+from bmtool.data.conversations import conversations
+from bmtool.data.messages import MESSAGES
+from bmtool.data.tokenizers import load_tokenizer, save_tokenizer
+from bmtool.errors import DataError, MissingInputError
+from bmtool.models.inference import Rows
+from bmtool.tokenizers.bpe import Bpe
+from bmtool.tokenizers.unigram import Unigram
+from transformers import AutoTokenizer
+
+TURN = "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
+CHATML = f"""{{% for message in messages %}}{TURN}{{% endfor %}}\
+{{% if add_generation_prompt %}}{{{{ '<|im_start|>assistant\n' }}}}{{% endif %}}"""
+MARKED = """{% for message in messages %}{{ '<|im_start|>' + message.role + '\n' }}\
+{% if message.role == 'assistant' %}{% generation %}{{ message.content + '<|im_end|>' }}{% endgeneration %}\
+{% else %}{{ message.content + '<|im_end|>' }}{% endif %}{{ '\n' }}{% endfor %}\
+{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"""
+END_OUTSIDE = MARKED.replace(" + '<|im_end|>' }}{% endgeneration %}", " }}{% endgeneration %}{{ '<|im_end|>' }}")
+#: As in Qwen3: thoughts are left out once the conversation goes on.
+FORGETFUL = CHATML.replace(
+    TURN,
+    "{{ '<|im_start|>' + message.role + '\n' + ('<think></think>' if loop.last and message.role == 'assistant' else '')"
+    " + message.content + '<|im_end|>\n' }}",
+)
+
+CHATS = [
+    [("user", "who are you?"), ("assistant", "a machine, 你好")],
+    [("system", "be brief"), ("user", " \nand you"), ("assistant", "I  see"), ("user", "what?"), ("assistant", "x\n")],
+    [("user", "part\n\nof it"), ("assistant", "")],
+]
+
+
+def as_messages(turns):
+    return [{"role": role, "content": content} for role, content in turns]
+
+
+def rows(chats=CHATS):
+    return Rows(pa.table({"messages": pa.array([as_messages(chat) for chat in chats], MESSAGES)}), (), "train")
+
+
+@pytest.fixture(scope="module", params=["bpe", "unigram"])
+def folder(request, tmp_path_factory):
+    """A tokenizer as `prepare` makes it, without a chat template."""
+    trainer = {"bpe": Bpe(vocab_size=300), "unigram": Unigram(vocab_size=340, byte_fallback=True)}[request.param]
+    folder = tmp_path_factory.mktemp(request.param)
+    texts = [content for chat in CHATS for _, content in chat] + ["user", "assistant", "system"]
+    save_tokenizer(folder, trainer.train(texts * 20), trainer)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def chatml(tmp_path_factory):
+    """A tokenizer with the tokens of ChatML; give it a template."""
+    trainer = Bpe(vocab_size=300)
+    tokenizer = trainer.train(["who are you", "assistant"] * 20)
+    tokenizer.add_special_tokens(["<|im_start|>", "<|im_end|>"])
+    folder = tmp_path_factory.mktemp("chatml")
+    save_tokenizer(folder, tokenizer, trainer)
+
+    def with_template(text):
+        (folder / "chat_template.jinja").write_text(text, encoding="utf-8")
+        return folder
+
+    return with_template
+
+
+def encoded(folder, split=None, **limits):
+    limits = {"max_prompt_tokens": 200, "max_answer_tokens": 100} | limits
+    return conversations(split or rows(), load_tokenizer(folder), ChatTemplate.of(folder), **limits)
+
+
+def read(examples, row):
+    """The ids of a conversation, and which of them are learned."""
+    start, length = examples.starts[row], examples.lengths[row]
+    first = examples.columns["learned_starts"][row]
+    return examples.tokens.gather([start], [length]).tolist(), examples.columns["learned"][first : first + length]
+
+
+def learned_texts(examples, folder, row):
+    """What is learned of a conversation, one text for each stretch of tokens."""
+    tokenizer = load_tokenizer(folder)
+    ids, learned = read(examples, row)
+    borders = np.flatnonzero(np.diff(np.concatenate([[0], learned, [0]])))
+    stretches = zip(borders[::2], borders[1::2], strict=True)
+    return [tokenizer.decode(ids[first:last], skip_special_tokens=False) for first, last in stretches]
+
+
+# ---------------------------------------------------------------- what is read and learned
+
+
+def test_a_plain_template_is_written_with_which_transformers_gives_the_same_ids_and_mask(folder, tmp_path):
+    examples = encoded(folder)
+
+    for name in ("tokenizer.json", "tokenizer_config.json"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    write_template(tmp_path, ChatTemplate.of(tmp_path))
+    theirs = AutoTokenizer.from_pretrained(tmp_path)
+    for row, chat in enumerate(CHATS):
+        ids, learned = read(examples, row)
+        wanted = theirs.apply_chat_template(
+            as_messages(chat), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+        )
+        prompt = theirs.apply_chat_template(
+            as_messages(chat[:-1]), tokenize=True, return_dict=True, add_generation_prompt=True
+        )
+        assert ids == wanted["input_ids"]
+        assert learned.astype(int).tolist() == wanted["assistant_masks"]
+        assert ids[: examples.columns["prompt_lengths"][row]] == prompt["input_ids"]
+        assert ids[-1] == examples.end == theirs.eos_token_id
+        assert learned[-1]
+
+
+def test_of_the_plain_template_answers_and_their_ends_are_learned(folder):
+    examples = encoded(folder)
+
+    end = load_tokenizer(folder).id_to_token(examples.end)
+    if end == "<|endoftext|>":  # a unigram tokenizer's white space isn't that of the text
+        assert learned_texts(examples, folder, 0) == [f"a machine, 你好{end}"]
+        assert learned_texts(examples, folder, 1) == [f"I  see{end}", f"x\n{end}"]
+    assert learned_texts(examples, folder, 2) == [end]
+    assert examples.columns["references"] == [["a machine, 你好"], ["x\n"], [""]]
+    assert examples.columns["bytes"].tolist() == [len("a machine, 你好".encode()), 6 + 2, 0]
+
+
+@pytest.mark.parametrize("template", [MARKED, CHATML], ids=["marked", "unmarked"])
+def test_a_template_of_its_own_gives_the_ids_of_transformers_and_learns_the_end_of_each_turn(chatml, template):
+    folder = chatml(template)
+    examples = encoded(folder)
+
+    theirs = AutoTokenizer.from_pretrained(folder)
+    for row, chat in enumerate(CHATS):
+        ids, learned = read(examples, row)
+        wanted = theirs.apply_chat_template(as_messages(chat), tokenize=True, return_dict=True)
+        assert ids == wanted["input_ids"]
+        answers = [f"{content}<|im_end|>" for role, content in chat if role == "assistant"]
+        assert learned_texts(examples, folder, row) == answers
+        if template == MARKED:
+            mask = theirs.apply_chat_template(
+                as_messages(chat), tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+            )["assistant_masks"]
+            assert learned.astype(int).tolist() == mask
+    assert examples.end == theirs.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_an_end_that_the_template_leaves_unmarked_is_learned_too(chatml):
+    folder = chatml(END_OUTSIDE)
+
+    examples = encoded(folder, rows(CHATS[:2]))
+
+    assert learned_texts(examples, folder, 0) == ["a machine, 你好<|im_end|>"]
+    assert learned_texts(examples, folder, 1) == ["I  see<|im_end|>", "x\n<|im_end|>"]
+
+
+def test_a_conversation_that_ends_with_a_question_is_all_prompt(folder):
+    examples = encoded(folder, rows([CHATS[0][:1]]))
+
+    tokenizer = load_tokenizer(folder)
+    assert "learned" not in examples.columns
+    assert examples.columns["prompt_lengths"].tolist() == examples.lengths.tolist()
+    ids = examples.tokens.gather(examples.starts, examples.lengths)
+    assert tokenizer.decode(ids[-2:].tolist(), skip_special_tokens=False).endswith(tokenizer.id_to_token(examples.end))
+
+
+# ---------------------------------------------------------------- templates that can't be learned by
+
+
+def test_a_template_that_changes_earlier_turns_is_refused_by_name(chatml):
+    folder = chatml(FORGETFUL)
+
+    with pytest.raises(DataError) as error:
+        encoded(folder, rows([CHATS[0], CHATS[1]]))
+
+    assert str(error.value) == (
+        f"split 'train', row 1: {folder / 'chat_template.jinja'} writes what comes before message 2 in another way "
+        f"once it is answered, or goes on, so it isn't known which tokens are the answer. Mark answers in it with "
+        f"{{% generation %}} and {{% endgeneration %}}, or give each answer a row of its own that ends with it"
+    )
+    assert learned_texts(encoded(folder, rows([CHATS[0]])), folder, 0) == ["<think></think>a machine, 你好<|im_end|>"]
+
+
+def test_a_prompt_whose_last_token_grows_into_the_answer_is_refused(chatml):
+    folder = chatml(
+        CHATML.replace("<|im_start|>' + message.role + '\n'", "' + message.role + ''").replace(
+            "<|im_start|>assistant\n", "assistan"
+        )
+    )
+
+    with pytest.raises(DataError, match="isn't known which tokens are the answer"):
+        encoded(folder, rows([CHATS[0]]))
+
+
+def test_a_template_without_an_end_is_refused(chatml):
+    folder = chatml(CHATML.replace("<|im_end|>", ""))
+
+    with pytest.raises(DataError, match="puts no special token behind an answer, so a model couldn't learn to stop"):
+        encoded(folder)
+
+
+def test_what_a_template_refuses_is_said_with_the_row(chatml):
+    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
+    folder = chatml(strict + CHATML)
+
+    with pytest.raises(DataError) as error:
+        encoded(folder)
+
+    place = folder / "chat_template.jinja"
+    assert str(error.value) == f"split 'train', row 1: {place} can't write this conversation: no system"
+
+
+def test_a_tokenizer_without_a_template_and_an_end_is_refused(folder, tmp_path):
+    (tmp_path / "tokenizer.json").write_bytes((folder / "tokenizer.json").read_bytes())
+
+    with pytest.raises(MissingInputError, match="there is no chat template, and no eos_token"):
+        ChatTemplate.of(tmp_path)
+
+
+@pytest.mark.parametrize(("given", "text"), [("a", "a"), ([{"name": "default", "template": "b"}], "b"), (None, PLAIN)])
+def test_templates_in_the_tokenizers_configuration_are_found(tmp_path, given, text):
+    config = {"eos_token": {"content": "</s>"}} | ({} if given is None else {"chat_template": given})
+    write_json(tmp_path / "tokenizer_config.json", config)
+
+    assert ChatTemplate.of(tmp_path).text == text
+
+
+def test_of_several_templates_one_must_be_the_default(tmp_path):
+    write_json(tmp_path / "tokenizer_config.json", {"chat_template": [{"name": "tool_use", "template": "b"}]})
+
+    with pytest.raises(DataError, match="none of them is called 'default'"):
+        ChatTemplate.of(tmp_path)
+
+
+# ---------------------------------------------------------------- what is too long
+
+
+def test_of_a_long_prompt_the_oldest_messages_go_and_a_systems_last(chatml):
+    folder = chatml(CHATML)
+    turns = [("system", "be brief")]
+    for number in range(6):
+        turns += [("user", f"question {number}"), ("assistant", f"answer {number}")]
+    whole = encoded(folder, rows([turns]))
+
+    examples = encoded(folder, rows([turns]), max_prompt_tokens=60)
+
+    left = int(examples.cut["messages_cut"])
+    assert left > 0
+    assert examples.columns["prompt_lengths"][0] <= 60
+    text = load_tokenizer(folder).decode(read(examples, 0)[0], skip_special_tokens=False)
+    kept = turns[:1] + turns[1 + left :]
+    assert text == "".join(f"<|im_start|>{role}\n{content}<|im_end|>\n" for role, content in kept)
+    assert examples.cut["tokens_cut"] == whole.columns["prompt_lengths"][0] - examples.columns["prompt_lengths"][0]
+    assert learned_texts(examples, folder, 0)[-1] == "answer 5<|im_end|>"
+    assert examples.columns["bytes"][0] == sum(len(text) for role, text in kept if role == "assistant")
+
+
+def test_of_one_message_that_is_too_long_the_end_is_cut(chatml):
+    folder = chatml(CHATML)
+    chat = [("user", "word " * 50), ("assistant", "yes")]
+
+    examples = encoded(folder, rows([chat]), max_prompt_tokens=40)
+
+    text = load_tokenizer(folder).decode(read(examples, 0)[0], skip_special_tokens=False)
+    assert text.startswith("<|im_start|>user\nword wor")
+    assert text.endswith("<|im_end|>\n<|im_start|>assistant\nyes<|im_end|>\n")
+    assert examples.cut["texts_cut"] == 1
+    assert 38 <= examples.columns["prompt_lengths"][0] <= 40
+    with pytest.raises(DataError, match=r"max_seq_length \(8\) leaves no room for text"):
+        encoded(folder, rows([chat]), max_prompt_tokens=8)
+
+
+def test_an_answer_that_is_too_long_is_cut_and_counted_and_its_end_is_not_learned(chatml):
+    folder = chatml(CHATML)
+
+    examples = encoded(folder, rows([[("user", "a"), ("assistant", "zxzxzxzxzx")]]), max_answer_tokens=6)
+
+    assert learned_texts(examples, folder, 0) == ["zxzxzx"]
+    assert examples.cut == {"messages_cut": 0, "texts_cut": 0, "targets_cut": 1, "tokens_cut": 5}
+    assert examples.columns["bytes"][0] == pytest.approx(10 * 6 / 11)
