@@ -21,7 +21,7 @@ class Bart(Sized):
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
     """
 
-    objectives = ()
+    objectives = ("denoising", "span_corruption")
 
     dropout: Ratio = 0.1
     max_position_embeddings: PositiveInt = 1024

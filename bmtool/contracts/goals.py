@@ -59,7 +59,8 @@ class Examples:
     suffix: tuple[int, ...]
     """Special tokens put behind each document, such as [SEP]."""
     columns: Mapping[str, Any]
-    """What the goal needs besides tokens: labels, word starts, byte counts, ids."""
+    """What the goal needs besides tokens: labels, word starts, byte counts, ids. Where a goal makes more of a document
+    than its tokens, `tokens_in_batch` is how many it takes."""
     labels: tuple[str, ...] = ()
     cut: Mapping[str, int] = field(default_factory=dict)
     """What was lost on the way, by reason: `texts_cut`, `tokens_cut`, ..."""
@@ -72,7 +73,9 @@ class Examples:
     parts: Mapping[str, Examples] = field(default_factory=dict)
     """Of several tasks by name: their examples one after the other are these; {} for one."""
     end: int | None = None
-    """The token that says that a text is over, for tasks that write."""
+    """The token that says that a text is over, for goals that write."""
+    sentence_ends: tuple[int, ...] = ()
+    """Tokens that end a sentence, for goals that move sentences."""
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -80,7 +83,8 @@ class Examples:
     @property
     def packed_lengths(self) -> NDArray[np.int64]:
         """(N,) tokens each example takes in a batch, special tokens included."""
-        return self.lengths + (len(self.prefix) + len(self.suffix))
+        plain: NDArray[np.int64] = self.lengths + (len(self.prefix) + len(self.suffix))
+        return self.columns.get("tokens_in_batch", plain)  # type: ignore[no-any-return]
 
 
 @dataclass(frozen=True)

@@ -209,7 +209,9 @@ def encoded_targets(split: Split, tokenizer: Tokenizer, room: int) -> Spans:
         DataError: a target is missing, or the tokenizer can't write texts.
     """
     targets = split.column("target")
-    _check(targets, split.name, tokenizer)
+    if targets.null_count:
+        raise DataError(f"split '{split.name}': {targets.null_count} values of column 'target' are missing")
+    require_writing(targets, split.name, tokenizer, "targets")
     return _cut(targets, tokenizer, room)
 
 
@@ -229,20 +231,21 @@ def _cut(texts: pa.ChunkedArray, tokenizer: Tokenizer, room: int) -> Spans:
     return Spans(ids, offsets[:-1], np.minimum(full, room), full)
 
 
-def _check(targets: pa.ChunkedArray, name: str, tokenizer: Tokenizer) -> None:
-    """Refuse targets that are missing, and a tokenizer that doesn't give back what it was given.
+def require_writing(column: pa.ChunkedArray, split: str, tokenizer: Tokenizer, what: str) -> None:
+    """Refuse a tokenizer that doesn't give back the texts it was given.
 
     White space may change: SentencePiece, as in T5, makes one space of several and of line breaks.
+
+    Raises:
+        DataError: of the first `PROBED_TEXTS` more than `WRITTEN_RATIO` come back as something else.
     """
-    if targets.null_count:
-        raise DataError(f"split '{name}': {targets.null_count} values of column 'target' are missing")
-    texts = targets.slice(0, PROBED_TEXTS).to_pylist()
+    texts = column.slice(0, PROBED_TEXTS).to_pylist()
     encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
     written = tokenizer.decode_batch([one.ids for one in encoded], skip_special_tokens=True)
     wrong = [pair for pair in zip(texts, written, strict=True) if pair[0].split() != pair[1].split()]
     if len(wrong) > WRITTEN_RATIO * len(texts):
         raise DataError(
-            f"split '{name}': this tokenizer can't write the targets: of {len(texts)} that were encoded and decoded "
+            f"split '{split}': this tokenizer can't write the {what}: of {len(texts)} that were encoded and decoded "
             f"again {len(wrong)} came back as something else, such as {wrong[0][0]!r:.60} as {wrong[0][1]!r:.60}. "
             f"Prepare a corpus with 'tokenizer: bpe', or 'unigram' with byte_fallback"
         )

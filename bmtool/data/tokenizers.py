@@ -17,7 +17,7 @@ from bmtool.data.tokenizer_files import no_tokenizer, tokenizer_files
 from bmtool.errors import DataError, RefusedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
     from bmtool.contracts import TokenizerTrainer
@@ -41,6 +41,10 @@ UNIGRAM_SPECIALS = ("<s>", "<pad>", "</s>", "<unk>", "<mask>")
 
 #: What a text that spells `<0x41>` out costs as the token of that byte: more than letter by letter (at most 20 each).
 BYTE_SCORE = -1000.0
+
+#: What stands for hidden text where a tokenizer has it by a setting, and what T5 calls a text left out, by number.
+MASK = "<mask>"
+SENTINEL = "<extra_id_{}>"
 
 #: A merge seen once is chance.
 MIN_FREQUENCY = 2
@@ -122,8 +126,16 @@ def _continues(character: str, tokenizer: Tokenizer) -> bool:
     return len(tokenizer.pre_tokenizer.pre_tokenize_str(normal)) == 1
 
 
-def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
-    """A GPT-2 tokenizer (byte-level, no post-processor tokens) whose merges are a function of the texts alone."""
+def sentinels(count: int) -> list[str]:
+    """`<extra_id_0>` and so on."""
+    return [SENTINEL.format(number) for number in range(count)]
+
+
+def train_bpe(texts: Iterable[str], vocab_size: int, *, more: Sequence[str] = ()) -> Tokenizer:
+    """A GPT-2 tokenizer (byte-level, no post-processor tokens) whose merges are a function of the texts alone.
+
+    `more` are special tokens besides GPT-2's, and part of the vocabulary.
+    """
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     tokenizer.decoder = decoders.ByteLevel()
@@ -131,7 +143,7 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size,
         min_frequency=MIN_FREQUENCY,
-        special_tokens=sorted(set(BPE_SPECIALS.values())),
+        special_tokens=[*sorted(set(BPE_SPECIALS.values())), *more],
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
@@ -139,17 +151,19 @@ def train_bpe(texts: Iterable[str], vocab_size: int) -> Tokenizer:
     return tokenizer
 
 
-def train_unigram(texts: Iterable[str], vocab_size: int, *, byte_fallback: bool = False) -> Tokenizer:
+def train_unigram(
+    texts: Iterable[str], vocab_size: int, *, byte_fallback: bool = False, more: Sequence[str] = ()
+) -> Tokenizer:
     """A SentencePiece-like tokenizer whose pieces are a function of how often each word occurs in the texts.
 
     Text is normalised as SentencePiece's `nmt_nfkc` does it; a word is cut off at white space, and has its space in
     front, as a visible mark. Characters too rare for a piece of their own are the unknown token, or with
-    `byte_fallback` a token for each of their bytes.
+    `byte_fallback` a token for each of their bytes. `more` are further special tokens, and part of the vocabulary.
     """
     from bmtool.data.segments.unigram import BYTE_PIECES
     from bmtool.data.unigram import learn_pieces
 
-    specials = [(token, 0.0) for token in UNIGRAM_SPECIALS]
+    specials = [(token, 0.0) for token in (*UNIGRAM_SPECIALS, *more)]
     if byte_fallback:
         specials += [(piece, BYTE_SCORE) for piece in BYTE_PIECES]
     room = vocab_size - len(specials)
@@ -158,7 +172,7 @@ def train_unigram(texts: Iterable[str], vocab_size: int, *, byte_fallback: bool 
     taken = {piece for piece, _ in specials}
     learned = [piece for piece in pieces if piece[0] not in taken]
     final = _unigram_tokenizer(specials + learned, byte_fallback=byte_fallback)
-    final.add_special_tokens(list(UNIGRAM_SPECIALS))
+    final.add_special_tokens([*UNIGRAM_SPECIALS, *more])
     return final
 
 

@@ -62,8 +62,23 @@ def with_types(batch: Batch, second_starts: NDArray[np.int64]) -> Batch:
     return replace(batch, token_type_ids=types[None])
 
 
+def with_written(batch: Batch, term: str) -> Batch:
+    """The batch with targets for text B of each document, which a model writes: `positions` and `labels`, both (P,).
+
+    `positions` are of the tokens that predict, and `labels` what follows them: each token of the text and its end,
+    whatever its id. The loss `term` counts P.
+    """
+    if batch.token_type_ids is None:
+        raise ValueError("there is no text B to be written")
+    is_read = batch.token_type_ids[0].bool()
+    is_read[batch.cu_seq_lens[1:].long() - 1] = False
+    positions = is_read.nonzero()[:, 0]
+    targets = {"positions": positions, "labels": batch.input_ids[0][positions + 1]}
+    return replace(batch, targets=targets, counts={term: len(positions)})
+
+
 def packed_lengths_of(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-    """`packed_lengths` of some examples alone: a batch must not cost more in a larger corpus."""
+    """Tokens of some examples alone, special ones included: a batch must not cost more in a larger corpus."""
     return examples.lengths[rows].astype(np.int64) + (len(examples.prefix) + len(examples.suffix))
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.models.batches import documents_at, pack, with_types
+from bmtool.models.batches import documents_at, pack, with_types, with_written
 from bmtool.models.encoder_decoder import rectangles, start_token
 from bmtool.models.families import longest_document
 from bmtool.models.packed import lm_scores_at
@@ -30,17 +30,10 @@ MAX_PADDING = 0.5
 def pack_targets(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     """Pack sources and targets, these as token type 1, of examples of `bmtool.data.targets`.
 
-    With targets, those of the batch are `positions` (P,) of the tokens that predict, and `labels` (P,), what follows
-    them: each token of a target and its end, whatever its id. The term `cross_entropy` counts P.
+    With targets, those of the batch are as `with_written` says. The term `cross_entropy` counts P.
     """
     batch = with_types(pack(examples, rows), examples.columns["second_starts"][rows])
-    if "references" not in examples.columns or batch.token_type_ids is None:
-        return batch
-    is_written = batch.token_type_ids[0].bool()
-    is_written[batch.cu_seq_lens[1:].long() - 1] = False
-    positions = is_written.nonzero()[:, 0]
-    targets = {"positions": positions, "labels": batch.input_ids[0][positions + 1]}
-    return replace(batch, targets=targets, counts={"cross_entropy": len(positions)})
+    return with_written(batch, "cross_entropy") if "references" in examples.columns else batch
 
 
 def target_likelihoods(model: nn.Module, batch: Batch) -> Columns:

@@ -78,7 +78,8 @@ class Config(Training):
     """With `from`: where the checkpoint has no head for the objective, as most published encoders, start with a new
     one. Without it such a checkpoint is refused."""
     objective: OneObjective
-    """What is learnt: mlm (hidden words, for encoders) or clm (next words, for decoders)."""
+    """What is learnt: mlm (hidden words, for encoders), clm (next words, for decoders), span_corruption or denoising
+    (what was left out, for encoder-decoders)."""
     learning_rate: PositiveFloat = 1e-3
     """Small models take more (3e-3 for 2 layers of 128), base-size ones less (5e-4)."""
     dropout: Ratio = 0.0

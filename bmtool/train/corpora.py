@@ -11,7 +11,7 @@ from bmtool.data.scores import evaluate_metrics
 from bmtool.data.tokenizers import read_alike
 from bmtool.errors import MissingInputError
 from bmtool.train.mixture import Mixture
-from bmtool.train.phases import Phase
+from bmtool.train.phases import Phase, require_room
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,6 +43,8 @@ class Corpora:
         parts = [
             self._examples(dataset, "train", objective, training.max_seq_length) for dataset in [self.first, *mixed]
         ]
+        for part in parts:
+            require_room("pretrain", training, part)
         validation = None
         if "validation" in self.first.splits:
             validation = self._examples(self.first, "validation", objective, training.max_seq_length)

@@ -10,11 +10,11 @@ from bmtool.data.dataset import open_dataset
 from bmtool.data.labelled import task_of
 from bmtool.data.scores import evaluate_metrics, higher_is_better
 from bmtool.data.tokenizers import load_tokenizer
-from bmtool.errors import ConfigError, DataError, MissingInputError
+from bmtool.errors import DataError, MissingInputError
 from bmtool.models.build import bare_model, new_model, special_ids
 from bmtool.models.checkpoint import open_config, open_model, save_checkpoint
 from bmtool.models.supervised import class_weights
-from bmtool.train.phases import Phase
+from bmtool.train.phases import Phase, require_room
 from bmtool.train.selection import Selection
 from bmtool.train.task_settings import check_method, check_metric, check_validation
 
@@ -137,7 +137,7 @@ def open_lesson(config: Config, job: Job, *, name: str = "", metric: str | None 
     task = task_of(dataset).suited(_start(config, job, folder), folder)
     check_method(config, task)
     parts = _examples(config, task, dataset, load_tokenizer(folder), name or str(config.data))
-    _check_room(config, parts["train"])
+    require_room("finetune", config, parts["train"])
     weighing = _weighing(config, task, parts["train"], dataset.labels)
     task = task.fitted(parts["train"]).weighed(weighing).watched(metric)
     return Lesson(config, job, data, dataset, task, folder, parts)
@@ -153,16 +153,6 @@ def _start(config: Config, job: Job, tokenizer_folder: Path) -> PretrainedConfig
         max_seq_length=config.max_seq_length,
         special_ids=special_ids(tokenizer, tokenizer_folder),
     )
-
-
-def _check_room(config: Config, train: Examples) -> None:
-    """A batch holds the longest example, which may be longer than a text: a source and its target."""
-    longest = int(train.packed_lengths.max(initial=0))
-    if longest > config.room:
-        raise ConfigError(
-            f"finetune.per_device_batch_tokens must hold the longest example, of {longest} tokens with all its texts, "
-            f"got {config.room}"
-        )
 
 
 def _examples(config: Config, task: Task, dataset: Dataset, tokenizer: Tokenizer, name: str) -> dict[str, Examples]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bmtool.errors import ConfigError
 from bmtool.train.course import Course
 
 if TYPE_CHECKING:
@@ -50,3 +51,17 @@ class Phase:
     def is_measured(self) -> bool:
         """Whether there is something to validate on."""
         return self.validation is not None and len(self.validation) > 0
+
+
+def require_room(stage: str, training: Training, train: Examples) -> None:
+    """A batch holds the longest example, which may be longer than a text: a source and its target.
+
+    Raises:
+        ConfigError: it doesn't.
+    """
+    longest = int(train.packed_lengths.max(initial=0))
+    if longest > training.room:
+        raise ConfigError(
+            f"{stage}.per_device_batch_tokens must hold the longest example, of {longest} tokens with all its texts, "
+            f"got {training.room}"
+        )

@@ -41,9 +41,10 @@ def config_of(name, special_ids=SPECIALS, max_seq_length=64, **settings):
 def examples(count=6, length=20):
     ids = np.random.default_rng(0).integers(5, 100, count * length)
     columns = {"bytes": np.ones(count), "document": np.arange(count), "is_last": np.ones(count, dtype=bool)}
-    specials = {f"[{name.upper()}]": token for name, token in SPECIALS.items()}
+    specials = {f"[{name.upper()}]": token for name, token in SPECIALS.items()} | {"<extra_id_0>": 90}
     starts, lengths = np.arange(count) * length, np.full(count, length)
-    return Examples(InMemoryTokens(ids), starts, lengths, (2,), (3, 3), columns, vocab_size=100, special_ids=specials)
+    tokens = InMemoryTokens(ids)
+    return Examples(tokens, starts, lengths, (2,), (3, 3), columns, vocab_size=100, special_ids=specials, end=3)
 
 
 @pytest.mark.parametrize(("name", "size", "source", "wanted"), PUBLISHED, ids=[case[2] for case in PUBLISHED])
