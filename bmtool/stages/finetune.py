@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.estimate import Outline
     from bmtool.train.finetuning import Lesson
-    from bmtool.train.loop import Fitted
+    from bmtool.train.fitted import Fitted
     from bmtool.train.several_tasks import Lessons
 
 VERSION = 1

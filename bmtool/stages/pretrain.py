@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Architecture, Job
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.estimate import Outline
-    from bmtool.train.loop import Fitted
+    from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
 
 VERSION = 1

@@ -21,11 +21,10 @@ from bmtool.train.optim import MUON_TOKENS, new_optimizer
 from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.precision import pick_precision, short_name
 from bmtool.train.reporting import Reporting
-from bmtool.train.selection import Selection
 from bmtool.train.sharing import pick_sharing
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
-from bmtool.train.trainer import Fitted, Trainer
+from bmtool.train.trainer import Trainer
 from bmtool.train.world import PartDoneError, ProcessGoneError, World
 
 if TYPE_CHECKING:
@@ -35,7 +34,9 @@ if TYPE_CHECKING:
 
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
+    from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase
+    from bmtool.train.selection import Selection
     from bmtool.train.steps import Step
     from bmtool.train.weights import Weights
 
@@ -245,6 +246,3 @@ def _check_length(model: Any, max_seq_length: int) -> None:
     longest = longest_document(model.config)
     if longest is not None and max_seq_length > longest:
         raise ConfigError(f"max_seq_length is {max_seq_length}, and the model has {longest} positions. Lower it")
-
-
-__all__ = ["Fitted", "Selection", "fit"]

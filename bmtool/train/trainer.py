@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
 from bmtool.train.divergence import MAX_ROLLBACKS, diverged, is_broken, note_rollback, older_than
+from bmtool.train.fitted import Fitted
+from bmtool.train.measuring import scores_of
 from bmtool.train.peak import matmul_peak
-from bmtool.train.predict import StoppedHalfwayError, run_goal
 from bmtool.train.selection import Selection, validation_is_due
 
 if TYPE_CHECKING:
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
     from bmtool.config.shared import Training
-    from bmtool.contracts import Columns, Examples, Goal, Job
+    from bmtool.contracts import Examples, Job
     from bmtool.train.course import Course
     from bmtool.train.monitor import Monitor
     from bmtool.train.phases import Phase
@@ -36,33 +37,6 @@ PEAK_AFTER_SECONDS = 30.0
 
 #: Work worth saving when training ends, before the final model is written.
 UNSAVED_SECONDS = 60.0
-
-
-@dataclass(frozen=True)
-class Fitted:
-    """What a finished run did. The model it trained holds the chosen weights in float32."""
-
-    steps: int
-    tokens: int
-    epochs: float
-    metrics: dict[str, float | None]
-    """Validation metrics of the chosen weights; {} without validation."""
-    best: dict[str, Any] | None
-    """`{step, metric, value}` if weights were chosen by a metric."""
-    stopped_early: bool
-    skipped_steps: int
-    rollbacks: list[dict[str, int]]
-    """`{step, to}` of each return to a saved state"""
-    choices: dict[str, str]
-    """Precision, device and threads, each with its reason."""
-    domains: dict[str, dict[str, dict[str, float | None]]]
-    """By name of a corpus that was watched: metrics `before` and `after`."""
-    tokens_per_second: float
-    flop_utilisation: float | None
-    """Share of the machine's measured matrix-product speed; None for a short run."""
-    seconds: float
-    optimizer_state: dict[str, Tensor]
-    """The optimizer's state behind the last step, by `<what>.<parameter>`, twice the weights' size; {} if not wanted"""
 
 
 @dataclass
@@ -229,26 +203,12 @@ class Trainer:
         """Metrics of the weights as they are, as the first process says."""
         metrics: dict[str, float | None] | None = {}
         if self.stepper.weights.measures and examples is not None:
-            metrics = self._scores(phase, examples)
+            metrics = scores_of(self.stepper, phase, examples, self.job.stop)
         told: dict[str, float | None] | None = self.stepper.world.told(metrics)
         if told is None:
             self.stop_if_asked()  # the saved state says that this is still due
             raise AssertionError("validation was given up, and nobody had asked to stop")
         return told
-
-    def _scores(self, phase: Phase, examples: Examples) -> dict[str, float | None] | None:
-        """The same in this process; None if it was asked to stop on the way."""
-        batch_tokens, weights = phase.training.batch_tokens, self.stepper.weights
-        stop = weights.hears(self.job.stop)
-
-        def run(goal: Goal, own: Examples) -> Columns:
-            return run_goal(weights.model, goal, own, batch_tokens, stop=stop, run=weights.run)
-
-        try:
-            scores = phase.measure(examples, run)
-        except StoppedHalfwayError:
-            return None
-        return {name: value if math.isfinite(value) else None for name, value in scores.items()}
 
     def _watch(self) -> dict[str, dict[str, float | None]]:
         """Metrics of each corpus that is watched."""

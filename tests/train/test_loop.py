@@ -20,10 +20,11 @@ from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.device import pick_device, pick_threads
 from bmtool.train.divergence import RECENT, is_usable, older_than
-from bmtool.train.loop import Selection, fit
+from bmtool.train.loop import fit
 from bmtool.train.monitor import Monitor, read_log
 from bmtool.train.phases import Phase
 from bmtool.train.precision import pick_precision
+from bmtool.train.selection import Selection
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.whole import WholeWeights

@@ -1,0 +1,36 @@
+"""What a finished run did."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What a finished run did. The model it trained holds the chosen weights in float32."""
+
+    steps: int
+    tokens: int
+    epochs: float
+    metrics: dict[str, float | None]
+    """Validation metrics of the chosen weights; {} without validation."""
+    best: dict[str, Any] | None
+    """`{step, metric, value}` if weights were chosen by a metric."""
+    stopped_early: bool
+    skipped_steps: int
+    rollbacks: list[dict[str, int]]
+    """`{step, to}` of each return to a saved state"""
+    choices: dict[str, str]
+    """Precision, device and threads, each with its reason."""
+    domains: dict[str, dict[str, dict[str, float | None]]]
+    """By name of a corpus that was watched: metrics `before` and `after`."""
+    tokens_per_second: float
+    flop_utilisation: float | None
+    """Share of the machine's measured matrix-product speed; None for a short run."""
+    seconds: float
+    optimizer_state: dict[str, Tensor]
+    """The optimizer's state behind the last step, by `<what>.<parameter>`, twice the weights' size; {} if not wanted"""
