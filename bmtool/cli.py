@@ -369,14 +369,23 @@ def inspect(
     row: Annotated[
         str | None, typer.Option("--row", metavar="ID", help="What became of one row of a dataset, and who saw it.")
     ] = None,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Which tokens of its rows a model reads that writes, and which it learns.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="With --mask: the checkpoint, or the corpus, that reads a dataset.")
+    ] = None,
     json: Json = False,
     folder: Folder = None,
 ) -> None:
     """Show what an artifact is, what it was made from and what is in it."""
     from bmtool.commands.inspect import inspect as command
+    from bmtool.commands.mask import mask as show_mask
     from bmtool.commands.trace import trace
 
-    if row is not None:
+    if mask:
+        _call(Console(), lambda: _enter(folder) or show_mask(artifact, model, as_json=json))
+    elif row is not None:
         _call(Console(), lambda: _enter(folder) or trace(artifact, row, as_json=json))
     else:
         _call(Console(), lambda: _enter(folder) or command(artifact, as_json=json))

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Messages = list[dict[str, str]]
 
 #: For a tokenizer without one. A turn is a role and what was said, both closed by the token that ends a text: borders
-#: are tokens of the vocabulary, and no text is ever joined with what is beside it.
+#: are tokens of the vocabulary, and no text is ever joined with what is beside it. It begins as texts of `clm` do.
 PLAIN = """\
-{%- if bos_token is defined and bos_token != eos_token %}{{ bos_token }}{% endif %}
+{%- if bos_token is defined %}{{ bos_token }}{% endif %}
 {%- for message in messages %}
 {{- message.role + eos_token }}
 {%- if message.role == 'assistant' %}

@@ -68,7 +68,7 @@ def test_a_dialog_is_learned_and_evaluated_beside_the_nearest_answer(data, tuned
 
     [result] = json.loads((tmp_path / "metrics.json").read_text())["datasets"].values()
     assert set(result["metrics"]) == {"chrf", "bleu", "rouge_l", "loss", "perplexity", "bits_per_byte"}
-    assert result["metrics"]["chrf"]["value"] > 95
+    assert result["metrics"]["chrf"]["value"] > 70
     assert set(result["baselines"]["phrase_lookup"]) == {"chrf", "bleu", "rouge_l"}
 
 
