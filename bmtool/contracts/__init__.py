@@ -5,13 +5,15 @@ A component is a frozen settings class in a file of its own; the file's name is 
     stages       what a stage is: needs, a job, gates
     kinds        what kinds of columns rows have
     rows         sources, cleaners, filters, scrubbers, deduplicators, tokenizers
-    goals        architectures, objectives, tasks, and the batches that they see
+    goals        architectures, objectives, tasks
+    batches      what these see of the data
     methods      ways to learn a task
     evaluation   metrics, baselines, exporters
     reporting    where numbers go while training
     chosen       settings that choose one of these by name
 """
 
+from bmtool.contracts.batches import Batch, Columns, Examples, TokenSource
 from bmtool.contracts.chosen import (
     OneArchitecture,
     OneBaseline,
@@ -28,16 +30,12 @@ from bmtool.contracts.chosen import (
 from bmtool.contracts.evaluation import Baseline, Exporter, Metric, Score
 from bmtool.contracts.goals import (
     Architecture,
-    Batch,
-    Columns,
     DocumentTask,
-    Examples,
     Goal,
     HeadTask,
     Objective,
     OnePassTask,
     Task,
-    TokenSource,
     VectorTask,
     Weighing,
 )

@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.artifacts.manifest import Artifact
-    from bmtool.contracts.goals import Columns, Task
+    from bmtool.contracts.batches import Columns
+    from bmtool.contracts.goals import Task
     from bmtool.contracts.stages import Job, Need
     from bmtool.runner.pipeline import Pipeline
 

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bmtool.config.references import Reference
-    from bmtool.contracts.goals import Batch, Columns, Examples, Task
+    from bmtool.contracts.batches import Batch, Columns, Examples
+    from bmtool.contracts.goals import Task
     from bmtool.contracts.stages import Job, Need
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.phases import Phase

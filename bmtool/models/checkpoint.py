@@ -17,6 +17,7 @@ from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
 from bmtool.models.families import family_for, longest_document
+from bmtool.models.heads import head_parameters, label_parameters
 from bmtool.models.task_folders import INFO, task_folders
 
 if TYPE_CHECKING:
@@ -145,29 +146,10 @@ def open_and_complete(
         )
     if attention == "packed":
         family_for(config).check(model)
-    new = missing if same_labels else missing | _label_parameters(model)
+    new = missing if same_labels else missing | label_parameters(model)
     _renew(model, new, auto_class, seed)
     model.train(mode=False)
     return model, frozenset(new)
-
-
-def head_parameters(model: PreTrainedModel) -> frozenset[str]:
-    """Names of the parameters that belong to the class's head, a pooler of the backbone among them."""
-    backbone = _place_of_backbone(model)
-    names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
-    return frozenset(n for n in names if not n.startswith(backbone) or n.startswith(f"{backbone}pooler."))
-
-
-def _place_of_backbone(model: PreTrainedModel) -> str:
-    """What the names of the backbone's parameters begin with: nothing where the model is its own backbone."""
-    return "" if model.base_model is model else f"{model.base_model_prefix}."
-
-
-def _label_parameters(model: PreTrainedModel) -> set[str]:
-    """Head parameters with one row a label."""
-    parameters = dict(model.named_parameters())
-    rows = model.config.num_labels
-    return {name for name in head_parameters(model) if name in parameters and parameters[name].shape[0] == rows}
 
 
 def _load(folder: Path, auto_class: str, config: PretrainedConfig, attention: str) -> tuple[PreTrainedModel, set[str]]:
@@ -303,7 +285,6 @@ __all__ = [
     "INFO",
     "check_safe",
     "copy_tokenizer",
-    "head_parameters",
     "new_model",
     "open_and_complete",
     "open_config",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bmtool.errors import ConfigError
-from bmtool.models.checkpoint import head_parameters
+from bmtool.models.heads import head_parameters
 from bmtool.train.layers import is_hidden
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, cast
 import numpy as np
 
 from bmtool.errors import ConfigError
-from bmtool.models.checkpoint import head_parameters
+from bmtool.models.heads import head_parameters
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

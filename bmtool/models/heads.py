@@ -1,0 +1,27 @@
+"""Which weights of a model are its head, and which its backbone."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def head_parameters(model: PreTrainedModel) -> frozenset[str]:
+    """Names of the parameters that belong to the class's head, a pooler of the backbone among them."""
+    backbone = place_of_backbone(model)
+    names = {name for name, _ in model.named_parameters(remove_duplicate=False)}
+    return frozenset(n for n in names if not n.startswith(backbone) or n.startswith(f"{backbone}pooler."))
+
+
+def place_of_backbone(model: PreTrainedModel) -> str:
+    """What the names of the backbone's parameters begin with: nothing where the model is its own backbone."""
+    return "" if model.base_model is model else f"{model.base_model_prefix}."
+
+
+def label_parameters(model: PreTrainedModel) -> set[str]:
+    """Head parameters with one row a label."""
+    parameters = dict(model.named_parameters())
+    rows = model.config.num_labels
+    return {name for name in head_parameters(model) if name in parameters and parameters[name].shape[0] == rows}
