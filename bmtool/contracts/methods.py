@@ -38,9 +38,9 @@ class Method(Component):
         """The checkpoint to start from where the section names none."""
         return None
 
-    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
-        """Inputs by role besides those of `finetune`; they are in `job.inputs`."""
-        del pipeline
+    def needs(self, pipeline: Pipeline, section: Any) -> dict[str, Need]:
+        """Inputs by role besides those of the finetune section, of one seed, that it stands in; see `job.inputs`."""
+        del pipeline, section
         return {}
 
     def unfit(self, task: Task) -> str:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PreTrainedModel
 
-    from bmtool.contracts import Batch, Columns, Examples, Job, Task
+    from bmtool.contracts import Batch, Examples, Job, Task
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.phases import Phase
 
@@ -46,9 +46,9 @@ class Distillation(Method):
         """The teacher itself, some of whose layers become the student (DistilBERT, Sanh et al. 2019, section 3)."""
         return None if self.layers is None else self.from_
 
-    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
+    def needs(self, pipeline: Pipeline, section: Any) -> dict[str, Need]:
         """The teacher."""
-        del pipeline
+        del pipeline, section
         return {"teacher": Need("checkpoint", self.from_)}
 
     def unfit(self, task: Task) -> str:
@@ -108,23 +108,6 @@ class _Distilled(WrappedGoal):
         return {"distillation": weight * distance + (1 - weight) * own}
 
 
-class _Logits(WrappedGoal):
-    """A task whose result is the bare logits."""
-
-    auto_class = "AutoModelForSequenceClassification"
-
-    def measured(self) -> _Logits:
-        """This one."""
-        return self
-
-    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """The column `logits` (N, C)."""
-        from bmtool.models.supervised import head_logits
-
-        del examples
-        return {"logits": head_logits("document", model, batch)}
-
-
 def _answers(task: DocumentTask, labels: tuple[str, ...], job: Job) -> NDArray[np.float32]:
     """The teacher's logits for each training row, (N, C), as logits of the student's task, in the order of its labels.
 
@@ -137,7 +120,7 @@ def _answers(task: DocumentTask, labels: tuple[str, ...], job: Job) -> NDArray[n
     from bmtool.data.dataset import open_dataset
     from bmtool.models.checkpoint import read_info
     from bmtool.models.opening import task_of
-    from bmtool.train.apply import run_checkpoint
+    from bmtool.train.apply import bare_logits
 
     folder = job.inputs["teacher"].folder
     info = read_info(folder)
@@ -147,7 +130,7 @@ def _answers(task: DocumentTask, labels: tuple[str, ...], job: Job) -> NDArray[n
         raise ConfigError(f"finetune.method.from: {folder}: {what}")
     order = _order(folder, tuple(info["labels"]), labels)
     split = open_dataset(job.inputs["data"].folder)["train"]
-    logits = run_checkpoint(folder, _Logits(goal=teacher), split, job).outputs["logits"]
+    logits = bare_logits(folder, teacher, split, job)
     return np.ascontiguousarray(task.translated(logits[:, order] if labels else logits, teacher), dtype=np.float32)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib.util import find_spec
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
@@ -33,10 +33,10 @@ class Lora(Method):
     targets: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Last names of the matrices that get them, such as `query` and `value`; by default all in the layers."""
 
-    def needs(self, pipeline: Pipeline) -> dict[str, Need]:
+    def needs(self, pipeline: Pipeline, section: Any) -> dict[str, Need]:
         """Nothing but a package."""
         _require_peft()
-        return super().needs(pipeline)
+        return super().needs(pipeline, section)
 
     def shaped(self, model: PreTrainedModel, job: Job) -> PreTrainedModel:
         """The model with new adapters in it, which depend on the seed alone."""

@@ -137,6 +137,30 @@ class OneRow:
             hook.remove()
         return logits
 
+    def document_rows(self, model: nn.Module, batch: Batch) -> Tensor:
+        """What the class's own document head reads of each document: (N, D)."""
+        if self.pooled is None:
+            decoder: Any = model
+            return self.states(model, batch).index_select(0, _last_tokens(batch, decoder.config.pad_token_id))
+        if self.alone(model.base_model) is not None:
+            return self.states_at(model, batch, _first_rows(batch))
+        return self.pool(model.config, self.states(model, batch), batch)
+
+    def logits_from(self, model: nn.Module, rows: Tensor) -> Tensor:
+        """The class's own document head on `rows` (N, D), as `document_rows` gives them: (N, C). No layer is run."""
+        from transformers.modeling_outputs import BaseModelOutputWithPastAndCrossAttentions as Output
+
+        anything: Any = model
+        if self.pooled is None:
+            return anything.score(rows)  # type: ignore[no-any-return]
+        part = model.get_submodule(self.pooled)
+        part.forward = lambda *_, **__: Output(last_hidden_state=rows.unsqueeze(1))
+        try:
+            logits: Tensor = anything(input_ids=torch.zeros(len(rows), 1, dtype=torch.long, device=rows.device)).logits
+        finally:
+            del part.forward
+        return logits
+
     def token_logits(self, model: nn.Module, batch: Batch) -> Tensor:
         """The class's own token head: (T, C)."""
         self.check(model)

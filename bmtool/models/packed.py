@@ -6,11 +6,13 @@ width, N documents, P positions, T tokens, V vocabulary.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import torch
 
-from bmtool.models.families import family_of
+from bmtool.errors import ConfigError
+from bmtool.models.families import FAMILIES, family_of
+from bmtool.models.one_row import OneRow
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -47,6 +49,30 @@ def document_logits(model: nn.Module, batch: Batch) -> Tensor:
     if logits.shape[0] != len(batch.rows):
         raise AssertionError(f"{type(model).__name__} gave {logits.shape[0]} rows for {len(batch.rows)} documents")
     return logits.float()
+
+
+def document_rows(model: nn.Module, batch: Batch) -> Tensor:
+    """What the class's own document head reads of each document, as the backbone gives it: (N, D).
+
+    Raises:
+        ConfigError: the model runs padded, and what its head reads isn't known.
+    """
+    return _one_row(model).document_rows(model, batch)
+
+
+def logits_from(model: nn.Module, rows: Tensor) -> Tensor:
+    """The class's own document head on `rows` (N, D) of `document_rows`, in float32: (N, C). No layer is run."""
+    return _one_row(model).logits_from(model, rows).float()
+
+
+def _one_row(model: nn.Module) -> OneRow:
+    family, config = family_of(model), cast("Any", model.config)
+    if not isinstance(family, OneRow):
+        raise ConfigError(
+            f"what the head of a '{config.model_type}' model reads isn't known, so it can't be kept. Known are "
+            f"{', '.join(FAMILIES)}"
+        )
+    return family
 
 
 def token_logits(model: nn.Module, batch: Batch) -> Tensor:
@@ -120,11 +146,13 @@ def set_dropout(model: nn.Module, ratio: float) -> None:
 
 __all__ = [
     "document_logits",
+    "document_rows",
     "drop_attention_dropout",
     "hidden_states",
     "lm_logits_at",
     "lm_loss_at",
     "lm_scores_at",
+    "logits_from",
     "padding_note",
     "pair_heads_at",
     "require_packed",

@@ -168,7 +168,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
         sections = config.per_seed()
         return {f"seed:{seed}": Need("checkpoint", made=("finetune", section)) for seed, section in sections.items()}
     datasets = {f"data:{name}" if name else "data": Need("dataset", one) for name, one in config.datasets.items()}
-    inputs = datasets | config.method.needs(pipeline)
+    inputs = datasets | config.method.needs(pipeline, config)
     if config.model is None:
         start = config.from_ or config.method.start or Reference(form="name", value="pretrain")
         return inputs | {"from": Need("checkpoint", start)}

@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bmtool.contracts import WrappedGoal
 from bmtool.data.labelled import with_labels
 from bmtool.data.targets import answers_cut
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
 from bmtool.models.checkpoint import open_config, open_model, read_info
+from bmtool.models.supervised import head_logits
 from bmtool.models.task_folders import task_folders
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
@@ -18,9 +20,11 @@ from bmtool.train.predict import run_goal
 if TYPE_CHECKING:
     from pathlib import Path
 
+    import numpy as np
     import torch
+    from numpy.typing import NDArray
 
-    from bmtool.contracts import Columns, Examples, Goal, Job
+    from bmtool.contracts import Batch, Columns, DocumentTask, Examples, Goal, Job
     from bmtool.data.dataset import Split
 
 #: Tokens of a batch. Results don't depend on it but for rounding; without gradients this takes little memory.
@@ -61,6 +65,27 @@ def run_checkpoint(
     outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
     examples = replace(examples, cut={**examples.cut, **answers_cut(outputs)})
     return Answers(examples, goal.merged(outputs, split.num_rows), own)
+
+
+class _BareLogits(WrappedGoal):
+    """A task whose result is the logits that it reads its answers from."""
+
+    auto_class = "AutoModelForSequenceClassification"
+
+    def measured(self) -> _BareLogits:
+        """This one."""
+        return self
+
+    def outputs(self, model: torch.nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """The column `logits` (N, C)."""
+        del examples
+        return {"logits": head_logits("document", model, batch)}
+
+
+def bare_logits(folder: Path, task: DocumentTask, split: Split, job: Job) -> NDArray[np.float32]:
+    """What the head of the checkpoint in `folder`, which learned `task`, gives for each row: (N, C) in float32."""
+    logits: NDArray[np.float32] = run_checkpoint(folder, _BareLogits(goal=task), split, job).outputs["logits"]
+    return logits
 
 
 def loss_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:

@@ -11,16 +11,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bmtool.contracts import WrappedGoal
+from bmtool.data.labelled import with_columns
 from bmtool.data.texts import encoded_texts
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.models.batches import to_device
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.models.families import family_of
+from bmtool.models.packed import document_rows
 from bmtool.models.pooling import document_vectors
 from bmtool.models.supervised import pack_documents
 from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.device import set_up
 from bmtool.train.plan import in_order
+from bmtool.train.predict import run_goal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -28,9 +32,32 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bmtool.contracts import Examples, Job
+    from bmtool.contracts import Batch, Columns, Examples, Goal, Job
     from bmtool.data.dataset import Split
     from bmtool.models.pooling import Pooling
+
+
+class _HeadInputs(WrappedGoal):
+    """A task whose result is what the head reads."""
+
+    auto_class = "AutoModelForSequenceClassification"
+
+    def measured(self) -> _HeadInputs:
+        """This one."""
+        return self
+
+    def outputs(self, model: torch.nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """The column `features` (N, D)."""
+        del examples
+        return {"features": document_rows(model, batch).float().cpu().numpy()}
+
+
+def head_inputs(model: torch.nn.Module, goal: Goal, examples: Examples, job: Job, name: str) -> Examples:
+    """The examples with the column `features` (N, D) in float32: what the model's own head reads of each."""
+    device, _ = set_up(job.runtime)
+    model.to(device)
+    outputs = run_goal(model, _HeadInputs(goal=goal), examples, BATCH_TOKENS, job.console, label=f"encoding {name}")
+    return with_columns(examples, outputs)
 
 
 class Encoder:

@@ -94,6 +94,15 @@ def freeze(model: nn.Module, num_layers: int) -> int:
     return sum(parameter.numel() for parameter in frozen)
 
 
+def freeze_backbone(model: PreTrainedModel) -> tuple[int, int]:
+    """Let all but the head stay as it is; return how many numbers are trained, and how many aren't."""
+    head, counts = head_parameters(model), [0, 0]
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad = name in head
+        counts[name not in head] += parameter.numel()
+    return counts[0], counts[1]
+
+
 def keep_layers(model: PreTrainedModel, num_layers: int) -> list[int]:
     """Leave so many of the model's layers in it, evenly spread from the first to the last; return which, from 0.
 

@@ -138,7 +138,7 @@ def test_the_student_starts_from_the_teacher_only_where_layers_are_taken():
 
     assert whole.start is None
     assert str(part.start) == "./teacher"
-    assert {role: str(need.reference) for role, need in whole.needs(None).items()} == {"teacher": "./teacher"}
+    assert {role: str(need.reference) for role, need in whole.needs(None, None).items()} == {"teacher": "./teacher"}
 
 
 def test_a_task_without_one_answer_a_text_is_refused():

@@ -128,7 +128,7 @@ def test_without_the_package_the_way_to_install_it_is_said(monkeypatch):
     monkeypatch.setattr(lora, "find_spec", lambda name: None)
 
     with pytest.raises(ConfigError) as error:
-        Lora().needs(None)
+        Lora().needs(None, None)
 
     assert error.value.exit_code == 2
     assert str(error.value) == (

@@ -13,11 +13,13 @@ from bmtool.models.build import new_model
 from bmtool.models.families import FAMILIES, family_for, longest_document
 from bmtool.models.packed import (
     document_logits,
+    document_rows,
     drop_attention_dropout,
     hidden_states,
     lm_logits_at,
     lm_loss_at,
     lm_scores_at,
+    logits_from,
     token_logits,
 )
 
@@ -51,6 +53,32 @@ def test_document_logits_are_those_of_each_document_alone(family):
 
     assert ours.shape == (len(LENGTHS), 3)
     assert_equal(packed, alone, ours, theirs)
+
+
+@pytest.mark.parametrize("family", PACKED)
+def test_the_head_alone_gives_of_what_it_reads_what_the_whole_model_gives(family):
+    model, _ = make_pair(family, "AutoModelForSequenceClassification", LABELS)
+    batch = make_batch()
+    whole = document_logits(model, batch)
+
+    rows = document_rows(model, batch)
+    ours = logits_from(model, rows)
+
+    assert rows.shape == (len(LENGTHS), 64)
+    assert torch.allclose(ours, whole, atol=1e-6)
+    assert torch.equal(document_logits(model, batch), whole)  # the model is what it was
+
+
+def test_what_the_head_of_a_padded_model_reads_is_not_known():
+    model, _ = make_pair("deberta-v2", "AutoModelForSequenceClassification", LABELS)
+
+    with pytest.raises(ConfigError) as error:
+        document_rows(model, make_batch())
+
+    assert str(error.value) == (
+        "what the head of a 'deberta-v2' model reads isn't known, so it can't be kept. Known are bert, roberta, "
+        "xlm-roberta, modernbert, electra, distilbert, gpt2, llama, qwen3"
+    )
 
 
 @pytest.mark.parametrize("family", CONFIGS)
