@@ -19,6 +19,8 @@ LABELS = {
     "questions": ("start", "end"),
     "mlm": (),
     "vectors": (),
+    "t5": (),
+    "bart": (),
 }
 CLASSES = {
     "bert": "AutoModelForSequenceClassification",
@@ -27,12 +29,14 @@ CLASSES = {
     "questions": "AutoModelForQuestionAnswering",
     "mlm": "AutoModelForMaskedLM",
     "vectors": "AutoModel",
+    "t5": "AutoModelForSeq2SeqLM",
+    "bart": "AutoModelForSeq2SeqLM",
 }
 
 
 def write_checkpoint(folder: Path, kind: str, info: dict | None = None) -> Path:
     """A plain Hugging Face folder; with `info` it has a `bmtool.json` too. Its logits are far apart."""
-    from transformers import BertConfig, GPT2Config
+    from transformers import BartConfig, BertConfig, GPT2Config, T5Config
 
     tokenizer = train_wordpiece(TEXTS * 4, 120, lowercase=True)
     size = tokenizer.get_vocab_size()
@@ -40,6 +44,17 @@ def write_checkpoint(folder: Path, kind: str, info: dict | None = None) -> Path:
         config = GPT2Config(
             vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, pad_token_id=0, bos_token_id=2,
             eos_token_id=3, initializer_range=0.5,
+        )  # fmt: skip
+    elif kind == "t5":
+        config = T5Config(
+            vocab_size=size, d_model=32, d_kv=16, d_ff=64, num_layers=2, num_heads=2, pad_token_id=0, eos_token_id=3,
+            decoder_start_token_id=0, initializer_factor=2.0,
+        )  # fmt: skip
+    elif kind == "bart":
+        config = BartConfig(
+            vocab_size=size, d_model=32, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2,
+            decoder_attention_heads=2, encoder_ffn_dim=64, decoder_ffn_dim=64, max_position_embeddings=48, init_std=0.5,
+            pad_token_id=0, bos_token_id=2, eos_token_id=3, decoder_start_token_id=2, forced_eos_token_id=None,
         )  # fmt: skip
     else:
         config = BertConfig(

@@ -17,10 +17,13 @@ from bmtool.models.packed import lm_scores_at
 from bmtool.models.search import search, until
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import NDArray
-    from torch import nn
+    from torch import Tensor, nn
 
     from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.models.encoder_decoder import Rectangle
     from bmtool.models.search import Search
 
 #: Sources that are answered together: a step of writing costs much the same for few and for many, and padding little.
@@ -53,16 +56,25 @@ def write(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
 
     Sources of like lengths are answered together, padded.
     """
-    config: Any = model.config
-    how = replace(how, max_new_tokens=min(how.max_new_tokens, longest_document(config) or how.max_new_tokens))
     if examples.decode is None or examples.end is None:
         raise ValueError("these examples were not made for writing: they can't be decoded")
     rows: list[list[int]] = [[]] * len(batch.rows)
     is_cut = np.zeros(len(batch.rows), dtype=bool)
-    for part in rectangles(batch, config, max_padding=MAX_PADDING):
-        inputs = {"input_ids": part.source_ids, "attention_mask": part.source_mask}
-        own = batch.rows[part.documents].tolist()
-        ids = search(model, inputs, own, how, examples.end, start_token=start_token(config))
+    for part in sources_alike(batch, model.config):
+        ids = written(model, batch, part, how, examples.end)
         for document, tokens in zip(part.documents, ids[:, 1:].tolist(), strict=True):
             rows[document], is_cut[document] = until(tokens, examples.end)
     return {"predictions": examples.decode(rows), "is_cut": is_cut}
+
+
+def sources_alike(batch: Batch, config: Any) -> Iterator[Rectangle]:
+    """The batch's sources, those of like lengths together."""
+    return rectangles(batch, config, max_padding=MAX_PADDING)
+
+
+def written(model: nn.Module, batch: Batch, part: Rectangle, how: Search, end: int) -> Tensor:
+    """Token ids for each source of a rectangle, a start token first; padding after the end."""
+    config: Any = model.config
+    how = replace(how, max_new_tokens=min(how.max_new_tokens, longest_document(config) or how.max_new_tokens))
+    inputs = {"input_ids": part.source_ids, "attention_mask": part.source_mask}
+    return search(model, inputs, batch.rows[part.documents].tolist(), how, end, start_token=start_token(config))

@@ -19,7 +19,6 @@ from bmtool.data.messages import NoConversationError, asked, conversation, with_
 from bmtool.data.rows import schema_of
 from bmtool.data.targets import answers_cut
 from bmtool.errors import DataError
-from bmtool.models.checkpoint import open_model
 from bmtool.models.one_pass import values_of
 
 if TYPE_CHECKING:
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
+    from torch import nn
 
     from bmtool.contracts import Batch, Cleaner, Columns, Examples, OnePassTask, Task
     from bmtool.data.dataset import Split
@@ -76,12 +76,12 @@ class Backend(Protocol):
 
 
 class TorchModel:
-    """A checkpoint in float32, on packed batches."""
+    """A module on packed batches: a checkpoint in float32, or what looks like one to transformers."""
 
-    def __init__(self, folder: Path, task: Task) -> None:
-        """Open the checkpoint in `folder`; its head must be there already."""
+    def __init__(self, model: nn.Module, task: Task) -> None:
+        """Its head must be there already."""
         self.task = task
-        self.model = open_model(folder, task.auto_class)
+        self.model = model
 
     def outputs(self, batch: Batch, examples: Examples) -> Columns:
         """Results of each example of the batch, as the task gives them."""

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Batch, Columns, Examples, OnePassTask
 
-MODEL_FILE = "model.onnx"
+#: A graph of one forward pass; those of an encoder-decoder.
+MODEL_FILE, ENCODER_FILE, DECODER_FILE = "model.onnx", "encoder.onnx", "decoder.onnx"
 
 
 def write_one_pass(task: OnePassTask, model: Any, folder: Path, *, max_seq_length: int, has_types: bool) -> None:

@@ -10,15 +10,17 @@ from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.foreign import foreign_fingerprint
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.config.model import validate
+from bmtool.contracts import OnePassTask
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
-from bmtool.models.checkpoint import INFO, open_config, read_info
+from bmtool.models.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel
-from bmtool.models.onnx_model import MODEL_FILE, OnnxModel
+from bmtool.models.onnx_model import DECODER_FILE, MODEL_FILE, OnnxModel
 from bmtool.registry import CLEANERS, TASKS
 
 if TYPE_CHECKING:
-    from bmtool.contracts import Cleaner, OnePassTask, Task
+    from bmtool.contracts import Cleaner, Task
+    from bmtool.models.inference import Backend
 
 
 def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
@@ -35,7 +37,7 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
     manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
     if manifest:
         _verify(folder, manifest)
-    is_bundle = (folder / MODEL_FILE).exists()
+    is_bundle = any((folder / name).exists() for name in (MODEL_FILE, DECODER_FILE))
     info = _bundle_info(folder) if is_bundle else read_info(folder)
     task = task_of(folder, info)
     if not is_bundle:
@@ -48,11 +50,19 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
         labels=labels,
         max_seq_length=int(info["max_seq_length"]),
         tokenizer=load_tokenizer(folder),
-        backend=OnnxModel(folder, cast("OnePassTask", task)) if is_bundle else TorchModel(folder, task),
+        backend=_graphs(folder, task) if is_bundle else TorchModel(open_model(folder, task.auto_class), task),
         columns=dict(info.get("columns") or {}),
         cleaners=tuple(_cleaner(value) for value in info.get("clean") or ()),
         batch_tokens=batch_tokens,
     )
+
+
+def _graphs(folder: Path, task: Task) -> Backend:
+    if isinstance(task, OnePassTask):
+        return OnnxModel(folder, task)
+    from bmtool.models.onnx_seq2seq import OnnxSeq2Seq  # transformers takes its time, and others don't need it
+
+    return TorchModel(OnnxSeq2Seq(folder), task)
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:
@@ -66,7 +76,7 @@ def _bundle_info(folder: Path) -> dict[str, Any]:
     try:
         info: dict[str, Any] = json.loads((folder / INFO).read_text(encoding="utf-8"))
     except FileNotFoundError:
-        raise MissingInputError(f"{folder}: {MODEL_FILE} is here and {INFO} isn't; this is no bundle of ours") from None
+        raise MissingInputError(f"{folder}: there is an ONNX graph and no {INFO}; this is no bundle of ours") from None
     except ValueError as error:
         raise DataError(f"{folder / INFO}: not JSON: {error}") from None
     return info

@@ -15,14 +15,17 @@ import pyarrow as pa
 import torch
 
 from bmtool.artifacts.files import write_json
+from bmtool.contracts import OnePassTask
 from bmtool.models.fresh import die_with_parent
 from bmtool.models.inference import in_order
+from bmtool.models.parity_of_texts import compare_texts
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from bmtool.contracts import Batch, Columns, Examples, OnePassTask
-    from bmtool.models.inference import Predictor
+    from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.models.inference import Predictor, TorchModel
+    from bmtool.models.writing import Writing
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Compared:
     found: Columns
     difference: float
     """The largest between two values that answers are read from; NaN if one isn't finite"""
+    num_others: int = 0
+    """How many answers are others, although no tie explains it; where it is known"""
 
 
 def compare(checkpoint: Predictor, bundle: Predictor, rows: pa.Table, *, tolerance: float) -> dict[str, Any]:
@@ -47,7 +52,7 @@ def compare(checkpoint: Predictor, bundle: Predictor, rows: pa.Table, *, toleran
     parts, order, has_same_tokens = [], [], True
     for batch, other in both:
         has_same_tokens &= torch.equal(batch.input_ids, other.input_ids)
-        parts.append(_one_pass(checkpoint, bundle, batch, examples))
+        parts.append(_compared(checkpoint, bundle, batch, examples, tolerance))
         order.append(batch.rows)
     wanted, found = (
         checkpoint.task.merged(in_order(outputs, order), rows.num_rows)
@@ -55,21 +60,27 @@ def compare(checkpoint: Predictor, bundle: Predictor, rows: pa.Table, *, toleran
     )
     is_same = same_answers(wanted, found, rows.num_rows)
     largest = float(np.max([part.difference for part in parts]))
+    num_others = sum(part.num_others for part in parts)
     return {
         "rows": rows.num_rows,
         "same_tokens": has_same_tokens,
         "max_abs_difference": largest if np.isfinite(largest) else None,
         "same_answers": float(is_same.mean()),
-        "other_answers": 0 if largest <= tolerance else int((~is_same).sum()),
+        "other_answers": num_others if largest <= tolerance else int((~is_same).sum()),
         "tolerance": tolerance,
     }
 
 
-def _one_pass(checkpoint: Predictor, bundle: Predictor, batch: Batch, examples: Examples) -> Compared:
-    task = cast("OnePassTask", checkpoint.task)
-    wanted, found = checkpoint.backend.values(batch), bundle.backend.values(batch)
-    difference = np.abs(wanted.astype(np.float64) - found).max(initial=0.0)
-    return Compared(task.read(wanted, batch, examples), task.read(found, batch, examples), float(difference))
+def _compared(checkpoint: Predictor, bundle: Predictor, batch: Batch, examples: Examples, tolerance: float) -> Compared:
+    task = checkpoint.task
+    if isinstance(task, OnePassTask):
+        # Where no value moves by more than the tolerance, only a tie can have another answer.
+        wanted, found = checkpoint.backend.values(batch), bundle.backend.values(batch)
+        difference = float(np.abs(wanted.astype(np.float64) - found).max(initial=0.0))
+        return Compared(task.read(wanted, batch, examples), task.read(found, batch, examples), difference)
+    mine, theirs = (cast("TorchModel", one.backend).model for one in (checkpoint, bundle))
+    longest = cast("Writing", task).max_new_tokens
+    return Compared(*compare_texts(mine, theirs, batch, examples, max_new_tokens=longest, tolerance=tolerance))
 
 
 def same_answers(wanted: Columns, found: Columns, num_rows: int) -> NDArray[np.bool_]:

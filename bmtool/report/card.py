@@ -121,7 +121,7 @@ def _lead(facts: ModelFacts) -> str:
 
 
 def _use(facts: ModelFacts) -> str:
-    if facts.goal.endswith("classification"):
+    if facts.goal.endswith("classification") or facts.format != "transformers":
         code = 'import bmtool\n\nmodel = bmtool.load("path/to/this/folder")\nmodel(["a text", "another text"])'
     else:
         tag = PIPELINE_TAGS.get(facts.goal, "feature-extraction")

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from bmtool.models.checkpoint import open_model
 from bmtool.models.inference import TorchModel
 from bmtool.models.opening import load
 from bmtool.models.parity import compare, same_answers
@@ -21,7 +22,7 @@ class Moved(TorchModel):
     """A model whose values of one place are others."""
 
     def __init__(self, folder, task, place, by):
-        super().__init__(folder, task)
+        super().__init__(open_model(folder, task.auto_class), task)
         self.place, self.by = place, by
 
     def values(self, batch):
