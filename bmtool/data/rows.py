@@ -118,8 +118,8 @@ def right_answers(value: Any) -> dict[str, list[Any]]:
 
 
 def _place(value: Any) -> int:
-    """Where a text starts, as int32; -1 for None."""
-    if value is None:
+    """Where a text starts, as int32; -1 for None, or for NaN, as which pandas writes a missing number."""
+    if value is None or value != value:
         return -1
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -170,7 +170,11 @@ def gathered(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 #: What is missing where a column that was read whole has no value.
-_NEEDED = {"number": "number", "answers": "start for each text", "messages": "conversation that ends with an answer"}
+_NEEDED = {
+    "number": "number",
+    "answers": "list of texts and starts",
+    "messages": "conversation that ends with an answer",
+}
 
 
 def sift(batch: pa.RecordBatch, file: str | Sequence[str], reading: Reading) -> list[pa.RecordBatch]:

@@ -15,7 +15,7 @@ from bmtool.contracts.kinds import LISTS, TEXTS
 from bmtool.data.messages import MESSAGES, NoConversationError, answered
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
-from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, scalar_text
+from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, right_answers, scalar_text
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Piece, Reading
+
+
+#: Kinds whose values are read one by one, so that what couldn't be read is gone from what comes out.
+_READ_BY_ROW = ("answers", "messages")
 
 
 @contextmanager
@@ -84,7 +88,7 @@ def to_our_columns(
                 part = _as_kind(values, kind_of(field))
             except BadRowError as error:
                 raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
-            bad |= _not_utf8(part)
+            bad |= _not_utf8(values if kind_of(field) in _READ_BY_ROW else part)
             parts.append(part)
         columns.append(parts)
     for line in lines[bad].tolist():
@@ -199,58 +203,26 @@ def _as_numbers(values: pa.Array) -> pa.Array:
 
 
 def _as_answers(values: pa.Array) -> pa.Array:
-    """`values` as ANSWERS, of what `right_answers` takes; null where there are more or fewer starts than texts."""
-    kind_type = values.type
+    """`values` as ANSWERS; null where they are nothing that `right_answers` takes."""
+    kind_type = values.type.value_type if _is_list(values.type) else values.type
     if pa.types.is_struct(kind_type):
-        parts = dict(zip((field.name for field in kind_type), values.flatten(), strict=True))
-    elif _is_list(kind_type) and pa.types.is_struct(kind_type.value_type):
-        members = pc.list_flatten(values)
-        fields = zip((field.name for field in members.type), members.flatten(), strict=True)
-        parts = {name: _with_members(values, member) for name, member in fields}
-    else:
-        parts = {"text": values}
-    if "text" not in parts:
-        raise BadRowError("expected text and answer_start")
-    texts = _as_lists(parts["text"])
-    texts = _with_members(texts, _as_kind(pc.list_flatten(texts), "text"))
-    lengths = pc.fill_null(pc.list_value_length(texts), 0)
-    starts = _as_lists(parts["answer_start"]) if "answer_start" in parts else None
-    if starts is None or pa.types.is_null(starts.type.value_type):
-        places = pa.array(np.full(pc.sum(lengths).as_py() or 0, -1), pa.int32())
-        return _answers_of(texts, places, lengths, lengths)
-    try:
-        places = pc.fill_null(pc.list_flatten(starts), -1).cast(pa.int32())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        raise BadRowError("answer_start must hold whole numbers") from None
-    return _answers_of(texts, places, lengths, pc.fill_null(pc.list_value_length(starts), 0))
+        if not kind_type.get_all_field_indices("text"):
+            raise BadRowError("expected text and answer_start")
+    elif not (pa.types.is_string(kind_type) or pa.types.is_large_string(kind_type) or pa.types.is_null(kind_type)):
+        raise BadRowError("expected texts, or text and answer_start")
 
+    def parsed(value: Any) -> dict[str, list[Any]] | None:
+        try:
+            return right_answers(value)
+        except BadRowError:
+            return None
 
-def _answers_of(texts: pa.Array, places: pa.Array, lengths: pa.Array, num_places: pa.Array) -> pa.Array:
-    """ANSWERS of lists of texts and all their places; null for rows with another number of places. Empty ones go."""
-    own, theirs = (one.to_numpy(zero_copy_only=False).astype(np.int64) for one in (lengths, num_places))
-    flat, rows = pc.list_flatten(texts), np.repeat(np.arange(len(own)), own)
-    fits = own == theirs
-    kept = fits[rows] & pc.fill_null(pc.not_equal(pc.binary_length(flat), 0), False).to_numpy(zero_copy_only=False)
-    given = np.zeros(len(flat), np.int32)
-    given[fits[rows]] = places.to_numpy(zero_copy_only=False)[np.repeat(fits, theirs)]
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(rows[kept], minlength=len(own)))]).astype(np.int32)
-    lists = [
-        pa.ListArray.from_arrays(pa.array(offsets), one)
-        for one in (flat.filter(pa.array(kept)), pa.array(given[kept], pa.int32()))
-    ]
-    return pa.StructArray.from_arrays(lists, fields=list(ANSWERS), mask=pa.array(~fits))
+    bad = _not_utf8(values).tolist()
+    return pa.array([None if is_bad else parsed(row.as_py()) for row, is_bad in zip(values, bad, strict=True)], ANSWERS)
 
 
 def _is_list(kind_type: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind_type) or pa.types.is_large_list(kind_type))
-
-
-def _as_lists(values: pa.Array) -> pa.Array:
-    """`values` as lists; what isn't one becomes a list of itself, or of nothing for null."""
-    if _is_list(values.type):
-        return values.cast(pa.list_(values.type.value_type))
-    offsets = np.concatenate([[0], np.cumsum(values.is_valid().to_numpy(zero_copy_only=False))]).astype(np.int32)
-    return pa.ListArray.from_arrays(pa.array(offsets), values.drop_null())
 
 
 def _not_utf8(texts: pa.Array) -> np.ndarray:

@@ -405,15 +405,47 @@ def test_answers_are_read_from_parquet_in_every_form(tmp_path, given, right):
     assert not rejected
 
 
-def test_answers_with_more_starts_than_texts_are_rejected_in_parquet(tmp_path):
+#: A column of one type each: answers with places, without some, without any, and what is no answer at all.
+TYPED = [
+    [
+        {"text": ["a"], "answer_start": [1, 2]},
+        {"text": ["b"], "answer_start": [3]},
+        {"text": ["b", "c"], "answer_start": None},
+        {"text": ["b", "c"], "answer_start": [None, 4]},
+        {"text": None, "answer_start": None},
+        {"text": None, "answer_start": [1]},
+        {"text": ["a", None], "answer_start": [1, 2]},
+        {"text": ["a"], "answer_start": [-7]},
+        {"text": ["a"], "answer_start": [2**40]},
+        None,
+    ],
+    [{"text": "a", "answer_start": 2.0}, {"text": "a", "answer_start": 2.5}, {"text": "a", "answer_start": None}],
+    [[{"text": "a", "answer_start": 2}, {"text": "b", "answer_start": None}], [{"text": None, "answer_start": 1}]],
+    [["a", None], ["a"], None],
+]
+
+
+@pytest.mark.parametrize("given", TYPED)
+def test_parquet_takes_and_rejects_the_same_answers_as_jsonl(tmp_path, given):
+    lines = [json.dumps({"question": "q", "answers": one}) + "\n" for one in given]
+    (tmp_path / "x.jsonl").write_text("".join(lines), encoding="utf-8")
+    pq.write_table(pa.table({"question": ["q"] * len(given), "answers": pa.array(given)}), tmp_path / "x.parquet")
+
+    from_jsonl, left_out = read(Jsonl, tmp_path / "x.jsonl", QUESTIONS)
+    from_parquet, rejected = read(Parquet, tmp_path / "x.parquet", QUESTIONS)
+
+    assert [row["answers"] for row in from_parquet] == [row["answers"] for row in from_jsonl]
+    assert list(rejected) == list(left_out)
+    assert set(rejected.values()) == {"no list of texts and starts in column 'answers'"}
+
+
+def test_answers_of_a_type_that_is_none_are_an_error_of_the_file(tmp_path):
     path = tmp_path / "x.parquet"
-    answers = pa.array([{"text": ["a"], "answer_start": [1, 2]}, {"text": ["b"], "answer_start": [3]}])
-    pq.write_table(pa.table({"question": ["q", "r"], "answers": answers}), path)
+    for column in (pa.array([1]), pa.array([[1]]), pa.array([{"texts": ["a"]}])):
+        pq.write_table(pa.table({"question": ["q"], "answers": column}), path)
 
-    rows, rejected = read(Parquet, path, QUESTIONS)
-
-    assert [row["answers"] for row in rows] == [{"text": ["b"], "answer_start": [3]}]
-    assert rejected == {1: "no start for each text in column 'answers'"}
+        with pytest.raises(DataError, match=r"column 'answers' is .*: expected text"):
+            read(Parquet, path, QUESTIONS)
 
 
 def test_csv_cannot_hold_answers(tmp_path):
