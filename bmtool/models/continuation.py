@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 #: Prompts that are answered together: a step of writing costs much the same for few and for many, and padding little.
 MAX_PADDING = 0.5
 
+#: Beginnings of texts that are followed at once: each step holds the logits of all of them, 150 MB in float32 for a
+#: vocabulary of 150,000, and keys and values.
+MAX_TEXTS = 256
+
 
 def pack_answers(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     """Pack examples of `bmtool.data.continued`, each of which sees itself alone, and looks back only.
@@ -63,7 +67,7 @@ def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     rows: list[list[int]] = [[]] * len(lengths)
     is_cut = np.zeros(len(lengths), dtype=bool)
     with _masked_attention(model):
-        for part in _alike(lengths):
+        for part in _alike(lengths, max(1, MAX_TEXTS // how.num_beams)):
             prompts = [ids[starts[document] : starts[document] + lengths[document]] for document in part]
             longest = len(prompts[-1])
             room = (longest_document(config) or longest + how.max_new_tokens) - longest
@@ -76,13 +80,13 @@ def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     return {"predictions": examples.decode(rows), "is_cut": is_cut}
 
 
-def _alike(lengths: list[int]) -> Iterator[list[int]]:
-    """Documents by their length, those together of which not too much would be padding; the longest is the last."""
+def _alike(lengths: list[int], most: int) -> Iterator[list[int]]:
+    """Documents by their length, at most so many and with little padding together; the longest is the last."""
     order = sorted(range(len(lengths)), key=lengths.__getitem__)
     start = tokens = 0
     for place, document in enumerate(order):
         tokens += lengths[document]
-        if tokens < (1 - MAX_PADDING) * (place + 1 - start) * lengths[document]:
+        if place - start == most or tokens < (1 - MAX_PADDING) * (place + 1 - start) * lengths[document]:
             yield order[start:place]
             start, tokens = place, lengths[document]
     if order:
