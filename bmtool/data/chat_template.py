@@ -42,12 +42,23 @@ _TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls
 
 
 @dataclass(frozen=True)
+class Answer:
+    """Where an answer is in a text, in characters."""
+
+    place: int
+    """Which message it is"""
+    start: int
+    said: int
+    """Where what was said is over; behind it comes what ends the turn"""
+    stop: int
+
+
+@dataclass(frozen=True)
 class Rendered:
     """A conversation as the model reads it."""
 
     text: str
-    answers: list[tuple[int, int]]
-    """Where the answers are in it, in characters; each with what ends it, and perhaps with what stands behind that"""
+    answers: list[Answer]
     prompt: str
     """What the model is given to write the last answer"""
 
@@ -110,17 +121,24 @@ class ChatTemplate:
             text = self.prompt(messages, what)
             return Rendered(text, [], text)
         prompt = self.prompt(messages[:-1], what)
+        places = [place for place, one in enumerate(messages) if one["role"] == ASSISTANT]
         if self.marks_answers:
-            [text], [answers] = self._run(messages, what, return_assistant_tokens_mask=True)
-            return Rendered(text, answers, prompt)
+            [text], [marked] = self._run(messages, what, return_assistant_tokens_mask=True)
+            # It may mark some of the answers only; then the last ones.
+            spans = zip(reversed(places), reversed(marked), strict=False)
+            return Rendered(text, [_answer(place, messages, text, *span) for place, span in spans], prompt)
         text = self._text(messages, what)
         answers = []
-        for place in [place for place, one in enumerate(messages) if one["role"] == ASSISTANT]:
-            before = self.prompt(messages[:place], what) if place + 1 < len(messages) else prompt
-            whole = self._text(messages[: place + 1], what) if place + 1 < len(messages) else text
-            if not (whole.startswith(before) and text.startswith(whole)):
+        for place in places:
+            is_last = place + 1 == len(messages)
+            before = prompt if is_last else self.prompt(messages[:place], what)
+            whole = text if is_last else self._text(messages[: place + 1], what)
+            if not (whole.startswith(before) and text.startswith(before)):
                 raise self.unstable(what, place)
-            answers.append((len(before), len(whole)))
+            # A template may put something behind a conversation that is over, as Phi-4 does.
+            pairs = enumerate(zip(whole, text, strict=False))
+            stop = next((at for at, (one, other) in pairs if one != other), len(whole))
+            answers.append(_answer(place, messages, text, len(before), stop))
         return Rendered(text, answers, prompt)
 
     def prompt(self, messages: Messages, what: str) -> str:
@@ -145,8 +163,14 @@ class ChatTemplate:
 
         try:
             return render_jinja_template([messages], chat_template=self.text, **{**self.tokens, **settings})
-        except TemplateError as error:
+        except (TemplateError, TypeError, ValueError) as error:  # what a template does wrong, or says to be wrong
             raise DataError(f"{what}: {self.place} can't write this conversation: {error}") from None
+
+
+def _answer(place: int, messages: Messages, text: str, start: int, stop: int) -> Answer:
+    content = messages[place]["content"].strip()  # as many templates do
+    found = text.find(content, start, stop)
+    return Answer(place, start, start if found < 0 else found + len(content), stop)
 
 
 def write_template(folder: Path, template: ChatTemplate) -> None:

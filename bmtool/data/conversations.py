@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
-    from bmtool.data.chat_template import ChatTemplate, Messages, Rendered
+    from bmtool.data.chat_template import Answer, ChatTemplate, Messages
     from bmtool.data.dataset import Split
 
 #: Who says what holds for a whole conversation.
@@ -101,14 +101,15 @@ class _Coder:
             DataError: there is none.
         """
         probe = [{"role": "user", "content": "a"}, {"role": ASSISTANT, "content": "b"}]
-        [one] = self._whole([probe], ["a question and its answer"])
-        ends = [token for token, yes in zip(one.ids, one.is_learned, strict=True) if yes and token in self.specials]
-        if not ends:
+        rendered = self.template.render(probe, "a question and its answer")
+        encoding = self.tokenizer.encode(rendered.text, add_special_tokens=False)
+        end = self._answer_tokens(rendered.answers[-1], encoding)[1] if rendered.answers else None
+        if end is None:
             raise DataError(
                 f"{self.template.place} puts no special token behind an answer, so a model couldn't learn to stop. "
                 f"Put the tokenizer's end token there"
             )
-        return ends[-1]
+        return int(encoding.ids[end])
 
     def encoded(self, rows: Sequence[Messages], what: Sequence[str]) -> list[_Conversation]:
         """Conversations, cut where they are too long; `what` each is is for messages."""
@@ -127,25 +128,35 @@ class _Coder:
         for messages, name, one, text, prompt in zip(rows, what, rendered, texts, prompts, strict=True):
             if text.ids[: len(prompt.ids)] != prompt.ids:
                 raise self.template.unstable(name, len(messages) - 1)
+            learned = np.zeros(len(text.ids), dtype=bool)
+            for answer in one.answers:
+                own, end = self._answer_tokens(answer, text)
+                if end is None:
+                    raise self.template.unstable(name, answer.place)
+                learned[own] = True
             said = sum(len(message["content"].encode()) for message in messages if message["role"] == ASSISTANT)
-            out.append(_Conversation(text.ids, self._learned(one, text), len(prompt.ids), said))
+            out.append(_Conversation(text.ids, learned, len(prompt.ids), said))
         return out
 
-    def _learned(self, rendered: Rendered, encoding: Encoding) -> NDArray[np.bool_]:
-        """(tokens,) whether each one is a part of an answer, or ends it."""
+    def _answer_tokens(self, answer: Answer, encoding: Encoding) -> tuple[list[int], int | None]:
+        """The places of an answer's tokens, and of the first special one behind what was said, which ends it.
+
+        Up to that one they are learned; where the template marks answers all that is marked, and that one.
+        """
         ids, places = encoding.ids, np.asarray(encoding.offsets, np.int64).reshape(-1, 2)
-        learned = np.zeros(len(ids), dtype=bool)
-        for first, last in rendered.answers:
-            own = np.flatnonzero((places[:, 1] > first) & (places[:, 0] < last)).tolist()
-            ends = [place for place in own if ids[place] in self.specials]
-            if self.template.marks_answers:
-                behind = own[-1] + 1 if own else len(ids)
-                if not ends and behind < len(ids) and ids[behind] in self.specials and places[behind, 0] == last:
-                    own.append(behind)
-            elif ends:
-                own = [place for place in own if place <= ends[-1]]
-            learned[own] = True
-        return learned
+        own = np.flatnonzero((places[:, 1] > answer.start) & (places[:, 0] < answer.stop)).tolist()
+        if self.template.marks_answers:
+            behind = own[-1] + 1 if own else len(ids)
+            end = self._first_special(ids, [place for place in own if places[place, 0] >= answer.said])
+            if end is None and behind < len(ids) and ids[behind] in self.specials and places[behind, 0] == answer.stop:
+                return [*own, behind], behind
+            return own, end
+        own = [place for place in own if places[place, 1] <= answer.stop]
+        end = self._first_special(ids, [place for place in own if places[place, 0] >= answer.said])
+        return [place for place in own if end is None or place <= end], end
+
+    def _first_special(self, ids: list[int], places: list[int]) -> int | None:
+        return next((place for place in places if ids[place] in self.specials), None)
 
     def _shorter(self, messages: Messages, what: str) -> Messages:
         """The conversation with a prompt that fits: without its oldest messages, then with less of the last one."""

@@ -29,6 +29,13 @@ FORGETFUL = CHATML.replace(
     " + message.content + '<|im_end|>\n' }}",
 )
 
+#: As in Phi-4: what is over ends with a token of its own.
+CLOSED = CHATML.replace("{% if add_generation_prompt %}", "{% if not add_generation_prompt %}<|endoftext|>{% else %}")
+#: As in Llama 2: the first turn's border is no token of its own, and only answers end with one.
+BRACKETS = """{% for message in messages %}{% if message.role == 'assistant' %}\
+{{ ' ' + message.content | trim + ' ' + eos_token }}{% else %}{{ '[INST] ' + message.content | trim + ' [/INST]' }}\
+{% endif %}{% endfor %}"""
+
 CHATS = [
     [("user", "who are you?"), ("assistant", "a machine, 你好")],
     [("system", "be brief"), ("user", " \nand you"), ("assistant", "I  see"), ("user", "what?"), ("assistant", "x\n")],
@@ -128,7 +135,7 @@ def test_of_the_plain_template_answers_and_their_ends_are_learned(folder):
     assert examples.columns["bytes"].tolist() == [len("a machine, 你好".encode()), 6 + 2, 0]
 
 
-@pytest.mark.parametrize("template", [MARKED, CHATML], ids=["marked", "unmarked"])
+@pytest.mark.parametrize("template", [MARKED, CHATML, CLOSED], ids=["marked", "unmarked", "closed"])
 def test_a_template_of_its_own_gives_the_ids_of_transformers_and_learns_the_end_of_each_turn(chatml, template):
     folder = chatml(template)
     examples = encoded(folder)
@@ -146,6 +153,25 @@ def test_a_template_of_its_own_gives_the_ids_of_transformers_and_learns_the_end_
             )["assistant_masks"]
             assert learned.astype(int).tolist() == mask
     assert examples.end == theirs.convert_tokens_to_ids("<|im_end|>")
+
+
+def test_what_stands_around_an_answer_in_a_template_is_learned_with_it(chatml):
+    folder = chatml(BRACKETS)
+
+    examples = encoded(folder)
+
+    assert learned_texts(examples, folder, 0) == [" a machine, 你好 <|endoftext|>"]
+    assert learned_texts(examples, folder, 1) == [" I  see <|endoftext|>", " x <|endoftext|>"]
+    assert examples.end == load_tokenizer(folder).token_to_id("<|endoftext|>")
+
+
+def test_what_is_marked_behind_an_end_is_learned_and_the_end_is_where_writing_stops(chatml):
+    folder = chatml(MARKED.replace("'<|im_end|>' }}{% endgeneration %}", "'<|im_end|>\n' }}{% endgeneration %}"))
+
+    examples = encoded(folder)
+
+    assert learned_texts(examples, folder, 0) == ["a machine, 你好<|im_end|>\n"]
+    assert examples.end == load_tokenizer(folder).token_to_id("<|im_end|>")
 
 
 def test_an_end_that_the_template_leaves_unmarked_is_learned_too(chatml):
@@ -202,15 +228,18 @@ def test_a_template_without_an_end_is_refused(chatml):
         encoded(folder)
 
 
-def test_what_a_template_refuses_is_said_with_the_row(chatml):
-    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system') }}{% endif %}"
-    folder = chatml(strict + CHATML)
+@pytest.mark.parametrize(
+    ("does", "why"),
+    [("{{ raise_exception('no system') }}", "no system"), ("{{ 1 + 'a' }}", "unsupported operand")],
+)
+def test_what_a_template_refuses_is_said_with_the_row(chatml, does, why):
+    folder = chatml(f"{{% if messages[0].role == 'system' %}}{does}{{% endif %}}{CHATML}")
 
     with pytest.raises(DataError) as error:
         encoded(folder)
 
     place = folder / "chat_template.jinja"
-    assert str(error.value) == f"split 'train', row 1: {place} can't write this conversation: no system"
+    assert str(error.value).startswith(f"split 'train', row 1: {place} can't write this conversation: {why}")
 
 
 def test_a_tokenizer_without_a_template_and_an_end_is_refused(folder, tmp_path):
