@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from bmtool.data.passes.row_steps import joined_texts
 from bmtool.data.passes.split import SPLITS, assign, assign_by_order
-from bmtool.data.passes.unit_pass import joined_texts
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.data.dataset import open_dataset
+from bmtool.data.passes.row_steps import joined_texts
 from bmtool.data.passes.split import SPLITS
-from bmtool.data.passes.unit_pass import joined_texts
 from bmtool.data.rows import MAX_BATCH_ROWS
 from bmtool.data.similarity.fingerprints import VALUES
 from bmtool.data.storage import StreamFile, read_stream

@@ -17,6 +17,7 @@ import pyarrow as pa
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.messages import as_text
+from bmtool.data.passes.row_steps import clean, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL
@@ -183,27 +184,26 @@ class _Sampling:
         batches = self.rules.sources[index].read(piece, reading)
         while (batch := self.next_of(batches)) is not None:
             self.take(steps, batch, piece.file)
-        self.seen.scrubbed.update(steps.scrubbed)
 
     def take(self, steps: UnitPass, batch: pa.RecordBatch, file: str) -> None:
         """Draw from one batch of rows, and do to those drawn what `UnitPass.take` does to all."""
         self.advance(batch.num_rows)
         self.seen.rows_in += batch.num_rows
         with self.clock.step("ids"):
-            batch = steps.with_ids(batch)
+            batch = with_ids(batch, steps.piece, steps.schema)
         batch = self.draw(batch, self.rules.sources[steps.unit.source].weight)
         if not batch.num_rows:
             return
         with self.clock.step("clean"):
-            batch = steps.clean(batch)
-        batch = self.keep(batch, steps.not_empty(batch), EMPTY)
+            batch = clean(batch, self.rules)
+        batch = self.keep(batch, not_empty(batch, self.rules), EMPTY)
         with self.clock.step("count"):
             steps.count(batch)
         if self.rules.labels is not None:
-            batch = self.keep(batch, steps.listed(batch), UNLISTED)
+            batch = self.keep(batch, listed(batch, self.rules), UNLISTED)
         batch = self.filter(batch, file)
         with self.clock.step("scrub"):
-            batch = steps.scrub(batch)
+            batch = without_private(batch, self.rules, self.seen.scrubbed)
         with self.clock.step("fingerprint"):
             steps.fingerprint(batch)
         self.seen.kept += batch.num_rows

@@ -17,9 +17,9 @@ from bmtool.data.passes.collect import shelf_of
 from bmtool.data.passes.decide import NOT_DRAWN, Loss, Rows, check_stratified
 from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order
 from bmtool.data.passes.kept import Shelf
+from bmtool.data.passes.row_steps import PIECE, joined_texts
 from bmtool.data.passes.shards import Finished
 from bmtool.data.passes.split import Draw, share_of_ids, sorted_labels
-from bmtool.data.passes.unit_pass import PIECE, joined_texts
 from bmtool.data.passes.workers import run_beside
 from bmtool.data.passes.writing import Writing, Written
 from bmtool.data.rows import text_bytes

@@ -6,35 +6,32 @@ Everything is decided row by row; what needs to see all rows (copies, splits) co
 from __future__ import annotations
 
 import json
-import time
 from collections import Counter
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import LINE, Reading
-from bmtool.contracts.kinds import JUDGED, READABLE, TEXTS
+from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.compiled import compiling_once
-from bmtool.data.messages import MESSAGES, as_text, contents, with_contents
+from bmtool.data.messages import as_text
+from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
 from bmtool.data.passes.kept import Shelf, write_array
+from bmtool.data.passes.row_steps import clean, joined_texts, kept_schema, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
-from bmtool.data.right_answers import scrub_answers, with_texts
-from bmtool.data.rows import row_ids, schema_of, text_bytes
+from bmtool.data.rows import schema_of, text_bytes
 from bmtool.data.similarity.fingerprints import sketch, text_hashes
 from bmtool.data.storage import StreamFile
 from bmtool.data.text.documents import Documents, text_buffers
-from bmtool.data.text.scrub import scrub
 from bmtool.data.text.words import count_words
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -43,18 +40,12 @@ if TYPE_CHECKING:
     from bmtool.data.passes.units import RowRules, Unit
     from bmtool.data.passes.workers import Tick
 
-#: What RE2 finds in a text that isn't empty.
-SOMETHING = r"[^\s\v\x{85}\pZ]"
-
 EMPTY = "empty text"
 UNLISTED = "label not listed"
 NOT_SAMPLED = "not sampled"
 
 ROWS, DROPPED, REJECTED = "rows.arrow", "dropped.arrow", "rejected.jsonl"
 HASHES, SKETCHES = "hashes.npy", "sketches.npy"
-
-#: A column of rows that are kept: which of the unit's pieces a row came from.
-PIECE = "#piece"
 
 
 @dataclass(frozen=True)
@@ -66,12 +57,6 @@ class UnitTask:
     shelf: Path
 
 
-def kept_schema(rules: RowRules) -> pa.Schema:
-    """The columns of rows that are kept between the passes."""
-    own = [pa.field(one.name, one.type) for one in schema_of(rules.kinds)]
-    return pa.schema([pa.field("id", pa.string()), *own, pa.field(LINE, pa.int64()), pa.field(PIECE, pa.int32())])
-
-
 def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
     """Read a unit and keep what is left of it under its key; the facts noted with it, and the seconds it took."""
     rules = task.rules
@@ -80,24 +65,6 @@ def pass_over_unit(task: UnitTask, tick: Tick) -> dict[str, Any]:
         work = UnitPass(task, folder, tick)
         facts.update(work.run())
     return {**facts, "seconds": dict(work.clock.seconds), "worked_bytes": dict(work.clock.bytes)}
-
-
-class Clock:
-    """CPU seconds of this thread and bytes of rows, by step."""
-
-    def __init__(self) -> None:
-        self.seconds: dict[str, float] = {}
-        self.bytes: Counter[str] = Counter()
-
-    @contextmanager
-    def step(self, name: str, num_bytes: int = 0) -> Iterator[None]:
-        """Count what happens inside under `name`, done to so many bytes."""
-        started = time.thread_time()
-        self.bytes[name] += num_bytes
-        try:
-            yield
-        finally:
-            self.seconds[name] = self.seconds.get(name, 0.0) + time.thread_time() - started
 
 
 class UnitPass:
@@ -175,21 +142,21 @@ class UnitPass:
         rules = self.rules
         self.totals["rows_in"] += batch.num_rows
         with self.clock.step("ids", batch.nbytes):
-            batch = self.with_ids(batch)
+            batch = with_ids(batch, self.piece, self.schema)
         weight = rules.sources[self.unit.source].weight
         if weight < 1:
             batch = self.keep(batch, share_of_ids(batch.column("id"), weight), NOT_SAMPLED)
         with self.clock.step("clean", batch.nbytes):
-            batch = self.clean(batch)
-        batch = self.keep(batch, self.not_empty(batch), EMPTY)
+            batch = clean(batch, rules)
+        batch = self.keep(batch, not_empty(batch, rules), EMPTY)
         with self.clock.step("count", batch.nbytes):
             self.count(batch)
         if rules.labels is not None:
-            batch = self.keep(batch, self.listed(batch), UNLISTED)
+            batch = self.keep(batch, listed(batch, rules), UNLISTED)
         with self.clock.step("filter", batch.nbytes):
             batch = self.filter(batch)
         with self.clock.step("scrub", batch.nbytes):
-            batch = self.scrub(batch)
+            batch = without_private(batch, rules, self.scrubbed)
         if not batch.num_rows:
             return
         with self.clock.step("fingerprint", batch.nbytes):
@@ -198,36 +165,11 @@ class UnitPass:
             self.totals["rows"] += batch.num_rows
             self.kept.write(batch)
 
-    def with_ids(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Rows as a source gives them, with their ids and where they are from."""
-        columns = dict(zip(batch.schema.names, batch.columns, strict=True))
-        lines = columns.pop(LINE)
-        ids = row_ids(pa.record_batch(list(columns.values()), names=list(columns)))
-        pieces = pa.array(np.full(batch.num_rows, self.piece, np.int32))
-        return pa.record_batch([ids, *columns.values(), lines, pieces], schema=self.schema)
-
-    def replaced(self, batch: pa.RecordBatch, name: str, values: pa.Array) -> pa.RecordBatch:
-        """The batch with other values in one column."""
-        return batch.set_column(batch.schema.get_field_index(name), self.schema.field(name), values)
-
     def count(self, batch: pa.RecordBatch) -> None:
         """Add up bytes and words."""
         names = self.rules.of_kind(*READABLE)
         self.totals["bytes"] += int(text_bytes(batch, names).sum())
         self.totals["words"] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
-
-    def clean(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Rewrite the texts with all cleaners."""
-        for name in self.rules.of_kind(*TEXTS):
-            texts = batch.column(name)
-            for cleaner in self.rules.cleaners:
-                texts = cleaner.clean(texts)
-            batch = self.replaced(batch, name, texts)
-        for kind, change in (("answers", with_texts), ("messages", with_contents)):
-            for name in self.rules.of_kind(kind):
-                for cleaner in self.rules.cleaners:
-                    batch = self.replaced(batch, name, change(batch.column(name), cleaner.clean))
-        return batch
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Drop what a filter drops. All filters see all rows at once; a row goes for the first that it fails."""
@@ -252,37 +194,6 @@ class UnitPass:
         counts = self.by_rule.setdefault(name, Counter())
         for index, rule in enumerate(rules):
             counts[rule] += int((verdict.rule[mine] == index).sum())
-
-    def scrub(self, batch: pa.RecordBatch) -> pa.RecordBatch:
-        """Take private data out of texts and words."""
-        if not self.rules.scrubbers:
-            return batch
-        before = batch
-        for name in self.rules.of_kind(*READABLE):
-            column = batch.column(name)
-            if column.type == MESSAGES:
-                batch = self.replaced(batch, name, with_contents(column, self.scrubbed_texts))
-                continue
-            flat = pc.list_flatten(column) if pa.types.is_list(column.type) else column
-            texts = self.scrubbed_texts(flat)
-            if pa.types.is_list(column.type):
-                lengths = pc.list_value_length(column).to_numpy(zero_copy_only=False)
-                offsets = np.concatenate([[0], np.cumsum(lengths)]).astype(np.int32)
-                texts = pa.ListArray.from_arrays(pa.array(offsets), texts)
-            batch = self.replaced(batch, name, texts)
-        for name in self.rules.of_kind("answers"):
-            text = self.rules.of_kind("text")[-1]
-            answers = scrub_answers(
-                batch.column(name), before.column(text), batch.column(text), self.rules.scrubbers, self.rules.scrub_key
-            )
-            batch = self.replaced(batch, name, answers)
-        return batch
-
-    def scrubbed_texts(self, texts: pa.Array) -> pa.Array:
-        """Texts without private data, which is counted."""
-        without, counts, _ = scrub(texts, self.rules.scrubbers, self.rules.scrub_key)
-        self.scrubbed.update(counts)
-        return without
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:
         """Note hashes and sketches of the texts, as far as they are needed."""
@@ -330,42 +241,6 @@ class UnitPass:
                 "threshold": pa.array(verdict.threshold[places], from_pandas=True),
             }
         self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
-
-    def not_empty(self, batch: pa.RecordBatch) -> pa.Array:
-        """True for rows that have something to read in every text column, and in every message."""
-        mask = pa.array(np.ones(batch.num_rows, dtype=bool))
-        for name in self.rules.of_kind(*TEXTS):
-            mask = pc.and_(mask, pc.match_substring_regex(batch.column(name), SOMETHING))
-        for name in self.rules.of_kind("words"):
-            mask = pc.and_(mask, pc.greater(pc.list_value_length(batch.column(name)), 0))
-        for name in self.rules.of_kind("messages"):
-            said = contents(batch.column(name))
-            is_blank = pc.invert(pc.match_substring_regex(pc.list_flatten(said), SOMETHING))
-            blank = np.zeros(batch.num_rows, dtype=bool)
-            blank[pc.list_parent_indices(said).filter(is_blank).to_numpy()] = True
-            mask = pc.and_(mask, pa.array(~blank))
-        return mask
-
-    def listed(self, batch: pa.RecordBatch) -> pa.Array:
-        """True for rows all of whose labels are allowed."""
-        allowed = pa.array(self.rules.labels, pa.string())
-        mask = np.ones(batch.num_rows, dtype=bool)
-        for name in self.rules.of_kind("label"):
-            mask &= pc.is_in(batch.column(name), allowed).to_numpy(zero_copy_only=False)
-        for name in self.rules.of_kind("tags", "labels"):
-            column = batch.column(name)
-            strange = pc.invert(pc.is_in(pc.list_flatten(column), allowed))
-            mask[pc.list_parent_indices(column).filter(strange).to_numpy()] = False
-        return pa.array(mask)
-
-
-def joined_texts(batch: pa.RecordBatch, names: list[str]) -> pa.Array:
-    """The named columns (text, or lists of words joined by a space) of each row as one text."""
-    columns = []
-    for name in names:
-        column = as_text(batch.column(name))
-        columns.append(pc.binary_join(column, " ") if pa.types.is_list(column.type) else column)
-    return columns[0] if len(columns) == 1 else pc.binary_join_element_wise(*columns, "\x1f")
 
 
 def _joined(parts: list[NDArray[Any]], empty: tuple[int, ...], dtype: Any) -> NDArray[Any]:
