@@ -13,14 +13,19 @@ take; both are written from the documentation, and not run on a GPU yet.
 from __future__ import annotations
 
 import inspect
-from typing import Any
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from bmtool.errors import ConfigError
+from bmtool.models.cross_attention import attend_across
 from bmtool.models.windows import MIN_QUERIES, Block, document_blocks, window_mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ATTENTION = "bmtool_packed"
 
@@ -184,13 +189,16 @@ def attend(
     scaling: float | None = None,
     is_causal: bool | None = None,
     cu_seq_lens_q: Tensor | None = None,
+    cu_seq_lens_k: Tensor | None = None,
     max_length_q: int | None = None,
+    max_length_k: int | None = None,
     sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in each layer: (1, A, T, D) to (1, T, A, D). Nothing that it can't honour is ignored.
 
-    `sliding_window` is transformers' own: a token sees others that are nearer than that.
+    `sliding_window` is transformers' own: a token sees others that are nearer than that. Where keys have borders of
+    their own, other than those of queries, they are of another text (`bmtool.models.cross_attention`).
 
     Raises:
         ConfigError: a mask, a cache with tokens in it, attention dropout, or an unknown feature.
@@ -198,7 +206,8 @@ def attend(
     name = type(module).__name__
     if attention_mask is not None or cu_seq_lens_q is None or max_length_q is None:
         raise ConfigError(f"{name}: packed attention takes document borders (cu_seq_lens_q) and no attention mask")
-    if key.shape[2] != query.shape[2]:
+    is_across = cu_seq_lens_k is not None and cu_seq_lens_k is not cu_seq_lens_q
+    if key.shape[2] != query.shape[2] and not is_across:
         raise ConfigError(f"{name}: packed attention has no cache: {query.shape[2]} queries, {key.shape[2]} keys")
     if dropout:
         raise ConfigError(f"{name}: packed attention has no dropout of attention probabilities; set it to 0")
@@ -207,12 +216,16 @@ def attend(
             raise ConfigError(f"{name}: packed attention doesn't implement '{feature}'")
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
+    if is_across and cu_seq_lens_k is not None and max_length_k is not None:
+        borders, longest = (cu_seq_lens_q, cu_seq_lens_k), (max_length_q, max_length_k)
+        return _attend_across(query, key, value, borders, longest, scale), None
     window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window - 1
     if not query.is_cuda:
         return packed_attention(query, key, value, cu_seq_lens_q, causal, window, scale)[0], None
     if query.dtype == torch.float32:
         return attend_by_blocks(query, key, value, cu_seq_lens_q, causal, window, scale), None
-    return _attend_cuda(query, key, value, cu_seq_lens_q, max_length_q, causal, window, scale), None
+    borders, longest = (cu_seq_lens_q, cu_seq_lens_q), (max_length_q, max_length_q)
+    return _attend_cuda(query, key, value, borders, longest, causal=causal, window=window, scale=scale), None
 
 
 def attend_by_blocks(
@@ -230,12 +243,29 @@ def attend_by_blocks(
     return torch.cat(parts)[None]
 
 
+def _attend_across(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    borders: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    scale: float,
+) -> Tensor:
+    """Attend to another text's keys; short queries in float32 where bfloat16 is slow for them, as above."""
+    if query.is_cuda and query.dtype != torch.float32:
+        return _attend_cuda(query, key, value, borders, longest, causal=False, window=None, scale=scale)
+    if query.is_cuda or longest[0] >= SHORT_QUERIES:
+        return attend_across(query, key, value, *borders, scale)
+    return attend_across(query.float(), key.float(), value.float(), *borders, scale).to(query.dtype)
+
+
 def _attend_cuda(
     query: Tensor,
     key: Tensor,
     value: Tensor,
-    cu_seq_lens: Tensor,
-    max_length: int,
+    borders: tuple[Tensor, Tensor],
+    longest: tuple[int, int],
+    *,
     causal: bool,
     window: int | None,
     scale: float,
@@ -249,10 +279,23 @@ def _attend_cuda(
     # torch 2.12 asks for a word before heads may be shared; 2.11 takes them as they come.
     if q.shape[1] != k.shape[1] and "enable_gqa" in inspect.signature(varlen_attn).parameters:
         options["enable_gqa"] = True
-    out = varlen_attn(q, k, v, cu_seq_lens, cu_seq_lens, max_length, max_length, **options)
+    out = varlen_attn(q, k, v, *borders, *longest, **options)
     if not isinstance(out, Tensor):
         raise TypeError(f"varlen_attn returned {type(out).__name__}, not a tensor")
     return out.unsqueeze(0)
+
+
+@contextmanager
+def masked_attention(model: Any) -> Iterator[None]:
+    """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
+    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
+        yield
+        return
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(ATTENTION)
 
 
 def register() -> None:

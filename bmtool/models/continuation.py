@@ -5,7 +5,6 @@ Shape letters: N examples, P positions, S longest prompt, T tokens of a batch.
 
 from __future__ import annotations
 
-from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import numpy as np
 import torch
 
 from bmtool.data.tokens import InMemoryTokens
-from bmtool.models.attention import ATTENTION
+from bmtool.models.attention import masked_attention
 from bmtool.models.batches import pack, packed_lengths_of
 from bmtool.models.families import longest_document
 from bmtool.models.search import search, until
@@ -66,7 +65,7 @@ def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     ids = batch.input_ids[0]
     rows: list[list[int]] = [[]] * len(lengths)
     is_cut = np.zeros(len(lengths), dtype=bool)
-    with _masked_attention(model):
+    with masked_attention(model):
         for part in _alike(lengths, max(1, MAX_TEXTS // how.num_beams)):
             prompts = [ids[starts[document] : starts[document] + lengths[document]] for document in part]
             longest = len(prompts[-1])
@@ -99,16 +98,3 @@ def _padded(prompts: list[Tensor], padding: int) -> dict[str, Tensor]:
     lengths = torch.tensor([len(prompt) for prompt in prompts], device=ids.device)
     places = torch.arange(ids.shape[1], device=ids.device)
     return {"input_ids": ids, "attention_mask": (places >= ids.shape[1] - lengths[:, None]).long()}
-
-
-@contextmanager
-def _masked_attention(model: Any) -> Iterator[None]:
-    """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
-    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
-        yield
-        return
-    model.set_attn_implementation("sdpa")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(ATTENTION)

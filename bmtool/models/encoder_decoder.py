@@ -1,4 +1,4 @@
-"""A family of models that read one text and write another: T5, BART and their like, run padded.
+"""A family of models that read one text and write another, such as T5, run padded.
 
 A packed batch's document is a source and, with token type 1, what is to be written: a start token, then the target. The
 sources of a rectangle are padded to one length and their targets to another. Shape letters: D hidden width, N
@@ -79,10 +79,7 @@ class EncoderDecoder:
             is_real = part.target_places >= 0
             features.append(_features(model, part)[is_real])
             places.append(part.target_places[is_real])
-        order = torch.cat(places).argsort()
-        wanted = order[torch.searchsorted(torch.cat(places)[order], positions)]
-        layer: Any = model.get_output_embeddings()  # type: ignore[operator]
-        return LinearHead(torch.cat(features).index_select(0, wanted), layer.weight, _bias(model, layer))
+        return written_head(model, torch.cat(features), torch.cat(places), positions)
 
     @staticmethod
     def _only_writes(model: nn.Module) -> ConfigError:
@@ -116,6 +113,29 @@ def _features(model: nn.Module, part: Rectangle) -> Tensor:
     return found[0]
 
 
+def written_head(model: nn.Module, features: Tensor, places: Tensor, positions: Tensor) -> LinearHead:
+    """The head at `positions` (P,), from features (T, D) that stand at `places` (T,) of the batch, in any order."""
+    order = places.argsort()
+    wanted = order[torch.searchsorted(places[order], positions)]
+    layer: Any = model.get_output_embeddings()  # type: ignore[operator]
+    return LinearHead(features.index_select(0, wanted), layer.weight, _bias(model, layer))
+
+
+def lengths_of(batch: Batch, config: Any) -> tuple[Tensor, Tensor]:
+    """Tokens of each document's source and of its target, start and end included: (N,) each.
+
+    Raises:
+        ConfigError: the batch is of plain texts.
+    """
+    types = batch.token_type_ids
+    if types is None:
+        raise ConfigError(f"a '{config.model_type}' model needs sources and targets; these are plain texts")
+    borders = batch.cu_seq_lens.long()
+    marks = torch.nn.functional.pad(types[0].cumsum(0), (1, 0))
+    targets = marks[borders[1:]] - marks[borders[:-1]]
+    return borders.diff() - targets, targets
+
+
 def _bias(model: Any, layer: Any) -> Tensor | None:
     """What is added to logits; BART keeps it in a buffer of zeros."""
     parts = [layer.bias] if getattr(layer, "bias", None) is not None else []
@@ -126,13 +146,7 @@ def _bias(model: Any, layer: Any) -> Tensor | None:
 
 def rectangles(batch: Batch, config: Any, *, max_padding: float = MAX_PADDING) -> Iterator[Rectangle]:
     """The batch's documents by length of their sources, each rectangle with at most so much padding."""
-    types = batch.token_type_ids
-    if types is None:
-        raise ConfigError(f"a '{config.model_type}' model needs sources and targets; these are plain texts")
-    borders = batch.cu_seq_lens.long()
-    marks = torch.nn.functional.pad(types[0].cumsum(0), (1, 0))
-    targets = (marks[borders[1:]] - marks[borders[:-1]]).tolist()
-    sources = [length - target for length, target in zip(borders.diff().tolist(), targets, strict=True)]
+    sources, targets = (lengths.tolist() for lengths in lengths_of(batch, config))
     order = sorted(range(len(sources)), key=lambda document: (sources[document], targets[document]))
     start = tokens = longest = 0
     for place, document in enumerate(order):

@@ -8,6 +8,7 @@ from bmtool.models.batches import segment_means
 from bmtool.models.encoder_decoder import EncoderDecoder
 from bmtool.models.one_row import OneRow, first_tokens
 from bmtool.models.padded_rows import PaddedRows
+from bmtool.models.two_rows import TwoRows
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -123,6 +124,10 @@ FAMILIES = {
     "qwen3": _DECODER,
 }
 
+#: Encoder-decoders, in tests/models/test_two_rows.py: packed equals each pair alone. All others run padded, such as T5,
+#: whose attention adds a bias that depends on distances in the row.
+WRITERS: dict[str, EncoderDecoder] = {"bart": TwoRows(), "mbart": TwoRows()}
+
 #: They know distances alone; the `n_positions` in the files of T5 say what it was trained with.
 WITHOUT_POSITIONS = ("t5", "mt5", "umt5")
 
@@ -130,7 +135,7 @@ WITHOUT_POSITIONS = ("t5", "mt5", "umt5")
 def family_for(config: Any) -> Family:
     """The family of models with this configuration."""
     if getattr(config, "is_encoder_decoder", False):
-        return EncoderDecoder()
+        return WRITERS.get(config.model_type, EncoderDecoder())
     return FAMILIES.get(config.model_type, PaddedRows())
 
 

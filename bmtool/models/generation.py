@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.models.attention import masked_attention
 from bmtool.models.batches import documents_at, pack, with_types, with_written
 from bmtool.models.encoder_decoder import rectangles, start_token
 from bmtool.models.families import longest_document
@@ -77,4 +78,5 @@ def written(model: nn.Module, batch: Batch, part: Rectangle, how: Search, end: i
     config: Any = model.config
     how = replace(how, max_new_tokens=min(how.max_new_tokens, longest_document(config) or how.max_new_tokens))
     inputs = {"input_ids": part.source_ids, "attention_mask": part.source_mask}
-    return search(model, inputs, batch.rows[part.documents].tolist(), how, end, start_token=start_token(config))
+    with masked_attention(model):
+        return search(model, inputs, batch.rows[part.documents].tolist(), how, end, start_token=start_token(config))

@@ -66,13 +66,8 @@ class OneRow:
 
     def check(self, model: nn.Module) -> None:
         """Refuse a model in which documents would see each other."""
+        require_own_attention(model)
         config: Any = model.config
-        attention = config._attn_implementation  # noqa: SLF001  transformers gives no public name for it
-        if attention != ATTENTION:
-            raise ConfigError(
-                f"the model runs with attention '{attention}', in which packed documents see each other; "
-                f"open it with bmtool.models.checkpoint.open_model(..., attention='packed')"
-            )
         if getattr(config, "is_decoder", False) and not self.is_decoder:
             raise ConfigError(f"a '{config.model_type}' that is used as a decoder can't be packed. Use 'gpt2' instead")
 
@@ -196,6 +191,21 @@ class OneRow:
             "max_length_k": batch.max_length,
             "use_cache": False,
         }
+
+
+def require_own_attention(model: nn.Module) -> None:
+    """Refuse a model with another attention than ours.
+
+    Raises:
+        ConfigError: it has.
+    """
+    config: Any = model.config
+    attention = config._attn_implementation  # noqa: SLF001  transformers gives no public name for it
+    if attention != ATTENTION:
+        raise ConfigError(
+            f"the model runs with attention '{attention}', in which packed documents see each other; "
+            f"open it with bmtool.models.checkpoint.open_model(..., attention='packed')"
+        )
 
 
 def no_pairs(model: nn.Module) -> ConfigError:

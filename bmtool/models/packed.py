@@ -126,22 +126,27 @@ def drop_attention_dropout(model: nn.Module) -> str:
             layer = getattr(module, name, None)
             if isinstance(layer, torch.nn.Dropout):
                 found, layer.p = max(found, layer.p), 0.0
-        rate = getattr(module, "attention_dropout", 0.0)
-        if isinstance(rate, float) and rate:
-            found = max(found, rate)
-            module.attention_dropout = 0.0  # type: ignore[assignment]
+        for name in ("dropout", "attention_dropout"):
+            rate = getattr(module, name, 0.0)
+            if isinstance(rate, float) and rate:
+                found = max(found, rate)
+                setattr(module, name, 0.0)
     if not found:
         return ""
     return f"dropout of attention probabilities is off (the model asks for {found:g}): packed attention has none"
 
 
 def set_dropout(model: nn.Module, ratio: float) -> None:
-    """Set every dropout layer of the model to `ratio`; its configuration, what later stages read, stays as it is."""
+    """Set every dropout of the model to `ratio`; its configuration, what later stages read, stays as it is.
+
+    Some classes have no layers for it but numbers, such as BART and the attention of T5.
+    """
     for module in model.modules():
         if isinstance(module, torch.nn.Dropout):
             module.p = ratio
-        if isinstance(getattr(module, "attention_dropout", None), float):
-            module.attention_dropout = ratio  # type: ignore[assignment]
+        for name in ("dropout", "attention_dropout", "activation_dropout"):
+            if isinstance(getattr(module, name, None), float):
+                setattr(module, name, ratio)
 
 
 __all__ = [

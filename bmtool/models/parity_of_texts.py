@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from bmtool.models.attention import masked_attention
 from bmtool.models.generation import sources_alike, written
 from bmtool.models.search import Search
 
@@ -38,7 +39,7 @@ def compare_texts(
     how = Search(max_new_tokens, num_beams=1, length_penalty=1.0)
     texts: list[list[Any]] = [[None] * len(batch.rows), [None] * len(batch.rows)]
     differences, num_others = [0.0], 0
-    with torch.inference_mode():
+    with torch.inference_mode(), masked_attention(mine), masked_attention(theirs):
         for part in sources_alike(batch, mine.config):
             ids, other_ids = (written(model, batch, part, how, end) for model in (mine, theirs))
             for row, document in enumerate(part.documents):

@@ -12,6 +12,7 @@ from bmtool.data.dataset import open_dataset
 from bmtool.data.targets import Frame
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
+from bmtool.models.attention import masked_attention
 from bmtool.models.build import new_model
 from bmtool.models.checkpoint import open_model
 from bmtool.models.inference import Rows
@@ -184,7 +185,8 @@ def test_the_loss_is_that_of_each_pair_alone_by_transformers_itself(name, bpe):
     alone = []
     for source, target in zip(SOURCES, TARGETS, strict=True):
         labels = torch.tensor([[*bpe.encode(target).ids, end]])
-        mean = model(input_ids=torch.tensor([[*bpe.encode(source).ids, end]]), labels=labels).loss
+        with masked_attention(model):
+            mean = model(input_ids=torch.tensor([[*bpe.encode(source).ids, end]]), labels=labels).loss
         alone.append(mean.item() * labels.numel())
     assert loss.item() == pytest.approx(sum(alone), rel=1e-5)
     np.testing.assert_allclose(outputs["nll"], alone, rtol=1e-5)
@@ -256,9 +258,15 @@ def test_texts_are_those_that_transformers_writes_by_the_same_settings(half_lear
     end = bpe.token_to_id("<|endoftext|>")
     for source, text in zip(SOURCES, ours, strict=True):
         source_ids = torch.tensor([[*bpe.encode(source).ids, end]])
-        ids = half_learned.generate(
-            source_ids, num_beams=3, max_new_tokens=20, length_penalty=2.0, eos_token_id=end, forced_eos_token_id=None
-        )
+        with masked_attention(half_learned):
+            ids = half_learned.generate(
+                source_ids,
+                num_beams=3,
+                max_new_tokens=20,
+                length_penalty=2.0,
+                eos_token_id=end,
+                forced_eos_token_id=None,
+            )
         assert bpe.decode(ids[0].tolist(), skip_special_tokens=True) == text
 
 
