@@ -13,6 +13,7 @@ from bmtool.commands.table import Row, open_table
 from bmtool.commands.writers import open_writer
 from bmtool.console import silence
 from bmtool.errors import ConfigError, DataError
+from bmtool.report.tables import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -196,6 +197,9 @@ def _tell(count: Count, output: Path | None, predictor: Predictor, console: Cons
         line += f"; {_reasons(count.bad)}"
     if count.cut.get("texts_cut"):
         line += f"; {count.cut['texts_cut']:,} texts were cut at {predictor.max_seq_length} tokens"
+    line += "".join(
+        f"; {text}" for text in counted({name: count.cut[name] for name in ("messages_cut", "answers_cut")})
+    )
     console.say(line + (f" ({output})" if output else ""))
 
 

@@ -6,25 +6,30 @@ letters: N conversations.
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.artifacts.files import write_json
 from bmtool.contracts import Examples
+from bmtool.data.chat_template import ChatTemplate, write_template
 from bmtool.data.messages import ASSISTANT
 from bmtool.data.plain_encoding import TEXTS_AT_ONCE, ids_dtype
 from bmtool.data.targets import decoder_of
+from bmtool.data.tokenizers import load_tokenizer
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from numpy.typing import NDArray
     from tokenizers import Encoding, Tokenizer
 
-    from bmtool.data.chat_template import Answer, ChatTemplate, Messages
+    from bmtool.data.chat_template import Answer, Messages
     from bmtool.data.dataset import Split
 
 #: Who says what holds for a whole conversation.
@@ -82,6 +87,23 @@ def conversations(
         decode=decoder_of(tokenizer),
         end=coder.end,
     )
+
+
+def furnish(folder: Path) -> None:
+    """Write into a checkpoint's folder what else transformers must know to go on with a conversation.
+
+    That is the chat template, if the tokenizer brought none, and that answers end with what ends them in it: a base
+    model that learned another template has a token for the end of a text alone.
+    """
+    template = ChatTemplate.of(folder)
+    write_template(folder, template)
+    end = _Coder(load_tokenizer(folder), template, 0, 0).end
+    path = folder / "generation_config.json"
+    settings = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    known = settings.get("eos_token_id")
+    ends = known if isinstance(known, list) else [] if known is None else [known]
+    if end not in ends:
+        write_json(path, {**settings, "_from_model_config": False, "eos_token_id": [end, *ends]})
 
 
 class _Coder:

@@ -77,12 +77,12 @@ class Generation(Writing):
         )
 
     def furnish(self, folder: Path, max_seq_length: int) -> None:
-        """Write the chat template that was learned, if the tokenizer brought none."""
-        from bmtool.data.chat_template import ChatTemplate, write_template
+        """Write the chat template that was learned, if the tokenizer brought none, and what ends an answer."""
+        from bmtool.data.conversations import furnish
 
         del max_seq_length
         if self.messages:
-            write_template(folder, ChatTemplate.of(folder))
+            furnish(folder)
 
     @property
     def asked_column(self) -> str:

@@ -5,14 +5,14 @@ import pyarrow as pa
 import pytest
 from bmtool.artifacts.files import write_json
 from bmtool.data.chat_template import PLAIN, ChatTemplate, write_template
-from bmtool.data.conversations import conversations
+from bmtool.data.conversations import conversations, furnish
 from bmtool.data.messages import MESSAGES
 from bmtool.data.tokenizers import load_tokenizer, save_tokenizer
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.inference import Rows
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
-from transformers import AutoTokenizer
+from transformers import AutoTokenizer, GenerationConfig
 
 TURN = "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
 CHATML = f"""{{% for message in messages %}}{TURN}{{% endfor %}}\
@@ -191,6 +191,27 @@ def test_a_conversation_that_ends_with_a_question_is_all_prompt(folder):
     assert examples.columns["prompt_lengths"].tolist() == examples.lengths.tolist()
     ids = examples.tokens.gather(examples.starts, examples.lengths)
     assert tokenizer.decode(ids[-2:].tolist(), skip_special_tokens=False).endswith(tokenizer.id_to_token(examples.end))
+
+
+@pytest.mark.parametrize(
+    ("given", "ends"), [({"eos_token_id": 0}, [1, 0]), ({"eos_token_id": [2, 1]}, [2, 1]), ({}, [1])]
+)
+def test_transformers_is_told_what_ends_an_answer(chatml, tmp_path, given, ends):
+    folder = chatml(CHATML)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    end = load_tokenizer(folder).token_to_id("<|im_end|>")
+    ids = {0: 0, 1: end, 2: 2}
+    given = {
+        name: ids[value] if isinstance(value, int) else [ids[one] for one in value] for name, value in given.items()
+    }
+    write_json(tmp_path / "generation_config.json", given | {"_from_model_config": True, "top_k": 3})
+
+    furnish(tmp_path)
+
+    found = GenerationConfig.from_pretrained(tmp_path)
+    assert found.eos_token_id == [ids[one] for one in ends]
+    assert found.top_k == 3
 
 
 # ---------------------------------------------------------------- templates that can't be learned by

@@ -218,10 +218,19 @@ def test_the_loss_is_that_of_each_row_alone_by_transformers_itself(name, bpe):
     assert set(outputs) == {"nll", "targets", "bytes"}
 
 
-@pytest.mark.parametrize("task", [Generation(), Translation(), Summarization()])
-def test_a_few_answers_are_learned_by_heart_with_their_ends(task, bpe, tmp_path):
+@pytest.mark.parametrize(
+    ("task", "name"),
+    [
+        (Generation(), "gpt"),
+        (Generation(), "llama"),
+        (Generation(), "qwen3"),
+        (Translation(), "gpt"),
+        (Summarization(), "gpt"),
+    ],
+)
+def test_a_few_answers_are_learned_by_heart_with_their_ends(task, name, bpe, tmp_path):
     tokenizer, _ = bpe
-    model, task = small("gpt", bpe, task)
+    model, task = small(name, bpe, task)
     split = rows(column=task.asked_column)
     _, batch = encoded(task, tokenizer, split)
     torch.set_num_threads(1)
