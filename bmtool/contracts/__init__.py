@@ -13,7 +13,7 @@ A component is a frozen settings class in a file of its own; the file's name is 
     chosen       settings that choose one of these by name
 """
 
-from bmtool.contracts.batches import Batch, Columns, Examples, TokenSource
+from bmtool.contracts.batches import Batch, Columns, Examples, Lookup, TokenSource
 from bmtool.contracts.chosen import (
     OneArchitecture,
     OneBaseline,
@@ -75,6 +75,7 @@ __all__ = [
     "HeadTask",
     "Job",
     "Ledger",
+    "Lookup",
     "Method",
     "Metric",
     "Need",

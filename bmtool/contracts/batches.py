@@ -23,15 +23,28 @@ class TokenSource(Protocol):
         """The tokens of the given spans one after the other: (sum of lengths,)."""
 
 
+class Lookup(Protocol):
+    """Numbers of N examples: an array, or what works them out for those that are asked for."""
+
+    def __len__(self) -> int:
+        """N."""
+
+    def __getitem__(self, rows: NDArray[Any], /) -> NDArray[Any]:
+        """Those of some examples: (rows,)."""
+
+    def __array__(self, dtype: Any = ..., /) -> NDArray[Any]:
+        """All of them: (N,)."""
+
+
 @dataclass(frozen=True)
 class Examples:
     """Encoded documents, ready to be packed. Row i of a column belongs to example i."""
 
     tokens: TokenSource
-    starts: NDArray[np.int64]
+    starts: Lookup
     """(N,) where each document's tokens start, without special tokens."""
-    lengths: NDArray[np.int64]
-    """(N,) how many there are, without special tokens."""
+    lengths: NDArray[Any]
+    """(N,) how many there are, without special tokens; signed integers, perhaps short ones: add them up in int64."""
     prefix: tuple[int, ...]
     """Special tokens put before each document, such as [CLS]."""
     suffix: tuple[int, ...]
@@ -59,9 +72,14 @@ class Examples:
         return len(self.lengths)
 
     @property
-    def packed_lengths(self) -> NDArray[np.int64]:
+    def num_specials(self) -> int:
+        """How many special tokens stand around each document."""
+        return len(self.prefix) + len(self.suffix)
+
+    @property
+    def packed_lengths(self) -> NDArray[Any]:
         """(N,) tokens each example takes in a batch, special tokens included."""
-        plain: NDArray[np.int64] = self.lengths + (len(self.prefix) + len(self.suffix))
+        plain: NDArray[Any] = self.lengths + self.num_specials
         return self.columns.get("tokens_in_batch", plain)  # type: ignore[no-any-return]
 
 

@@ -18,8 +18,6 @@ from bmtool.errors import DataError, MissingInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    import numpy as np
-    from numpy.typing import NDArray
 
 TOKENS = "input_ids"
 
@@ -98,16 +96,6 @@ class Split:
         if TOKENS not in self.schema.names:
             raise DataError(f"{self.shards[0].parent}: no token ids are here: this is no corpus")
         return MappedTokens([batch.column(TOKENS) for batch in self._batches])
-
-    @property
-    def token_starts(self) -> NDArray[np.int64]:
-        """(N,) where each document's tokens start in `tokens`."""
-        return self.tokens.starts
-
-    @property
-    def token_lengths(self) -> NDArray[np.int64]:
-        """(N,) how many tokens each document has, without special tokens."""
-        return self.tokens.lengths
 
 
 @dataclass(frozen=True)

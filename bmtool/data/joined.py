@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.data.pieces import Computed
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from bmtool.contracts import Examples, TokenSource
+    from bmtool.contracts import Examples, Lookup, TokenSource
 
 #: A start holds the number of its source above so many bits, and the place in that source below them.
 _PLACE_BITS = 48
@@ -39,6 +41,29 @@ class JoinedTokens:
         return tokens
 
 
+@dataclass(frozen=True)
+class Joined(Computed):
+    """Numbers of several parts one behind the other, each with a number of the part's own added."""
+
+    parts: Sequence[Lookup]
+    added: Sequence[int]
+
+    def __len__(self) -> int:
+        return sum(map(len, self.parts))
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[Any]:
+        """(rows,) in the type of the parts, or the widest of them."""
+        found = np.empty(len(rows), np.result_type(*(part[rows[:0]] for part in self.parts)))
+        end = 0
+        for part, added in zip(self.parts, self.added, strict=True):
+            start, end = end, end + len(part)
+            own = np.flatnonzero((rows >= start) & (rows < end))
+            found[own] = part[rows[own] - start]
+            if added:
+                found[own] += added
+        return found
+
+
 def join_examples(parts: Sequence[Examples]) -> Examples:
     """All examples in order. A `document` number of a later part goes on behind those of the parts before.
 
@@ -49,23 +74,25 @@ def join_examples(parts: Sequence[Examples]) -> Examples:
     for other in parts[1:]:
         if (other.prefix, other.suffix, other.vocab_size) != (first.prefix, first.suffix, first.vocab_size):
             raise ValueError("examples that were encoded in different ways can't be joined")
-    starts = [part.starts.astype(np.int64) + (number << _PLACE_BITS) for number, part in enumerate(parts)]
     cut: Counter[str] = Counter()
     for part in parts:
         cut.update(part.cut)
     return replace(
         first,
         tokens=JoinedTokens(tuple(part.tokens for part in parts)),
-        starts=np.concatenate(starts),
+        starts=Joined([part.starts for part in parts], [number << _PLACE_BITS for number in range(len(parts))]),
         lengths=np.concatenate([part.lengths for part in parts]),
         columns={name: _joined_column(parts, name) for name in first.columns},
         cut=dict(cut),
     )
 
 
-def _joined_column(parts: Sequence[Examples], name: str) -> NDArray[Any]:
-    columns = [np.asarray(part.columns[name]) for part in parts]
+def _joined_column(parts: Sequence[Examples], name: str) -> Lookup:
+    columns = [part.columns[name] for part in parts]
+    added = [0] * len(parts)
     if name == "document":
-        counts = [int(column.max(initial=-1)) + 1 for column in columns]
-        columns = [column + sum(counts[:number]) for number, column in enumerate(columns)]
-    return np.concatenate(columns)
+        counts = [int(column[np.array([len(column) - 1])][0]) + 1 if len(column) else 0 for column in columns]
+        added = [sum(counts[:number]) for number in range(len(parts))]
+    if all(isinstance(column, np.ndarray) for column in columns):
+        return np.concatenate([column + more if more else column for column, more in zip(columns, added, strict=True)])
+    return Joined(columns, added)

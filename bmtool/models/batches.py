@@ -79,14 +79,13 @@ def with_written(batch: Batch, term: str) -> Batch:
 
 def packed_lengths_of(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Tokens of some examples alone, special ones included: a batch must not cost more in a larger corpus."""
-    return examples.lengths[rows].astype(np.int64) + (len(examples.prefix) + len(examples.suffix))
+    return examples.lengths[rows].astype(np.int64) + examples.num_specials
 
 
 def text_positions(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
     """Where the documents' own tokens, not the special ones, are in the batch that `pack` makes of `rows`."""
     lengths = examples.lengths[rows]
-    specials = len(examples.prefix) + len(examples.suffix)
-    before = np.arange(len(rows)) * specials + len(examples.prefix)
+    before = np.arange(len(rows)) * examples.num_specials + len(examples.prefix)
     return np.arange(int(lengths.sum())) + np.repeat(before, lengths)
 
 

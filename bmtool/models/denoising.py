@@ -17,7 +17,7 @@ from bmtool.data.noise import noise_counts, replaced_spans, sentence_ends_of, sh
 from bmtool.data.noise import spans_of_poisson as poisson
 from bmtool.data.targets import Frame, require_writing
 from bmtool.data.tokenizers import SENTINEL
-from bmtool.data.tokens import InMemoryTokens
+from bmtool.data.tokens import InMemoryTokens, narrowest
 from bmtool.errors import MissingInputError
 from bmtool.models.batches import pack, with_types, with_written
 from bmtool.models.language import MASK_TOKENS, MEASURING_SEED, pieces
@@ -48,7 +48,9 @@ def spoilt_pieces(split: Split, tokenizer: Tokenizer, max_seq_length: int) -> Ex
 def _with_lengths(examples: Examples, extra: NDArray[np.int64]) -> Examples:
     """The examples with `tokens_in_batch`: of each text source and target have `extra` (N,) tokens besides its own."""
     around = 2 * (len(examples.prefix) + len(examples.suffix)) + 1
-    return replace(examples, columns={**examples.columns, "tokens_in_batch": examples.lengths + extra + around})
+    taken = examples.lengths + extra + around
+    taken = taken.astype(narrowest(int(taken.max(initial=0)), may_be_short=True))
+    return replace(examples, columns={**examples.columns, "tokens_in_batch": taken})
 
 
 # ---------------------------------------------------------------- spans left out

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 
 from bmtool.contracts import Columns, Examples
+from bmtool.data.pieces import cut
 from bmtool.data.plain_encoding import special_affixes
-from bmtool.data.tokens import narrowest
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.batches import documents_at, pack, packed_lengths_of, text_positions
 from bmtool.models.packed import lm_loss_at, lm_scores_at
@@ -55,40 +55,18 @@ def pieces(
     room = max_seq_length - len(prefix) - len(suffix)
     if room < 1:
         raise DataError(f"max_seq_length ({max_seq_length}) leaves no room for text beside the special tokens")
-    lengths, starts = split.token_lengths, split.token_starts
-    counts = -(-lengths // room)
-    # Arrays over all pieces are what grows with a corpus: each is as narrow as it can be, and few live at once.
-    document = np.repeat(np.arange(len(lengths), dtype=narrowest(len(lengths))), counts)
-    place = np.arange(len(document), dtype=narrowest(int(counts.sum())))
-    place -= np.repeat(np.cumsum(counts, dtype=place.dtype) - counts, counts)
-    is_last = place == counts[document] - 1
-    del counts
-    place *= room
-    piece_lengths = np.minimum(lengths[document] - place, room)
-    piece_starts = starts[document] + place
-    del place, starts
-    num_bytes = _text_bytes(split)[document].astype(np.float64)
-    num_bytes *= piece_lengths
-    num_bytes /= lengths[document]
-    columns = {"document": document, "is_last": is_last, "bytes": num_bytes}
+    parts = cut(split, room)
     return Examples(
         tokens=split.tokens,
-        starts=piece_starts,
-        lengths=piece_lengths,
+        starts=parts.starts,
+        lengths=parts.lengths,
         prefix=prefix,
         suffix=suffix,
-        columns=columns,
-        cut={"texts_without_tokens": int((lengths == 0).sum())},
+        columns={"document": parts.documents, "is_last": parts.is_last, "bytes": parts.bytes},
+        cut={"texts_without_tokens": parts.num_empty},
         vocab_size=tokenizer.get_vocab_size(),
         special_ids={str(token): i for i, token in tokenizer.get_added_tokens_decoder().items() if token.special},
     )
-
-
-def _text_bytes(split: Split) -> NDArray[np.int32]:
-    """(M,) UTF-8 bytes of each document."""
-    import pyarrow.compute as pc
-
-    return np.asarray(pc.binary_length(split.column("text")).to_numpy(), dtype=np.int32)
 
 
 # ---------------------------------------------------------------- masked language modelling
@@ -201,7 +179,7 @@ def predict_next(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     predicted = np.ones(len(ids), dtype=bool)
     borders = batch.cu_seq_lens.numpy()
     predicted[borders[:-1]] = False
-    unfinished = borders[1:][~np.asarray(examples.columns["is_last"])[rows]]
+    unfinished = borders[1:][~examples.columns["is_last"][rows]]
     for place in range(len(examples.suffix)):
         predicted[unfinished - 1 - place] = False
     positions = np.flatnonzero(predicted)
@@ -252,6 +230,6 @@ def scores_by_piece(scores: tuple[Tensor, Tensor], batch: Batch, examples: Examp
         "nll": per_piece(nll.double().cpu().numpy()),
         "targets": per_piece().astype(np.int64),
         "hits": per_piece(hits.double().cpu().numpy()).astype(np.int64),
-        "bytes": np.asarray(examples.columns["bytes"])[batch.rows],
-        "document": np.asarray(examples.columns["document"])[batch.rows],
+        "bytes": examples.columns["bytes"][batch.rows],
+        "document": examples.columns["document"][batch.rows],
     }

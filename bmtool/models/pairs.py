@@ -16,7 +16,8 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
-from bmtool.data.tokens import InMemoryTokens
+from bmtool.data.pieces import Chosen
+from bmtool.data.tokens import InMemoryTokens, narrowest
 from bmtool.errors import DataError
 from bmtool.models.batches import text_positions, with_types
 from bmtool.models.language import MEASURING_SEED, draw, masked_pieces, replaced, scores_by_piece
@@ -59,16 +60,18 @@ def paired_pieces(split: Split, tokenizer: Tokenizer, max_seq_length: int) -> Ex
     """
     between = _between(tokenizer)
     whole = masked_pieces(split, tokenizer, max_seq_length - len(between))
-    kept = np.flatnonzero(whole.lengths > 1)
-    columns = {name: np.asarray(values)[kept] for name, values in whole.columns.items()}
-    if len(np.unique(columns["document"])) < 2:
+    kept = np.flatnonzero(whole.lengths > 1).astype(narrowest(len(whole)))
+    # Looked at whole for each pair, so that it is held; it ascends.
+    documents = np.asarray(whole.columns["document"], narrowest(split.num_rows))[kept]
+    if not len(kept) or documents[0] == documents[-1]:
         raise DataError(f"{split.name}: objective mlm_nsp needs two documents of two tokens or more to make pairs of")
+    columns = {name: Chosen(values, kept) for name, values in whole.columns.items()}
     return replace(
         whole,
-        starts=whole.starts[kept],
+        starts=Chosen(whole.starts, kept),
         lengths=whole.lengths[kept],
         suffix=(*between, *whole.suffix),
-        columns=columns,
+        columns={**columns, "document": documents},
         cut={**whole.cut, "pieces_of_one_token": len(whole) - len(kept)},
     )
 

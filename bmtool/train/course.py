@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from bmtool.errors import DataError
-from bmtool.train.plan import plan
+from bmtool.train.plan import batch_sizes, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 class Course:
     """The batches of a run, epoch after epoch, each epoch planned when it is reached."""
 
-    lengths: NDArray[np.int64]
+    lengths: NDArray[Any]
     """(N,) tokens of each document, special tokens included."""
     training: Training
     seed: int
@@ -35,7 +35,7 @@ class Course:
     by_length: bool = False
     """Whether documents of about equal length share a batch, for models that pad."""
     _epoch: int = -1
-    _order: NDArray[np.int64] | None = None
+    _order: NDArray[Any] | None = None
     _borders: NDArray[np.int64] | None = None
 
     def __post_init__(self) -> None:
@@ -43,20 +43,30 @@ class Course:
         if not len(self.lengths):
             raise DataError("there is nothing to train on: the train split has no documents")
 
-    def epoch(self, epoch: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def epoch(self, epoch: int) -> tuple[NDArray[Any], NDArray[np.int64]]:
         """The plan of one epoch; the last one asked for is remembered."""
         if self._order is None or self._borders is None or epoch != self._epoch:
-            batch_tokens = self.training.batch_tokens
             self._order = self._borders = None  # two epochs' plans never live together
-            lengths, rows, groups = self.lengths, None, None
+            rows = groups = None
             if self.mixture is not None:
                 rows = self.mixture.rows(self.lengths, self.seed, epoch, phase=self.phase)
-                lengths, groups = lengths[rows], self.mixture.groups(rows)
-            order, borders = plan(
-                lengths, self.seed, epoch, batch_tokens, phase=self.phase, by_length=self.by_length, groups=groups
+                groups = self.mixture.groups()
+            self._order, self._borders = plan(
+                self.lengths,
+                self.seed,
+                epoch,
+                self.training.batch_tokens,
+                phase=self.phase,
+                by_length=self.by_length,
+                rows=rows,
+                groups=groups,
             )
-            self._order, self._borders, self._epoch = order if rows is None else rows[order], borders, epoch
+            self._epoch = epoch
         return self._order, self._borders
+
+    def batch_sizes(self, epoch: int) -> NDArray[np.int64]:
+        """(B,) tokens of each batch of an epoch."""
+        return batch_sizes(self.lengths, *self.epoch(epoch))
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""
@@ -105,7 +115,8 @@ class Course:
     @property
     def description(self) -> str:
         """One line for the log."""
-        return f"{self.num_steps:,} steps over {len(self.lengths):,} examples of {int(self.lengths.sum()):,} tokens"
+        num_tokens = int(self.lengths.sum(dtype=np.int64))
+        return f"{self.num_steps:,} steps over {len(self.lengths):,} examples of {num_tokens:,} tokens"
 
     def _batches_for(self, max_tokens: int) -> int:
         """Batches until at least `max_tokens` tokens have been seen."""
@@ -120,6 +131,5 @@ class Course:
     def _batch_tokens(self) -> Iterator[int]:
         epoch = 0
         while True:
-            order, borders = self.epoch(epoch)
-            yield from np.add.reduceat(self.lengths[order], borders[:-1]).tolist()
+            yield from self.batch_sizes(epoch).tolist()
             epoch += 1

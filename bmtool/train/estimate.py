@@ -89,8 +89,7 @@ def _tokens(course: Course) -> int:
     rising = min(course.num_steps, course.training.batch_warmup_steps)
     batches = sum(course.window_size(step) for step in range(rising))
     batches += (course.num_steps - rising) * course.training.gradient_accumulation_steps
-    order, borders = course.epoch(0)
-    of_batches = np.add.reduceat(course.lengths[order], borders[:-1])
+    of_batches = course.batch_sizes(0)
     epochs, rest = divmod(batches, len(of_batches))
     return int(epochs * of_batches.sum() + of_batches[:rest].sum())
 

@@ -6,6 +6,7 @@
 Tokens are random. `rate` is tokens a CPU second of the process, from the third batch to the last; the CPU seconds from
 the corpus to the first batch, compiling left in, are `plan_seconds`. `anonymous_mb` is the most that the process took
 for itself, looked at a hundred times a second: pages of mapped files are the kernel's to take back, and don't count.
+`rss_mb` counts them.
 """
 
 import argparse
@@ -51,12 +52,13 @@ class Memory(threading.Thread):
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
-        self.most_kb = 0
+        self.most_kb = {"RssAnon": 0, "VmRSS": 0}
 
     def run(self) -> None:
         while True:
             status = Path("/proc/self/status").read_text()
-            self.most_kb = max(self.most_kb, int(re.search(r"RssAnon:\s+(\d+)", status)[1]))
+            for name, most in self.most_kb.items():
+                self.most_kb[name] = max(most, int(re.search(rf"{name}:\s+(\d+)", status)[1]))
             time.sleep(0.01)
 
 
@@ -151,7 +153,8 @@ def train(words: argparse.Namespace, out: Path, architecture, examples, length: 
         "rate": tokens / (clock.started[-1][1] - clock.started[WARM][1]),
         "plan_seconds": clock.started[0][1] - begun,
         "loader": sum(clock.loading[WARM:-1]) / (clock.started[-1][1] - clock.started[WARM][1]),
-        "anonymous_mb": memory.most_kb / 1024,
+        "anonymous_mb": memory.most_kb["RssAnon"] / 1024,
+        "rss_mb": memory.most_kb["VmRSS"] / 1024,
     }
 
 

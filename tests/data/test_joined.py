@@ -1,9 +1,12 @@
 """Examples of several corpora as one: every span still reads its own tokens."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from bmtool.contracts import Examples
 from bmtool.data.joined import join_examples
+from bmtool.data.pieces import Computed, Starts
 from bmtool.data.tokens import InMemoryTokens
 
 
@@ -19,6 +22,22 @@ def examples(tokens, lengths, *, documents, vocab_size=100, cut=0):
         cut={"texts_without_tokens": cut},
         vocab_size=vocab_size,
     )
+
+
+class NoMore(Computed):
+    """A column of documents that can't be asked for all at once."""
+
+    def __init__(self, part):
+        self.column = part.columns["document"]
+
+    def __len__(self):
+        return len(self.column)
+
+    def __getitem__(self, rows):
+        return self.column[rows]
+
+    def __array__(self, dtype=None, copy=None):
+        raise AssertionError("all were asked for")
 
 
 def test_spans_of_both_corpora_come_in_the_order_in_which_they_are_asked_for():
@@ -45,7 +64,19 @@ def test_spans_of_both_corpora_come_in_the_order_in_which_they_are_asked_for():
     assert joined.columns["document"].tolist() == [0, 2, 3, 3]
     assert joined.columns["bytes"].tolist() == [3.0, 4.5, 1.5, 3.0]
     assert joined.cut == {"texts_without_tokens": 3}
-    assert len(joined.tokens.gather(joined.starts[:0], joined.lengths[:0])) == 0
+    assert len(joined.tokens.gather(joined.starts[order[:0]], joined.lengths[:0])) == 0
+
+
+def test_numbers_that_are_worked_out_when_asked_for_are_joined_without_working_out_all():
+    parts = [examples([1, 2, 3], [2, 1], documents=[0, 3]), examples([4, 5], [2], documents=[1])]
+    lazy = [replace(part, starts=Starts(part.lengths), columns={"document": NoMore(part)}) for part in parts]
+
+    joined, expected = join_examples(lazy), join_examples(parts)
+
+    rows = np.array([2, 0, 1, 2])
+    assert np.array_equal(joined.starts[rows], expected.starts[rows])
+    assert joined.columns["document"][rows].tolist() == expected.columns["document"][rows].tolist() == [5, 0, 3, 5]
+    assert np.array_equal(np.asarray(joined.starts), np.asarray(expected.starts))
 
 
 def test_examples_for_different_models_are_refused():

@@ -102,7 +102,7 @@ def test_a_split_without_rows_can_be_opened(tmp_path):
     split = open_dataset(tmp_path)["train"]
 
     assert split.num_rows == 0
-    assert len(split.column("text")) == len(split.token_lengths) == 0
+    assert len(split.column("text")) == split.tokens.sizes.rows[-1] == 0
     assert len(datasets.load_from_disk(str(tmp_path))["train"]) == 0
 
 
@@ -112,12 +112,14 @@ def test_tokens_are_gathered_across_batches_without_copying_the_split(tmp_path, 
     split = open_dataset(tmp_path)["train"]
     wanted = np.array([499, 3, 64, 63, 5, 128])
 
-    tokens = split.tokens.gather(split.token_starts[wanted], split.token_lengths[wanted])
+    lengths = np.concatenate(list(split.tokens.sizes.batches()))
+    starts = np.cumsum(lengths) - lengths
+    tokens = split.tokens.gather(starts[wanted], lengths[wanted])
 
     assert tokens.tolist() == [token for row in wanted for token in range(row % 5)]
     assert tokens.dtype == np.uint16
-    assert split.token_lengths.tolist() == [n % 5 for n in range(500)]
-    inner = split.tokens.gather(split.token_starts[[4]] + 1, np.array([2]))
+    assert lengths.tolist() == [n % 5 for n in range(500)]
+    inner = split.tokens.gather(starts[[4]] + 1, np.array([2]))
     assert inner.tolist() == [1, 2]
     assert not any(view.flags.owndata for view in split.tokens.views)
 

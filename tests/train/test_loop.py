@@ -497,7 +497,7 @@ def test_a_log_is_cut_behind_a_step_and_loses_a_half_written_line(tmp_path):
 
 def test_examples_without_rows_are_no_validation(make_job, pieces):
     examples, validation = pieces(Mlm())
-    empty = Examples(validation.tokens, validation.starts[:0], validation.lengths[:0], (2,), (3,), {})
+    empty = Examples(validation.tokens, np.zeros(0, np.int64), validation.lengths[:0], (2,), (3,), {})
 
     fitted = fit(make_model(Mlm()), [phase(Mlm(), examples, empty)], job=make_job())
 

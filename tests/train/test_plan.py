@@ -1,14 +1,18 @@
 """The plan is a full partition and a pure function; random streams don't depend on what was drawn before."""
 
 import itertools
+import tracemalloc
 
 import numpy as np
 import pytest
 from bmtool.config.model import validate
 from bmtool.config.shared import Training
 from bmtool.errors import DataError
+from bmtool.train import plan as planning
 from bmtool.train.course import Course
-from bmtool.train.plan import DROPOUT, generator, in_order, plan
+from bmtool.train.plan import DROPOUT, LOOK_AHEAD, batch_sizes, generator, in_order, plan
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 
 def natural_lengths(count=5000, longest=128, seed=0):
@@ -98,6 +102,81 @@ def test_a_document_longer_than_a_batch_is_refused():
         plan(np.array([3, 12]), 0, 0, 10)
 
 
+def first_fit(order, lengths, batch_tokens):
+    """Batches as the plan describes them, in lists: what waits goes before what follows."""
+    waiting, following = [], list(order)
+    while waiting or following:
+        batch, left, still = [], batch_tokens, []
+        for document in waiting:
+            if lengths[document] <= left:
+                batch.append(document)
+                left -= lengths[document]
+            else:
+                still.append(document)
+        while left > 0 and following and len(still) < LOOK_AHEAD:
+            document = following.pop(0)
+            if lengths[document] <= left:
+                batch.append(document)
+                left -= lengths[document]
+            else:
+                still.append(document)
+        waiting = still
+        yield sorted(batch, key=lambda document: -lengths[document])
+
+
+@settings(deadline=None)
+@given(
+    own=st.lists(st.one_of(st.integers(1, 4), st.integers(1, 100)), max_size=600),
+    seed=st.integers(0, 3),
+    kind=st.sampled_from([np.int16, np.int64]),
+)
+def test_a_plan_in_one_array_is_first_fit_of_the_shuffled_documents(own, seed, kind):
+    lengths = np.array(own, kind)
+
+    order, borders = plan(lengths, seed, 1, 100)
+
+    shuffled = generator(seed, 1, 0).permutation(len(own))
+    expected = [list(map(int, batch)) for batch in first_fit(shuffled, own, 100)]
+    assert [order[first:last].tolist() for first, last in itertools.pairwise(borders)] == expected
+    assert batch_sizes(lengths, order, borders).tolist() == [sum(own[one] for one in batch) for batch in expected]
+
+
+@pytest.mark.parametrize("by_length", [False, True])
+def test_what_is_worked_on_at_once_changes_nothing(monkeypatch, by_length):
+    lengths = natural_lengths(3000)
+    expected = plan(lengths, 0, 0, 300, by_length=by_length)
+    monkeypatch.setattr(planning, "BATCHES_AT_ONCE", 3)
+    monkeypatch.setattr(planning, "ADDED_AT_ONCE", 50)
+
+    found = plan(lengths, 0, 0, 300, by_length=by_length)
+
+    assert all(map(np.array_equal, found, expected))
+    assert found[0].dtype == np.int32
+    assert np.array_equal(batch_sizes(lengths, *found), np.add.reduceat(lengths[found[0]], found[1][:-1]))
+
+
+def test_documents_in_rows_may_come_more_than_once():
+    lengths = np.array([5, 1, 9, 4])
+
+    order, borders = plan(lengths, 0, 0, 10, rows=np.array([3, 0, 3, 2]))
+
+    assert sorted(order.tolist()) == [0, 2, 3, 3]
+    assert batch_sizes(lengths, order, borders).sum() == 22
+
+
+def test_a_plan_of_many_documents_takes_little_more_than_their_order():
+    lengths = np.full(2_000_000, 20, np.int16)
+    plan(lengths[:10], 0, 0, 4096)  # compiles
+
+    tracemalloc.start()
+    order, _ = plan(lengths, 0, 0, 4096)
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert order.nbytes == 8_000_000
+    assert most < 1.5 * order.nbytes
+
+
 def test_a_given_order_may_be_a_selection():
     order, borders = in_order(np.array([5, 1, 9, 4]), np.array([3, 0]), 10)
 
@@ -172,15 +251,3 @@ def test_a_step_grows_to_its_whole_size_while_the_batch_is_warmed_up():
     assert sizes[:6] == [1, 1, 2, 3, 4, 4]
     assert sum(sizes[:-1]) < course.num_batches(0) <= sum(sizes)
     assert len(course.window(0, 0, 2)) == 2
-
-
-def test_a_plan_is_the_same_however_many_batches_are_put_in_order_at_once(monkeypatch):
-    lengths = natural_lengths(2000)
-    whole = plan(lengths, 5, 0, 512)
-    monkeypatch.setattr("bmtool.train.plan.SORTED_AT_ONCE", 7)
-
-    order, borders = plan(lengths, 5, 0, 512)
-
-    assert np.array_equal(order, whole[0])
-    assert np.array_equal(borders, whole[1])
-    assert order.dtype == np.int32
