@@ -12,17 +12,18 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 
-def load(path: str | Path) -> Predictor:
+def load(path: str | Path, *, task: str = "") -> Predictor:
     """Open a fine-tuned checkpoint or an exported bundle; call the result with a list of texts.
 
-    `bmtool.load("runs/reviews/finetune")(["what a film"])` gives `[{"label": "5", "score": 0.93}]`.
+    `bmtool.load("runs/reviews/finetune")(["what a film"])` gives `[{"label": "5", "score": 0.93}]`. Of several tasks
+    that were trained together `task` says which one.
 
     Raises:
         BmtoolError: no model for a task is there, or its files are damaged or unsafe.
     """
     from bmtool.models.opening import load as open_predictor  # torch is imported here and not with bmtool
 
-    return open_predictor(path)
+    return open_predictor(path, task=task)
 
 
 __all__ = ["__version__", "load"]

@@ -333,6 +333,7 @@ def init(
 def predict(
     model: Annotated[Path, typer.Argument(help="A checkpoint or an ONNX bundle.")],
     source: Annotated[str, typer.Argument(help="A CSV, JSONL or Parquet file, or - for JSONL on standard input.")],
+    task: Annotated[str, typer.Option("--task", metavar="NAME", help="Which one, of several tasks of a model.")] = "",
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Where to write; JSONL to stdout without it.")
     ] = None,
@@ -357,7 +358,14 @@ def predict(
         lambda: (
             _enter(folder)
             or command(
-                model, source, output=output, columns=pairs, batch_tokens=batch_tokens, as_json=json, console=console
+                model,
+                source,
+                task=task,
+                output=output,
+                columns=pairs,
+                batch_tokens=batch_tokens,
+                as_json=json,
+                console=console,
             )
         ),
     )

@@ -47,6 +47,7 @@ def predict(
     model: Path,
     source: str,
     *,
+    task: str = "",
     output: Path | None = None,
     columns: Mapping[str, str] | None = None,
     batch_tokens: int | None = None,
@@ -54,6 +55,8 @@ def predict(
     console: Console,
 ) -> int:
     """Answer each row of `source`, in order; `columns` maps the task's column to the file's, as `{"text": "body"}`.
+
+    Of several tasks that a model has, `task` says which one.
 
     Raises:
         ConfigError: the flags contradict each other.
@@ -69,7 +72,7 @@ def predict(
     from bmtool.models.inference import BATCH_TOKENS
     from bmtool.models.opening import load
 
-    predictor = load(model, batch_tokens=batch_tokens or BATCH_TOKENS)
+    predictor = load(model, task=task, batch_tokens=batch_tokens or BATCH_TOKENS)
     count = Count()
     try:
         with open_writer(output, table.schema) as writer, console.progress("predict") as progress:

@@ -16,6 +16,7 @@ from bmtool.errors import DataError, MissingInputError
 from bmtool.models.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel
 from bmtool.models.onnx_model import DECODER_FILE, MODEL_FILE, OnnxModel
+from bmtool.models.task_folders import task_folder, whole_of
 from bmtool.registry import CLEANERS, TASKS
 
 if TYPE_CHECKING:
@@ -23,10 +24,13 @@ if TYPE_CHECKING:
     from bmtool.models.inference import Backend
 
 
-def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
+def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) -> Predictor:
     """Open a fine-tuned checkpoint or an exported bundle: ours, or a plain Hugging Face folder.
 
+    Of several tasks `task` says which one; so does the path of its own folder.
+
     Raises:
+        ConfigError: it isn't said which of several tasks is meant.
         MissingInputError: no model is there, or one that was not trained for a task.
         DataError: a file of the artifact differs from its manifest.
         RefusedError: the folder needs pickle or remote code.
@@ -34,23 +38,25 @@ def load(path: str | Path, *, batch_tokens: int = BATCH_TOKENS) -> Predictor:
     folder = Path(path)
     if not folder.is_dir():
         raise MissingInputError(f"{folder}: there is no such folder. Give a checkpoint or a bundle")
-    manifest = read_manifest(folder) if (folder / MANIFEST).exists() else None
+    folder = task_folder(folder, task)
+    whole = whole_of(folder)
+    manifest = read_manifest(whole) if (whole / MANIFEST).exists() else None
     if manifest:
-        _verify(folder, manifest)
+        _verify(whole, manifest)
     is_bundle = any((folder / name).exists() for name in (MODEL_FILE, DECODER_FILE))
     info = _bundle_info(folder) if is_bundle else read_info(folder)
-    task = task_of(folder, info)
+    goal = task_of(folder, info)
     if not is_bundle:
-        task = task.suited(open_config(folder), folder)
+        goal = goal.suited(open_config(folder), folder)
     labels = tuple(info["labels"])
     return Predictor(
         folder=folder,
         fingerprint=manifest.fingerprint if manifest else foreign_fingerprint(folder, sha256_of),
-        task=task,
+        task=goal,
         labels=labels,
         max_seq_length=int(info["max_seq_length"]),
         tokenizer=load_tokenizer(folder),
-        backend=_graphs(folder, task) if is_bundle else TorchModel(open_model(folder, task.auto_class), task),
+        backend=_graphs(folder, goal) if is_bundle else TorchModel(open_model(folder, goal.auto_class), goal),
         columns=dict(info.get("columns") or {}),
         cleaners=tuple(_cleaner(value) for value in info.get("clean") or ()),
         batch_tokens=batch_tokens,

@@ -25,11 +25,16 @@ def task_folders(folder: Path) -> dict[str, Path]:
     return {name: folder / name for name in json.loads(path.read_text(encoding="utf-8")).get(TASKS_KEY, ())}
 
 
+def whole_of(folder: Path) -> Path:
+    """The artifact that a folder is of: the one above it, where it is one of several tasks."""
+    return folder.parent if task_folders(folder.parent).get(folder.name) == folder else folder
+
+
 def task_folder(folder: Path, name: str) -> Path:
-    """The folder of the task called `name`; the artifact itself where it has one, which needs no name.
+    """The folder of the task called `name`; an artifact of one task is that task's, and needs no name.
 
     Raises:
-        ConfigError: the name is missing, or one too many.
+        ConfigError: the name is missing, or is one too many.
         MissingInputError: there is no such task.
     """
     known = task_folders(folder)
@@ -39,10 +44,10 @@ def task_folder(folder: Path, name: str) -> Path:
         return folder
     if not name:
         raise ConfigError(
-            f"{folder}: this model has several tasks: {', '.join(known)}. Name one: --task {next(iter(known))}"
+            f"{folder}: this model has several tasks, {', '.join(known)}. Say which one, as in --task "
+            f"{next(iter(known))}, or give its folder: {next(iter(known.values()))}"
         )
     if name not in known:
-        raise MissingInputError(
-            f"{folder}: there is no task '{name}'.{did_you_mean(name, known)} There: {', '.join(known)}"
-        )
+        there = f"There: {', '.join(known)}"
+        raise MissingInputError(f"{folder}: there is no task '{name}'.{did_you_mean(name, known)} {there}")
     return known[name]

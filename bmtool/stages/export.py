@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 from pydantic import Field, PositiveInt
 
 from bmtool.config.model import HOW, Settings
-from bmtool.config.references import ModelRef, Ref, Reference
+from bmtool.config.references import ModelRef, Reference, Refs, listed
 from bmtool.contracts import GateResult, Need, OneExporter
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
 
@@ -26,8 +28,9 @@ class Config(Settings):
     """What to write, and which rows to compare on."""
 
     from_: Annotated[ModelRef, HOW] = Field(default=Reference(form="name", value="finetune"), alias="from")
-    data: Annotated[Ref | None, HOW] = None
-    """The dataset whose rows are compared; without it, what the checkpoint was trained on."""
+    data: Annotated[Refs | None, HOW] = None
+    """The dataset whose rows are compared; without it, what the checkpoint was trained on. Of several tasks those in
+    this list are exported, each into a folder of its name."""
     formats: Annotated[tuple[OneExporter, ...], Field(min_length=1)]
     split: str = "test"
     max_rows: PositiveInt = 500
@@ -42,7 +45,10 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
             f"{pipeline.file}: 'export.data' is missing. Exported models are compared on real rows, and without a "
             f"section 'finetune' here nothing says which: name a dataset, or give its folder"
         )
-    return {"from": Need("checkpoint", reference=config.from_), "data": Need("dataset", reference=data)}
+    is_ours = config.from_ == Reference(form="name", value="finetune")
+    several = isinstance(data, tuple) or (is_ours and isinstance(getattr(pipeline.finetune, "data", None), tuple))
+    datasets = {f"data:{one.name}" if several else "data": Need("dataset", one) for one in listed(data)}
+    return {"from": Need("checkpoint", reference=config.from_), **datasets}
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:
@@ -52,23 +58,39 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 
 def run(config: Config, job: Job) -> dict[str, Any]:
-    """Write each format with what it needs, compare, and write the model card."""
+    """Write each format with what it needs, compare, and write the model card; of several tasks in a folder each."""
+    from bmtool.artifacts.files import write_json
+    from bmtool.models.task_folders import INFO, TASKS_KEY, task_folder
+
+    checkpoint = job.inputs["from"]
+    names = sorted(role.partition(":")[2] for role in job.inputs if role.startswith("data"))
+    compared = {}
+    for name in names:
+        (job.folder / name).mkdir(exist_ok=True)
+        own = replace(checkpoint, folder=task_folder(checkpoint.folder, name))
+        numbers = _export(config, job, own, name)
+        compared |= {f"{name} {format_}".strip(): one for format_, one in numbers.items()}
+    if names != [""]:
+        write_json(job.folder / INFO, {"goal_kind": "tasks", TASKS_KEY: names})
+    return {"formats": compared, "split": config.split, "checkpoint": checkpoint.fingerprint}
+
+
+def _export(config: Config, job: Job, checkpoint: Artifact, name: str) -> dict[str, Any]:
+    """How each format of one task's checkpoint compares with it."""
     from bmtool.data.dataset import open_dataset
     from bmtool.models.inference import Rows
     from bmtool.report.card import write_bundle_card
 
-    checkpoint = job.inputs["from"]
-    dataset = job.inputs["data"].folder
+    dataset = job.inputs[f"data:{name}" if name else "data"].folder
     split = open_dataset(dataset)[config.split]
     if not split.num_rows:
         raise DataError(f"{dataset}: the {config.split} split has no rows to compare on. Raise its share under 'split'")
-    rows = Rows.first(split, config.max_rows)
-    compared = {}
+    rows, compared = Rows.first(split, config.max_rows), {}
     for exporter in config.formats:
-        job.console.say(f"writing {exporter.name()}")
-        compared[exporter.name()] = exporter.export(checkpoint, rows, job.folder, job)
-    write_bundle_card(job.folder, checkpoint, compared, split=config.split)
-    return {"formats": compared, "split": config.split, "checkpoint": checkpoint.fingerprint}
+        job.console.say(f"writing {name} {exporter.name()}".replace("  ", " "))
+        compared[exporter.name()] = exporter.export(checkpoint, rows, job.folder / name, job)
+    write_bundle_card(job.folder / name, checkpoint, compared, split=config.split)
+    return compared
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

@@ -130,6 +130,24 @@ class StopsAfter:
         return "SIGTERM" if self.times < 0 else ""
 
 
+def test_an_estimate_counts_the_encoder_once_and_the_rows_of_all_tasks(
+    together, finetuned, reviews, tagged, pretrained
+):
+    from bmtool.train.estimate import estimate
+
+    def estimated(config, job):
+        return estimate(finetune.outline(config, job), torch.float32, seed=0)
+
+    both = estimated(finetuned(**TOGETHER), together())
+    stars = estimated(finetuned(data="stars"), together("stars", data=reviews))
+    names = estimated(finetuned(data="names"), together("names", data=tagged))
+
+    assert both.tokens == stars.tokens + names.tokens
+    assert both.steps == stars.steps + names.steps
+    assert both.operations == pytest.approx(stars.operations + names.operations, rel=0.02)
+    assert both.parameters - stars.parameters == 32 * 3 + 3  # the other head alone
+
+
 # ---------------------------------------------------------------- the loss
 
 
