@@ -64,7 +64,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
     checkpoint = job.inputs["from"]
     names = sorted(role.partition(":")[2] for role in job.inputs if role.startswith("data"))
-    compared = {}
+    compared: dict[str, Any] = {}
     for name in names:
         (job.folder / name).mkdir(exist_ok=True)
         own = replace(checkpoint, folder=task_folder(checkpoint.folder, name))

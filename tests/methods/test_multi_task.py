@@ -10,6 +10,7 @@ import torch
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
+from bmtool.models.checkpoint import read_info
 from bmtool.models.opening import load
 from bmtool.stages import finetune
 from bmtool.train.monitor import read_log
@@ -268,7 +269,7 @@ def test_the_folder_of_all_tasks_is_no_checkpoint_and_says_where_they_are(learne
     folder = learned[0].job.folder
 
     with pytest.raises(MissingInputError) as error:
-        load(folder)
+        read_info(folder)
 
     assert f"give the folder of one of its tasks: {folder}/names/, {folder}/stars/" in str(error.value)
 
