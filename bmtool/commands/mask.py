@@ -111,7 +111,7 @@ def _data_of(artifact: Artifact, folder: Path) -> Path:
     name = inputs.get("data", {}).get("path")
     if artifact.kind != "checkpoint" or name is None:
         raise MissingInputError(
-            f"{folder}: --mask looks into a dataset, or a checkpoint that was fine-tuned on one. "
+            f"{folder}: --mask looks into a dataset, or a checkpoint that was fine-tuned on one alone. "
             f"Give a dataset, and the model with --model"
         )
     return artifact.folder.parent / str(name)
@@ -124,8 +124,10 @@ def _trained_on(data: Path) -> Path:
         if folder.name.startswith(".") or not (folder / MANIFEST).exists():
             continue
         manifest = read_manifest(folder)
-        if manifest.stage == "finetune" and manifest.inputs.get("data", {}).get("path") == data.name:
-            found.append((manifest.finished, folder))
+        for role, value in manifest.inputs.items() if manifest.stage == "finetune" else ():
+            kind, _, name = role.partition(":")
+            if kind == "data" and value.get("path") == data.name:  # with a name it is one task of several
+                found.append((manifest.finished, folder / name))
     if not found:
         raise MissingInputError(
             f"{data}: no model of this store was trained on it. Say who reads it: --model CHECKPOINT, or a corpus "

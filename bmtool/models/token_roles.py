@@ -16,6 +16,9 @@ if TYPE_CHECKING:
 #: A text that is read, a special token that is read; a text that is learned, a special token that is learned.
 Role = Literal["prompt", "special", "answer", "end"]
 
+#: Stands for a token that is a part of a character.
+PART = "\u2025"
+
 
 @dataclass(frozen=True)
 class TokenRole:
@@ -31,9 +34,10 @@ def token_roles(task: Writing, examples: Examples, row: int, tokenizer: Tokenize
     batch = task.collate(examples, np.asarray([row]), np.random.default_rng(0))
     learned = set((batch.targets["positions"] + 1).tolist()) if batch.targets else set()
     specials = {id_ for id_, token in tokenizer.get_added_tokens_decoder().items() if token.special}
+    ids = batch.input_ids[0].tolist()
     return [
-        TokenRole(id_, _text(tokenizer, id_), _role(is_learned=place in learned, is_special=id_ in specials))
-        for place, id_ in enumerate(batch.input_ids[0].tolist())
+        TokenRole(id_, text, _role(is_learned=place in learned, is_special=id_ in specials))
+        for place, (id_, text) in enumerate(zip(ids, _texts(tokenizer, ids, specials), strict=True))
     ]
 
 
@@ -43,7 +47,15 @@ def _role(*, is_learned: bool, is_special: bool) -> Role:
     return "answer" if is_learned else "prompt"
 
 
-def _text(tokenizer: Tokenizer, id_: int) -> str:
-    """What the token stands for; one that is a part of a character as the vocabulary writes it."""
-    text = tokenizer.decode([id_], skip_special_tokens=False)
-    return tokenizer.id_to_token(id_) or "" if "\ufffd" in text or not text else text
+def _texts(tokenizer: Tokenizer, ids: list[int], specials: set[int]) -> list[str]:
+    """What each token stands for; a character of several tokens is with the last of them."""
+    texts, parts = [], list[int]()
+    for id_ in ids:
+        parts = [id_] if id_ in specials else [*parts, id_]
+        text = tokenizer.decode(parts, skip_special_tokens=False)
+        if text.endswith("\ufffd"):
+            texts.append(PART)
+            continue
+        texts.append(text or tokenizer.id_to_token(id_) or "")
+        parts = []
+    return texts

@@ -38,6 +38,7 @@ def store(tmp_path_factory):
     made = {
         "chats": source | {"task": {"type": "generation", "messages": True, "max_new_tokens": 50}},
         "pairs": source | {"task": "translation"},
+        "shorts": source | {"task": {"type": "translation", "max_new_tokens": 3}},
         "words": source | tokenizer,
     }
     for name, settings in made.items():
@@ -49,6 +50,8 @@ def store(tmp_path_factory):
     model = new_model(small.config(vocab_size=270, max_seq_length=99, special_ids=ids), "AutoModelForCausalLM")
     save_checkpoint(store / "model", model, folder, {"max_seq_length": 99, "labels": [], "goal": None})
     as_stage(store / "model", "finetune", "checkpoint", {"data": {"path": "chats"}})
+    save_checkpoint(store / "several" / "shorts", model, folder, {"max_seq_length": 20, "labels": [], "goal": None})
+    as_stage(store / "several", "finetune", "checkpoint", {"data:shorts": {"path": "shorts"}})
     return store
 
 
@@ -69,7 +72,7 @@ def test_each_stretch_of_tokens_is_a_line_with_its_role(store, capsys):
         ("special", end),
         ("prompt", "user"),
         ("special", end),
-        ("prompt", "who çĮ«?"),
+        ("prompt", "who ‥‥猫?"),
         ("special", end),
         ("prompt", "assistant"),
         ("special", end),
@@ -92,6 +95,15 @@ def test_a_checkpoint_shows_the_rows_that_it_was_trained_on(store, capsys):
     tokens = by_model["rows"][0]["tokens"]
     assert tokens[-1] == {"id": 0, "text": "<|endoftext|>", "role": "end"}
     assert {token["role"] for token in tokens} == {"prompt", "special", "answer", "end"}
+
+
+def test_a_dataset_is_found_among_those_of_several_tasks_and_what_is_cut_is_said(store, capsys):
+    mask(store / "shorts")
+
+    text = capsys.readouterr().out
+    assert text.startswith(f"read by {store / 'several' / 'shorts'}, max_seq_length 20\n")
+    assert [role for role, _ in stretches(text)] == ["special", "prompt", "answer", "special"]
+    assert "of these rows: 3 tokens cut, 3 targets cut" in text
 
 
 def test_a_terminal_gets_colours(store, capsys, monkeypatch):

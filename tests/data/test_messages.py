@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from bmtool.data.dataset import open_dataset
 from bmtool.data.messages import MESSAGES, NoConversationError, answered, as_text, asked, conversation, with_contents
+from bmtool.data.rows import row_ids
 from bmtool.errors import DataError
 from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
@@ -66,6 +67,17 @@ def test_contents_are_changed_and_roles_stay_also_of_a_slice():
     upper = [{"role": "user", "content": "WHO?"}, {"role": "assistant", "content": "ME"}]
     assert changed.to_pylist() == [upper, [], None]
     assert as_text(column).to_pylist() == ["who?\nme", "", None]
+
+
+def test_ids_tell_who_said_what():
+    turned = [{**ASKED, "role": "assistant"}, {**ANSWER, "role": "user"}]
+    batch = pa.record_batch({"messages": pa.array([[ASKED, ANSWER], turned, [ASKED], [ASKED, ANSWER]], MESSAGES)})
+
+    ids = row_ids(batch).to_pylist()
+
+    assert len(set(ids[:3])) == 3
+    assert ids[3] == ids[0]
+    assert row_ids(batch.slice(1)).to_pylist() == ids[1:]
 
 
 def test_bad_conversations_are_rejected_by_row(tmp_path):
