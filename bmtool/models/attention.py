@@ -13,8 +13,7 @@ take; both are written from the documentation, and not run on a GPU yet.
 from __future__ import annotations
 
 import inspect
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,9 +22,6 @@ from torch import Tensor, nn
 from bmtool.errors import ConfigError
 from bmtool.models.cross_attention import attend_across
 from bmtool.models.windows import MIN_QUERIES, Block, document_blocks, window_mask
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 ATTENTION = "bmtool_packed"
 
@@ -178,6 +174,14 @@ def _backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
 packed_attention.register_autograd(_backward, setup_context=_save)
 
 
+def _refuse_others(name: str, dropout: float, others: dict[str, Any]) -> None:
+    if dropout:
+        raise ConfigError(f"{name}: packed attention has no dropout of attention probabilities; set it to 0")
+    for feature in _UNSUPPORTED:
+        if others.get(feature) is not None:
+            raise ConfigError(f"{name}: packed attention doesn't implement '{feature}'")
+
+
 def attend(
     module: nn.Module,
     query: Tensor,
@@ -189,16 +193,15 @@ def attend(
     scaling: float | None = None,
     is_causal: bool | None = None,
     cu_seq_lens_q: Tensor | None = None,
-    cu_seq_lens_k: Tensor | None = None,
     max_length_q: int | None = None,
-    max_length_k: int | None = None,
+    sources: tuple[Tensor, int] | None = None,
     sliding_window: int | None = None,
     **others: Any,
 ) -> tuple[Tensor, None]:
     """What transformers calls in each layer: (1, A, T, D) to (1, T, A, D). Nothing that it can't honour is ignored.
 
-    `sliding_window` is transformers' own: a token sees others that are nearer than that. Where keys have borders of
-    their own, other than those of queries, they are of another text (`bmtool.models.cross_attention`).
+    `sliding_window` is transformers' own: a token sees others that are nearer than that. `sources` is ours: keys
+    are of other texts, with these borders and this longest one (`bmtool.models.cross_attention`).
 
     Raises:
         ConfigError: a mask, a cache with tokens in it, attention dropout, or an unknown feature.
@@ -206,18 +209,13 @@ def attend(
     name = type(module).__name__
     if attention_mask is not None or cu_seq_lens_q is None or max_length_q is None:
         raise ConfigError(f"{name}: packed attention takes document borders (cu_seq_lens_q) and no attention mask")
-    is_across = cu_seq_lens_k is not None and cu_seq_lens_k is not cu_seq_lens_q
-    if key.shape[2] != query.shape[2] and not is_across:
+    if key.shape[2] != query.shape[2] and sources is None:
         raise ConfigError(f"{name}: packed attention has no cache: {query.shape[2]} queries, {key.shape[2]} keys")
-    if dropout:
-        raise ConfigError(f"{name}: packed attention has no dropout of attention probabilities; set it to 0")
-    for feature in _UNSUPPORTED:
-        if others.get(feature) is not None:
-            raise ConfigError(f"{name}: packed attention doesn't implement '{feature}'")
+    _refuse_others(name, dropout, others)
     causal = bool(getattr(module, "is_causal", False) if is_causal is None else is_causal)
     scale = float(query.shape[-1] ** -0.5 if scaling is None else scaling)
-    if is_across and cu_seq_lens_k is not None and max_length_k is not None:
-        borders, longest = (cu_seq_lens_q, cu_seq_lens_k), (max_length_q, max_length_k)
+    if sources is not None:
+        borders, longest = (cu_seq_lens_q, sources[0]), (max_length_q, sources[1])
         return _attend_across(query, key, value, borders, longest, scale), None
     window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window - 1
     if not query.is_cuda:
@@ -283,19 +281,6 @@ def _attend_cuda(
     if not isinstance(out, Tensor):
         raise TypeError(f"varlen_attn returned {type(out).__name__}, not a tensor")
     return out.unsqueeze(0)
-
-
-@contextmanager
-def masked_attention(model: Any) -> Iterator[None]:
-    """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
-    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
-        yield
-        return
-    model.set_attn_implementation("sdpa")
-    try:
-        yield
-    finally:
-        model.set_attn_implementation(ATTENTION)
 
 
 def register() -> None:

@@ -12,10 +12,9 @@ import numpy as np
 import torch
 
 from bmtool.data.tokens import InMemoryTokens
-from bmtool.models.attention import masked_attention
 from bmtool.models.batches import pack, packed_lengths_of
 from bmtool.models.families import longest_document
-from bmtool.models.search import search, until
+from bmtool.models.search import masked_attention, search, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

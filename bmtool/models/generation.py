@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.models.attention import masked_attention
 from bmtool.models.batches import documents_at, pack, with_types, with_written
 from bmtool.models.encoder_decoder import rectangles, start_token
 from bmtool.models.families import longest_document
 from bmtool.models.packed import lm_scores_at
-from bmtool.models.search import search, until
+from bmtool.models.search import masked_attention, search, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

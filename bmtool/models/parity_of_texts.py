@@ -10,9 +10,8 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
-from bmtool.models.attention import masked_attention
 from bmtool.models.generation import sources_alike, written
-from bmtool.models.search import Search
+from bmtool.models.search import Search, masked_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -5,6 +5,7 @@ Shape letters: N texts, V vocabulary.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,11 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
+from bmtool.models.attention import ATTENTION
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from torch import Tensor
 
 
@@ -98,3 +103,16 @@ class _GumbelNoise(LogitsProcessor):
 def until(tokens: list[int], end: int) -> tuple[list[int], bool]:
     """The tokens before the end, and whether it never came."""
     return (tokens[: tokens.index(end)], False) if end in tokens else (tokens, True)
+
+
+@contextmanager
+def masked_attention(model: Any) -> Iterator[None]:
+    """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
+    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
+        yield
+        return
+    model.set_attn_implementation("sdpa")
+    try:
+        yield
+    finally:
+        model.set_attn_implementation(ATTENTION)

@@ -106,7 +106,7 @@ def _states(backbone: Any, batch: Batch, sources: Row, targets: Row, start: int)
 @contextmanager
 def _restarting(backbone: Any, sources: Row, targets: Row) -> Iterator[None]:
     """Positions begin anew in each text, and cross-attention knows where sources begin: transformers passes neither."""
-    across = {"cu_seq_lens_k": sources.cu_seq_lens, "max_length_k": sources.max_length}
+    across = {"sources": (sources.cu_seq_lens, sources.max_length)}
     given: list[tuple[nn.Module, Mapping[str, Any]]] = [
         (backbone.encoder.embed_positions, {"position_ids": sources.position_ids}),
         (backbone.decoder.embed_positions, {"position_ids": targets.position_ids}),

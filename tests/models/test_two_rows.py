@@ -7,12 +7,12 @@ import transformers
 from bmtool.contracts import Examples
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError
-from bmtool.models.attention import masked_attention
 from bmtool.models.batches import pack, with_types, with_written
 from bmtool.models.build import new_model
 from bmtool.models.encoder_decoder import EncoderDecoder, start_token
 from bmtool.models.families import WRITERS, family_for
 from bmtool.models.packed import drop_attention_dropout, lm_logits_at, lm_loss_at, padding_note, set_dropout
+from bmtool.models.search import masked_attention
 
 SIZES = {
     "vocab_size": 100,

@@ -12,11 +12,11 @@ from bmtool.data.dataset import open_dataset
 from bmtool.data.targets import Frame
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
-from bmtool.models.attention import masked_attention
 from bmtool.models.build import new_model
 from bmtool.models.checkpoint import open_model
 from bmtool.models.inference import Rows
 from bmtool.models.packed import lm_logits_at
+from bmtool.models.search import masked_attention
 from bmtool.tasks.summarization import Summarization
 from bmtool.tasks.translation import Translation
 from bmtool.tokenizers.bpe import Bpe
