@@ -34,7 +34,9 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
     for role, source in node.inputs.items():
         found = source if isinstance(source, Artifact) else store.find(source.place)
         if found is None:
-            return [f"how long it takes can't be known before {cast('Node', source).label} is made"], {}
+            missing = cast("Node", source)
+            name = missing.label if missing.is_named else role
+            return [f"how long it takes can't be known before {name} is made"], {}
         inputs[role] = found
     job = Job(
         folder=node.place.partial,

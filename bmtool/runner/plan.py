@@ -50,9 +50,9 @@ class Node:
 
     @property
     def variants(self) -> list[Node]:
-        """This section in several ways, such as with one seed after the other: all of its work is done by them."""
+        """This section with one seed after the other: all of its work is done by them."""
         own = (source for source in self.inputs.values() if isinstance(source, Node) and not source.is_named)
-        return [source for source in own if source.stage == self.stage]
+        return [source for source in own if _but_for_seeds(source) == _but_for_seeds(self)]
 
     @property
     def section(self) -> str:
@@ -203,6 +203,11 @@ class Planner:
                 f"run may read it. Make it without --smoke"
             )
         return artifact
+
+
+def _but_for_seeds(node: Node) -> tuple[str, dict[str, Any]]:
+    """What a node makes, whatever the seed."""
+    return node.stage, {name: value for name, value in what(node.config).items() if name not in ("seed", "seeds")}
 
 
 def fingerprint_of(source: Node | Artifact) -> str:

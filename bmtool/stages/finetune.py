@@ -205,15 +205,16 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     rates = parameter_rates(
         model, config.learning_rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate
     )
+    phases = config.method.phases(lesson.phase(), model, job)
     fitted = fit(
         model,
-        config.method.phases(lesson.phase(), model, job),
+        phases,
         job=job,
         selection=lesson.selection(),
         rates=rates | lesson.rates(),
     )
     lesson.save(job.folder, config.method.finished(model), fitted.best)
-    summary = _summary(lesson, fitted)
+    summary = _summary(lesson, fitted) | {name: one for phase in phases for name, one in phase.counts.items()}
     settings = config.model_dump(mode="json", by_alias=True)
     for name, one in lesson.tasks.items():
         write_checkpoint_card(job.folder / name, job, settings, summary | one.facts(), task=name)

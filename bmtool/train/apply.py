@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Batch, Columns, DocumentTask, Examples, Goal, Job
     from bmtool.data.dataset import Split
+    from bmtool.models.inference import Rows
 
 #: Tokens of a batch. Results don't depend on it but for rounding; without gradients this takes little memory.
 BATCH_TOKENS = 8192
@@ -43,7 +44,7 @@ class Answers:
 
 
 def run_checkpoint(
-    folder: Path, goal: Goal, split: Split, job: Job, *, labels: tuple[str, ...] | None = None
+    folder: Path, goal: Goal, split: Split | Rows, job: Job, *, labels: tuple[str, ...] | None = None
 ) -> Answers:
     """Open the checkpoint in `folder` in float32 and run `goal` over `split`; the split's labels are mapped by name.
 
@@ -82,7 +83,7 @@ class _BareLogits(WrappedGoal):
         return {"logits": head_logits("document", model, batch)}
 
 
-def bare_logits(folder: Path, task: DocumentTask, split: Split, job: Job) -> NDArray[np.float32]:
+def bare_logits(folder: Path, task: DocumentTask, split: Split | Rows, job: Job) -> NDArray[np.float32]:
     """What the head of the checkpoint in `folder`, which learned `task`, gives for each row: (N, C) in float32."""
     logits: NDArray[np.float32] = run_checkpoint(folder, _BareLogits(goal=task), split, job).outputs["logits"]
     return logits

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import ConfigError
 from bmtool.train.course import Course
@@ -32,6 +32,8 @@ class Phase:
     """How much of which corpus an epoch has; None: all of `train`."""
     parts: Mapping[str, Phase] = field(default_factory=dict)
     """Tasks that are learned together, by name: each is measured by itself, and `score` reads the numbers of all."""
+    counts: Mapping[str, Any] = field(default_factory=dict)
+    """What was counted while it was made, for the summary; plain JSON"""
 
     def course(self, seed: int, number: int, *, by_length: bool = False) -> Course:
         """Its batches and steps, as phase `number` of a run."""

@@ -140,6 +140,27 @@ def test_of_several_seeds_each_is_estimated_and_force_trains_them_again(tmp_path
     assert [f"finetune, seed:{seed}: --force\n" in said_forced for seed in (0, 1)] == [True, True]
 
 
+def test_what_a_section_learns_from_is_no_seed_of_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    method = "  method: {type: semi_supervised, unlabelled: corpus, teachers: 1, keep: 1}\n"
+    Path("c.yaml").write_text(SEEDS.replace("  seeds: 2\n", method).replace("rows.jsonl", "texts.jsonl", 1))
+    rows = [{"text": f"{word} film {n}", "label": word} for n in range(20) for word in ("good", "bad")]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    Path("texts.jsonl").write_text("".join(json.dumps({"text": f"a film, number {n}"}) + "\n" for n in range(30)))
+
+    def run(command="finetune", **options):
+        assert make(Request(command, Path("c.yaml"), (command,), options=Options(**options)), Console()) == 0
+        return capsys.readouterr().err
+
+    run("prepare")
+    before = run(dry_run=True)
+    made, forced = run(), run(force=True)
+
+    assert "finetune: how long it takes can't be known before teacher:0 is made\n" in before
+    assert "finetune: of 30 texts without labels" in made
+    assert "finetune, teacher:0: up to date" in forced
+
+
 def manifest(fingerprint, share, finished, precision="bf16 (asked for)"):
     choices = {"precision": precision, "device": "cpu (asked for)"}
     plain = Manifest("checkpoint", "pretrain", 1, fingerprint, {}, {}, {}, {"flop_utilisation": share})
