@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from transformers import PretrainedConfig
 
     from bmtool.contracts.batches import Batch, Columns, Examples
+    from bmtool.contracts.rows import TokenizerTrainer
 
 
 class Architecture(Component):
@@ -110,6 +111,14 @@ class Weighing:
 
 class Objective(Goal):
     """A self-supervised goal: the text itself is the answer. Its examples are pieces of documents."""
+
+    def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
+        """Why a tokenizer that is learned so can't serve it, as the end of a sentence that begins with it; or nothing.
+
+        Known from its settings alone, before anything is made.
+        """
+        del trainer
+        return ""
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Results of pieces summed over each document, whose row the column `document` says.

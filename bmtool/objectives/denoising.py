@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from bmtool.contracts import Batch, Columns, Examples, Goal
+    from bmtool.contracts import Batch, Columns, Examples, Goal, TokenizerTrainer
     from bmtool.models.denoising import Spoil
 
 #: How evaluation spoils texts, whatever training did: else the numbers couldn't be compared. BART's own values.
@@ -42,6 +42,12 @@ class Denoising(Objective):
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation."""
         return ("loss", "perplexity")
+
+    def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
+        """It has no mask."""
+        if getattr(trainer, "mask", True):
+            return ""
+        return "has no token that hides text, which objective denoising needs. Set tokenizer: {type: bpe, mask: true}"
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents."""

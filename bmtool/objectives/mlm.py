@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from bmtool.contracts import Batch, Columns, Examples, Goal
+    from bmtool.contracts import Batch, Columns, Examples, Goal, TokenizerTrainer
 
 #: Share of the tokens that evaluation hides, whatever training did: else the numbers couldn't be compared.
 MEASURED_PROBABILITY = 0.15
@@ -35,6 +35,12 @@ class Mlm(Objective):
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation."""
         return ("loss", "perplexity", "masked_accuracy")
+
+    def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
+        """It has no mask."""
+        if getattr(trainer, "mask", True):
+            return ""
+        return "has no token that hides text, which objective mlm needs. Set tokenizer: {type: bpe, mask: true}"
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents between the tokenizer's special tokens."""

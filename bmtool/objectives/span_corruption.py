@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from torch import Tensor, nn
 
-    from bmtool.contracts import Batch, Columns, Examples, Goal
+    from bmtool.contracts import Batch, Columns, Examples, Goal, TokenizerTrainer
     from bmtool.models.denoising import Spoil
 
 #: What evaluation leaves out, whatever training did: else the numbers couldn't be compared. T5's own values.
@@ -39,6 +39,15 @@ class SpanCorruption(Objective):
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation."""
         return ("loss", "perplexity")
+
+    def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
+        """It has no sentinels."""
+        if getattr(trainer, "sentinels", 0):
+            return ""
+        return (
+            "has no tokens that stand for text that is left out, which objective span_corruption needs. "
+            "Set tokenizer: {type: unigram, sentinels: 100}, or the same with bpe"
+        )
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents, and a sentinel for each span of the longest."""

@@ -13,6 +13,7 @@ from bmtool.config.smoke import SMOKE_STEPS, little_budget
 from bmtool.config.units import AutoCount, Count, Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
+from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -170,11 +171,25 @@ class Config(Training):
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The corpus, the corpora that go along, and the checkpoint to go on from."""
-    del pipeline
+    _check_tokenizers(config, pipeline)
     corpora = {"data": Need("dataset", config.data)}
     # By number: what a role is called is part of the fingerprint, and a path must not be.
     corpora |= {f"mix:{number}": Need("dataset", corpus.data) for number, corpus in enumerate(config.mix)}
     return corpora if config.from_ is None else {**corpora, "from": Need("checkpoint", config.from_)}
+
+
+def _check_tokenizers(config: Config, pipeline: Pipeline) -> None:
+    """What can be known about the corpora's tokenizers from the same file, before anything is made."""
+    for reference in (config.data, *(corpus.data for corpus in config.mix)):
+        prepared = pipeline.prepare.get(reference.value) if reference.form == "name" else None
+        trainer = prepared.tokenizer_trainer() if prepared is not None else None
+        if trainer is None:
+            continue
+        for stretch in config.stretches():
+            unfit = stretch.objective.unfit_tokenizer(trainer)
+            if unfit:
+                where = f"{pipeline.file}: prepare.{reference.value}.tokenizer"
+                raise ConfigError(f"{where}: {trainer.name()} {unfit}")
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:

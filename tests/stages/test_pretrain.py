@@ -12,6 +12,7 @@ from bmtool.data.dataset import open_dataset
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import open_model, read_info
+from bmtool.stages.prepare import Config as Prepare
 from bmtool.stages.pretrain import Config, describe, needs, run
 from bmtool.train.monitor import read_log
 from safetensors.torch import load_file
@@ -166,6 +167,40 @@ def test_inputs_are_the_corpus_and_the_checkpoint():
     assert set(needs(settings(model=None, **{"from": "./x"}), pipeline)) == {"data", "from"}
 
 
+@pytest.mark.parametrize(
+    ("objective", "tokenizer", "said"),
+    [
+        (
+            "mlm",
+            {"type": "bpe"},
+            "bpe has no token that hides text, which objective mlm needs. Set tokenizer: {type: bpe, ",
+        ),
+        (
+            "denoising",
+            {"type": "bpe"},
+            "bpe has no token that hides text, which objective denoising needs. Set tokenizer: ",
+        ),
+        ("span_corruption", {"type": "unigram"}, "unigram has no tokens that stand for text that is left out, which "),
+        ("mlm", {"type": "bpe", "mask": True}, ""),
+        ("denoising", {"type": "unigram"}, ""),
+        ("span_corruption", {"type": "bpe", "sentinels": 8}, ""),
+        ("clm", {"type": "bpe"}, ""),
+    ],
+)
+def test_a_tokenizer_that_lacks_what_the_objective_needs_is_found_before_anything_is_made(objective, tokenizer, said):
+    model = {"mlm": BERT, "clm": GPT}.get(objective, {**BERT, "architecture": "bart"})
+    prepared = validate(Prepare, {"sources": "x.txt", "tokenizer": tokenizer})
+    pipeline = SimpleNamespace(file="x.yaml", prepare={"corpus": prepared})
+
+    if not said:
+        assert needs(settings(model=model, objective=objective), pipeline)
+        return
+    with pytest.raises(ConfigError) as error:
+        needs(settings(model=model, objective=objective), pipeline)
+
+    assert str(error.value).startswith(f"x.yaml: prepare.corpus.tokenizer: {said}")
+
+
 def test_exactly_one_of_model_and_from_is_needed():
     expected = ["set one of model and from: build a model, or go on from a checkpoint"]
 
@@ -276,7 +311,7 @@ def test_continued_pretraining_tells_the_loss_on_new_and_old_texts(make_job, cor
 def test_the_corpora_that_go_along_are_inputs_by_number():
     config = settings(mix=[{"data": "general"}, {"data": "runs/x/prepare/other/", "weight": 0}])
 
-    found = needs(config, None)
+    found = needs(config, SimpleNamespace(file="x.yaml", prepare={}))
 
     assert {role: str(need.reference) for role, need in found.items()} == {
         "data": "corpus",
