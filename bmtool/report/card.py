@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bmtool.artifacts.files import write_text
+from bmtool.registry import TASKS
 from bmtool.report.blocks import Cell, Table
 from bmtool.report.tables import markdown
 
@@ -25,6 +26,11 @@ if TYPE_CHECKING:
 PIPELINE_TAGS = {
     "text_classification": "text-classification",
     "token_classification": "token-classification",
+    "question_answering": "question-answering",
+    "similarity": "sentence-similarity",
+    "translation": "translation",
+    "summarization": "summarization",
+    "generation": "text-generation",
     "mlm": "fill-mask",
     "clm": "text-generation",
 }
@@ -121,8 +127,13 @@ def _lead(facts: ModelFacts) -> str:
 
 
 def _use(facts: ModelFacts) -> str:
-    if facts.goal.endswith("classification") or facts.format != "transformers":
-        code = 'import bmtool\n\nmodel = bmtool.load("path/to/this/folder")\nmodel(["a text", "another text"])'
+    if facts.goal in TASKS.names() or facts.format != "transformers":
+        rows = (
+            '{"question": "...", "context": "..."}'
+            if facts.goal == "question_answering"
+            else '"a text", "another text"'
+        )
+        code = f'import bmtool\n\nmodel = bmtool.load("path/to/this/folder")\nmodel([{rows}])'
     else:
         tag = PIPELINE_TAGS.get(facts.goal, "feature-extraction")
         code = f'from transformers import pipeline\n\nmodel = pipeline("{tag}", "path/to/this/folder")'

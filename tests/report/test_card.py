@@ -2,6 +2,7 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import pytest
 import yaml
 from bmtool.report.card import Measured, ModelFacts, render, write_checkpoint_card, write_model_card
 from huggingface_hub import ModelCard
@@ -87,3 +88,15 @@ def count_parameters(folder):
     from safetensors.numpy import load_file
 
     return sum(weights.size for weights in load_file(folder / "model.safetensors").values())
+
+
+@pytest.mark.parametrize(
+    ("goal", "use"),
+    [
+        ("generation", 'bmtool.load("path/to/this/folder")\nmodel(["a text", "another text"])'),
+        ("question_answering", 'model([{"question": "...", "context": "..."}])'),
+        ("clm", 'pipeline("text-generation", "path/to/this/folder")'),
+    ],
+)
+def test_a_card_says_how_a_model_of_its_kind_is_used(goal, use):
+    assert use in render(ModelFacts(name="r", goal=goal))
