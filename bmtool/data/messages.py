@@ -73,6 +73,15 @@ def asked(messages: list[dict[str, str]]) -> list[dict[str, str]]:
     return messages[:last]
 
 
+def as_one_text(value: Any) -> str:
+    """A conversation as a text, a line break between messages.
+
+    Raises:
+        NoConversationError: it is none.
+    """
+    return "\n".join(message["content"] for message in conversation(value) or [])
+
+
 def contents(messages: pa.Array) -> pa.Array:
     """(N,) lists of what was said."""
     return _lists(messages, pc.list_flatten(messages).field("content"))

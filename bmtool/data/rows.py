@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from bmtool.contracts.kinds import LISTS, TEXTS
-from bmtool.data.messages import MESSAGES, NoConversationError, answered, contents
+from bmtool.data.messages import MESSAGES, NoConversationError, answered, as_one_text, contents
 from bmtool.errors import DataError, close_to
 
 if TYPE_CHECKING:
@@ -134,7 +134,10 @@ def converter(kind: str) -> Callable[[Any], Any]:
     def text(value: Any) -> str | None:
         if value is None or type(value) is str:
             return value
-        raise BadRowError(f"expected text, got {_describe(value)}")
+        try:
+            return as_one_text(value)
+        except NoConversationError:
+            raise BadRowError(f"expected text, got {_describe(value)}") from None
 
     def many(one: Callable[[Any], str | None]) -> Callable[[Any], list[str | None] | None]:
         def convert(value: Any) -> list[str | None] | None:

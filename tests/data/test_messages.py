@@ -108,6 +108,17 @@ def test_parquet_holds_conversations(tmp_path):
     assert rejected == {2: "no conversation that ends with an answer in column 'messages'"}
 
 
+def test_a_conversation_is_read_as_a_text_where_text_is_wanted(tmp_path):
+    lines, table = tmp_path / "x.jsonl", tmp_path / "x.parquet"
+    write(lines, [[ASKED, ANSWER], [ASKED], ["a"], None])
+    pq.write_table(pa.table({"messages": pa.array([[ASKED, ANSWER], [ASKED], [], None])}), table)
+
+    for source in (Jsonl(path=str(lines)), Parquet(path=str(table))):
+        rows, rejected = read_file(source, {"text": "text"}, {"text": "messages"})
+        assert list(rows.values()) == [{"text": "who?\nme"}, {"text": "who?"}]
+        assert set(rejected) == {3, 4}
+
+
 def test_csv_cannot_hold_conversations(tmp_path):
     path = tmp_path / "x.csv"
     path.write_text("messages\na\n")

@@ -12,14 +12,14 @@ import pyarrow.compute as pc
 
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import LISTS, TEXTS
-from bmtool.data.messages import MESSAGES, NoConversationError, answered
+from bmtool.data.messages import MESSAGES, NoConversationError, answered, as_one_text
 from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, right_answers, scalar_text
 from bmtool.errors import DataError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -158,6 +158,8 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
     if pa.types.is_large_string(kind_type) or pa.types.is_string_view(kind_type) or pa.types.is_null(kind_type):
         return values.cast(pa.string())
     if kind in TEXTS:
+        if _is_list(kind_type) and pa.types.is_struct(kind_type.value_type):
+            return _from_messages(values, as_one_text, pa.string())
         raise BadRowError("expected text")
     if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type) or pa.types.is_temporal(kind_type):
         return values.cast(pa.string())
@@ -172,17 +174,20 @@ def _as_messages(values: pa.Array) -> pa.Array:
     """`values` as MESSAGES; null where there is no conversation that ends with an answer."""
     if not (_is_list(values.type) and pa.types.is_struct(values.type.value_type)):
         raise BadRowError("expected a list of messages with role and content")
+    return _from_messages(values, answered, MESSAGES)
 
-    def parsed(value: Any) -> list[dict[str, str]] | None:
+
+def _from_messages(values: pa.Array, read: Callable[[Any], Any], kind_type: pa.DataType) -> pa.Array:
+    """What `read` makes of each conversation; null where it is none."""
+
+    def parsed(value: Any) -> Any:
         try:
-            return answered(value)
+            return None if value is None else read(value)
         except NoConversationError:
             return None
 
-    bad = _not_utf8(values).tolist()
-    return pa.array(
-        [None if is_bad else parsed(row.as_py()) for row, is_bad in zip(values, bad, strict=True)], MESSAGES
-    )
+    rows = zip(values, _not_utf8(values).tolist(), strict=True)
+    return pa.array([None if is_bad else parsed(row.as_py()) for row, is_bad in rows], kind_type)
 
 
 def _as_numbers(values: pa.Array) -> pa.Array:
