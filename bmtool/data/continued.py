@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from bmtool.data.dataset import Split
-    from bmtool.data.targets import Prompt
+    from bmtool.data.targets import Prompt, Spans
 
 
 def prompts_and_answers(
@@ -49,14 +49,8 @@ def prompts_and_answers(
     if "target" in split.schema.names:
         answers = encoded_targets(split, tokenizer, Frame((), frame.suffix).room(max_answer_tokens, "max_new_tokens"))
         spans, suffix = [asked, answers], frame.suffix
-        columns |= learned_parts(columns["prompt_lengths"], answers.kept + len(suffix))
-        ends = columns["learned_starts"] + columns["prompt_lengths"] + answers.kept
-        for place in range(len(suffix)):
-            columns["learned"][ends[answers.is_cut] + place] = False
-        columns["references"] = references_of(split)
-        columns["bytes"] = kept_bytes(columns["references"], answers.kept, answers.full)
-        cut["targets_cut"] = answers.num_cut
-        cut["tokens_cut"] += answers.num_lost
+        columns |= _learned(columns["prompt_lengths"], answers, len(suffix)) | _right(references_of(split), answers)
+        cut |= {"targets_cut": answers.num_cut, "tokens_cut": asked.num_lost + answers.num_lost}
     tokens, lengths = joined_spans([(span.ids, span.starts, span.kept) for span in spans], ())
     return Examples(
         tokens=tokens,
@@ -72,17 +66,19 @@ def prompts_and_answers(
     )
 
 
-def learned_parts(prompts: NDArray[np.int64], answers: NDArray[np.int64]) -> dict[str, Any]:
-    """The columns `learned` and `learned_starts` of N prompts with their answers, both in tokens."""
-    lengths = np.stack([prompts, answers], axis=1)
+def _learned(prompts: NDArray[np.int64], answers: Spans, num_end: int) -> dict[str, Any]:
+    """The columns `learned` and `learned_starts` of N prompts, in tokens, with answers and `num_end` tokens behind."""
+    lengths = np.stack([prompts, answers.kept + num_end], axis=1)
     totals = lengths.sum(axis=1)
-    return {
-        "learned": np.repeat(np.tile([False, True], len(prompts)), lengths.reshape(-1)),
-        "learned_starts": np.cumsum(totals) - totals,
-    }
+    starts = np.cumsum(totals) - totals
+    learned = np.repeat(np.tile([False, True], len(prompts)), lengths.reshape(-1))
+    ends = (starts + prompts + answers.kept)[answers.is_cut]
+    for place in range(num_end):
+        learned[ends + place] = False
+    return {"learned": learned, "learned_starts": starts}
 
 
-def kept_bytes(references: list[list[str]], kept: NDArray[np.int64], full: NDArray[np.int64]) -> NDArray[np.float64]:
-    """(N,) UTF-8 bytes of the texts, of those that were cut the share of their tokens."""
+def _right(references: list[list[str]], answers: Spans) -> dict[str, Any]:
+    """The columns `references` and `bytes`."""
     sizes = np.asarray([len(text.encode()) for [text] in references], np.float64)
-    return sizes * kept / np.maximum(full, 1)
+    return {"references": references, "bytes": sizes * answers.kept / np.maximum(answers.full, 1)}

@@ -253,6 +253,19 @@ def test_a_few_answers_are_learned_by_heart_with_their_ends(task, name, bpe, tmp
     assert task.present(outputs, ()).to_pydict() == {"target": ANSWERS}
 
 
+def test_that_an_answer_ends_is_learned_also_where_padding_has_the_ends_id(bpe):
+    tokenizer, _ = bpe
+    model, task = small("gpt", bpe)
+    model.config.pad_token_id = tokenizer.token_to_id("<|endoftext|>")
+
+    learned(task, model, tokenizer, steps=60)
+    examples, batch = encoded(task, tokenizer)
+    outputs = task.outputs(model.eval(), batch, examples)
+
+    assert outputs["predictions"] == ANSWERS
+    assert not outputs["is_cut"].any()
+
+
 def test_adapters_learn_to_answer_and_are_merged_without_a_change(bpe, make_job):
     pytest.importorskip("peft")
     tokenizer, _ = bpe
