@@ -13,8 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.data.noise import noise_counts, replaced_spans, sentence_ends_of, shuffled_sentences, spans_apart
-from bmtool.data.noise import spans_of_poisson as poisson
+from bmtool.data.noise import (
+    noise_counts,
+    replaced_spans,
+    sentence_ends_of,
+    shuffled_sentences,
+    spans_apart,
+    spans_of_poisson,
+)
 from bmtool.data.targets import Frame, require_writing
 from bmtool.data.tokenizers import SENTINEL
 from bmtool.data.tokens import InMemoryTokens, narrowest
@@ -112,7 +118,8 @@ def mended(examples: Examples, ratio: float, mean_length: float, moved_ratio: fl
     def spoil(tokens: NDArray[Any], rng: np.random.Generator) -> tuple[NDArray[Any], NDArray[Any]]:
         hidden, count = (int(number) for number in noise_counts(len(tokens), ratio, mean_length))
         moved = shuffled_sentences(tokens, examples.sentence_ends, moved_ratio, rng)
-        return replaced_spans(moved, poisson(len(tokens), hidden, count, rng), [mask] * count)[0], tokens
+        spans = spans_of_poisson(len(tokens), hidden, count, rng)
+        return replaced_spans(moved, spans, [mask] * count)[0], tokens
 
     return spoil
 
