@@ -62,7 +62,16 @@ def references(value: Any) -> Any:
     found = tuple(reference(member) for member in value)
     if not found:
         raise explained("expected a name, a path with a slash, or a list of them, got an empty list")
-    return found[0] if len(found) == 1 else found
+    if len(found) == 1:
+        return found[0]
+    names = [one.name for one in found]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    strange = next((name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)), None)
+    if twice is not None:
+        raise explained(f"two of them would be called '{twice}', and results go by this name")
+    if strange is not None:
+        raise explained(f"'{strange}' will name a folder of results: small letters, digits, '_' and '-'")
+    return found
 
 
 def listed(data: Reference | tuple[Reference, ...]) -> tuple[Reference, ...]:

@@ -24,6 +24,11 @@ class MultiTask(Method):
     weights: Literal["uncertainty"] | dict[str, PositiveFloat] | None = None
     """Of the losses, by task (others have 1); or `uncertainty`: they are learned (Kendall et al. 2018)."""
 
+    @property
+    def weighed(self) -> tuple[str, ...]:
+        """The tasks that have a weight of their own."""
+        return tuple(self.weights) if isinstance(self.weights, dict) else ()
+
     def weights_of(self, tasks: Iterable[str]) -> dict[str, float] | None:
         """The weight of each task; None: they are learned."""
         if self.weights == "uncertainty":

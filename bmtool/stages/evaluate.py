@@ -63,7 +63,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The checkpoint, each dataset under its own name, other seeds of the checkpoint, and what baselines need."""
     start = config.from_ or _default_start(pipeline)
     data = listed(config.data or _default_data(start, pipeline))
-    _check_names(config, data, pipeline)
+    _check_gated(config, data, pipeline)
     _check_baselines(config, data, pipeline)
     seeds = _seeds(start, pipeline)
     _check_gates(config, start, pipeline, has_seeds=bool(seeds))
@@ -198,12 +198,9 @@ def _default_data(start: Reference, pipeline: Pipeline) -> Reference | tuple[Ref
     return cast("Reference | tuple[Reference, ...]", section.data)
 
 
-def _check_names(config: Config, data: Sequence[Reference], pipeline: Pipeline) -> None:
-    """Results go by the names of datasets; a gate is for one that is there."""
+def _check_gated(config: Config, data: Sequence[Reference], pipeline: Pipeline) -> None:
+    """A gate is for a dataset that is there."""
     names = [one.name for one in data]
-    twice = next((name for name in names if names.count(name) > 1), None)
-    if twice is not None:
-        raise ConfigError(f"{pipeline.file}: evaluate.data: two datasets would be called '{twice}'")
     for index, gate in enumerate(config.gates):
         if gate.data is not None and gate.data not in names:
             hint = did_you_mean(gate.data, names) or f" There: {', '.join(names)}"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
@@ -22,8 +21,7 @@ from bmtool.contracts import GateResult, Need, OneArchitecture, OneMethod
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.methods.multi_task import MultiTask
 from bmtool.methods.supervised import Supervised
-from bmtool.registry import METRICS
-from bmtool.train.task_settings import check_file, check_weighing
+from bmtool.train.task_settings import check_file, check_weighing, unknown_metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -100,45 +98,22 @@ class Config(Training):
             if isinstance(self.method, MultiTask):
                 raise explained("multi_task needs several datasets: make data a list of them", at="method")
             return self
-        names = [reference.name for reference in self.data]
-        twice = next((name for name in names if names.count(name) > 1), None)
-        strange = next((name for name in names if not re.fullmatch(r"[a-z0-9][a-z0-9_-]*", name)), None)
-        if twice is not None:
-            raise explained(f"two of the tasks would be called '{twice}'", at="data")
-        if strange is not None:
-            raise explained(
-                f"'{strange}' names a folder of the checkpoint: small letters, digits, '_' and '-'", at="data"
-            )
         if not isinstance(self.method, MultiTask | Supervised):
             raise explained(f"{self.method.name()} learns one task, and data lists several. Leave it out", at="method")
-        self._check_names(names)
-        return self
-
-    def _check_names(self, names: list[str]) -> None:
-        weights = self.together.weights if self.together is not None else None
-        for name in weights if isinstance(weights, dict) else ():
-            if name not in names:
-                raise explained(f"weights: there is no task '{name}'.{did_you_mean(name, names)}", at="method")
+        for name in self.method.weighed if isinstance(self.method, MultiTask) else ():
+            if name not in self.datasets:
+                hint = did_you_mean(name, self.datasets)
+                raise explained(f"weights: there is no task '{name}'.{hint}", at="method")
         if isinstance(self.class_weights, dict):
-            raise explained(
-                "labels by name are of one task, and data lists several. Take `balanced`", at="class_weights"
-            )
+            text = "labels by name are of one task, and data lists several. Take `balanced`"
+            raise explained(text, at="class_weights")
+        return self
 
     @model_validator(mode="after")
     def _known_metric(self) -> Config:
-        wanted = self.metric_for_best_model
-        if wanted is None:
-            return self
-        task, _, metric = wanted.rpartition(".")
-        names = [] if isinstance(self.data, Reference) else [reference.name for reference in self.data]
-        if names and task not in names:
-            hint = f"which task's: {', '.join(f'{name}.{metric}' for name in names)}"
-            raise explained(f"with several tasks, say {hint}", at="metric_for_best_model")
-        name = metric if names else wanted
-        if name not in METRICS.names():
-            known = ", ".join(METRICS.names())
-            text = f"unknown metric '{name}'.{did_you_mean(name, METRICS.names())} Known: {known}"
-            raise explained(text, at="metric_for_best_model")
+        fault = "" if self.metric_for_best_model is None else unknown_metric(self.metric_for_best_model, self.datasets)
+        if fault:
+            raise explained(fault, at="metric_for_best_model")
         return self
 
     @property

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bmtool.errors import ConfigError
+from bmtool.models.several_heads import SeveralHeads
 from bmtool.train.estimate import state_bytes
 from bmtool.train.memory import machine_bytes
 from bmtool.train.sharded import ShardedWeights
@@ -31,7 +32,7 @@ def pick_sharing(
     """How this process takes over a float32 model on the CPU, the same in all of them, and why.
 
     Raises:
-        ConfigError: rows are asked for (`always`), and the optimizer needs whole matrices.
+        ConfigError: rows are asked for (`always`), and the optimizer needs whole matrices, or heads take turns.
     """
     is_sharded, reason = _choice(wanted, model, optim, dtype, device, world)
     if is_sharded:
@@ -53,6 +54,13 @@ def _choice(
                 "matrices. Set optim to adamw, or runtime.fsdp to never"
             )
         return False, "muon needs whole matrices"
+    if isinstance(model, SeveralHeads):  # processes whose batches are of different tasks have gradients of other heads
+        if wanted == "always":
+            raise ConfigError(
+                "runtime.fsdp: always adds up gradients that all processes have, and with several tasks each has those "
+                "of the heads that it used. Set runtime.fsdp to never, or fine-tune the tasks apart"
+            )
+        return False, "several heads"
     if wanted == "always":
         return True, "asked for"
     needed = sum(state_bytes(model, dtype, optim).values())

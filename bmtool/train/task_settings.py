@@ -4,14 +4,29 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmtool.errors import ConfigError
+from bmtool.errors import ConfigError, did_you_mean
+from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
     from bmtool.contracts import Task
     from bmtool.runner.pipeline import Pipeline
     from bmtool.stages.finetune import Config
+
+
+def unknown_metric(wanted: str, tasks: Collection[str]) -> str:
+    """Why the metric that the best weights are chosen by can't be one: empty, or what to write instead.
+
+    `tasks` are the names of several, which goes before the metric; one alone is called "".
+    """
+    task, dot, metric = wanted.rpartition(".")
+    if task not in tasks or (dot and not task):
+        meant = [f"{name}.{metric}" if name else metric for name in tasks]
+        return f"say {meant[0]}" if len(meant) == 1 else f"with several tasks, say which task's: {', '.join(meant)}"
+    if metric in METRICS.names():
+        return ""
+    return f"unknown metric '{metric}'.{did_you_mean(metric, METRICS.names())} Known: {', '.join(METRICS.names())}"
 
 
 def check_file(config: Config, pipeline: Pipeline) -> None:

@@ -239,15 +239,15 @@ def test_learned_weights_go_down_where_the_loss_is_high_and_up_where_it_is_low(t
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"data": ["stars", "stars"]}, "two of the tasks would be called 'stars'"),
-        ({"data": ["stars", "./x/stars"]}, "two of the tasks would be called 'stars'"),
+        ({"data": ["stars", "stars"]}, "two of them would be called 'stars'"),
+        ({"data": ["stars", "./x/stars"]}, "two of them would be called 'stars'"),
         ({"data": "stars", "method": "multi_task"}, "multi_task needs several datasets: make data a list of them"),
         ({"method": {"type": "distillation", "from": "./x"}}, "distillation learns one task, and data lists several"),
         (
             {"method": {"type": "multi_task", "weights": {"name": 2.0}}},
             "weights: there is no task 'name'. Did you mean 'names'?",
         ),
-        ({"metric_for_best_model": "accuracy"}, "with several tasks, say which task's: stars.accuracy, names.accuracy"),
+        ({"metric_for_best_model": "accuracy"}, "with several tasks, say which task's: names.accuracy, stars.accuracy"),
         ({"metric_for_best_model": "stars.acuracy"}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
         ({"class_weights": {"good": 2.0}}, "labels by name are of one task, and data lists several"),
     ],

@@ -145,7 +145,6 @@ def test_the_section_that_trains_several_says_what_is_evaluated():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"data": ["stars", "./x/stars"]}, "x.yaml: evaluate.data: two datasets would be called 'stars'"),
         (
             {"gates": [{"metric": "accuracy", "min": 0.5, "data": "star"}]},
             "x.yaml: evaluate.gates[0].data: 'star' isn't evaluated here. Did you mean 'stars'?",

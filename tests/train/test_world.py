@@ -10,12 +10,16 @@ from pathlib import Path
 import pytest
 import torch
 from bmtool.errors import ConfigError
+from bmtool.models.build import new_model
+from bmtool.models.several_heads import SeveralHeads
 from bmtool.train.monitor import read_log
 from bmtool.train.sharing import pick_sharing
 from bmtool.train.world import World
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from transformers import BertConfig
+
 from pair import TRAINED, train
 
 
@@ -110,6 +114,16 @@ def test_muon_is_not_given_parts_of_matrices():
     with pytest.raises(ConfigError, match="optim muon needs whole matrices"):
         pick_sharing("always", None, "muon", torch.float32, cpu, two)
     assert pick_sharing("auto", None, "muon", torch.float32, cpu, two)[1] == "whole (muon needs whole matrices)"
+
+
+def test_heads_that_take_turns_are_not_given_parts_of_weights():
+    config = BertConfig(vocab_size=20, hidden_size=8, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    one, other = (new_model(config, "AutoModelForSequenceClassification", ("a", "b"), seed) for seed in (0, 1))
+    model, two, cpu = SeveralHeads({"one": one, "other": other}), World(size=2), torch.device("cpu")
+
+    with pytest.raises(ConfigError, match="with several tasks each has those of the heads that it used"):
+        pick_sharing("always", model, "adamw", torch.float32, cpu, two)
+    assert pick_sharing("auto", model, "adamw", torch.float32, cpu, two)[1] == "whole (several heads)"
 
 
 @pytest.mark.parametrize(("name", "step", "tolerance"), [("stopped", 6, 0), ("sharded-stopped", 5, 1e-4)])
