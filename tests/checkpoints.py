@@ -21,6 +21,7 @@ LABELS = {
     "vectors": (),
     "t5": (),
     "bart": (),
+    "writing_gpt": (),
 }
 CLASSES = {
     "bert": "AutoModelForSequenceClassification",
@@ -31,6 +32,7 @@ CLASSES = {
     "vectors": "AutoModel",
     "t5": "AutoModelForSeq2SeqLM",
     "bart": "AutoModelForSeq2SeqLM",
+    "writing_gpt": "AutoModelForCausalLM",
 }
 
 
@@ -40,7 +42,7 @@ def write_checkpoint(folder: Path, kind: str, info: dict | None = None) -> Path:
 
     tokenizer = train_wordpiece(TEXTS * 4, 120, lowercase=True)
     size = tokenizer.get_vocab_size()
-    if kind == "gpt":
+    if kind in ("gpt", "writing_gpt"):
         config = GPT2Config(
             vocab_size=size, n_embd=32, n_layer=2, n_head=2, n_positions=48, pad_token_id=0, bos_token_id=2,
             eos_token_id=3, initializer_range=0.5,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import pyarrow as pa
 
@@ -13,40 +13,38 @@ from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import OnePassTask
 from bmtool.contracts.kinds import INPUTS
 from bmtool.data.texts import Joint
+from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.data.tokenizers import load_tokenizer
-from bmtool.errors import ConfigError, GateError
+from bmtool.errors import GateError
 from bmtool.models.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.fresh import run_fresh
 from bmtool.models.onnx_export import need_onnx
 from bmtool.models.onnx_model import write_one_pass
-from bmtool.models.onnx_writer import write_graphs
+from bmtool.models.onnx_writer import write_writer
 from bmtool.models.opening import task_of
-from bmtool.models.writing import Writing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts import Job
+    from bmtool.models.writing import Writing
 
 PARITY = "parity.json"
-
-#: What is taken over from a checkpoint as it is, where it is there.
-_COPIED = ("config.json", "tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
 
 
 def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     """Write the ONNX graphs, the tokenizer and the labels of a fine-tuned checkpoint into `folder`.
 
     Raises:
-        ConfigError: an optional package is missing, or no graph can do what the model does.
+        ConfigError: an optional package is missing.
         MissingInputError: the checkpoint was not trained for a task.
     """
     need_onnx(export=True)
     info = read_info(checkpoint.folder)
     task = task_of(checkpoint.folder, info).suited(open_config(checkpoint.folder), checkpoint.folder)
     model = open_model(checkpoint.folder, task.auto_class, attention="any")
-    for name in _COPIED:
+    for name in ("config.json", *TOKENIZER_FILES):
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)
     write_json(folder / INFO, {**info, "format": "onnx", "checkpoint": checkpoint.fingerprint})
@@ -54,13 +52,9 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     if isinstance(task, OnePassTask):
         has_types = len(task.asked) > 1 and Joint.of(load_tokenizer(checkpoint.folder)).second_type > 0
         write_one_pass(task, model, folder, max_seq_length=max_seq_length, has_types=has_types)
-    elif isinstance(task, Writing) and model.config.is_encoder_decoder:
-        write_graphs(model, folder, max_seq_length=max_seq_length, max_new_tokens=task.max_new_tokens)
     else:
-        raise ConfigError(
-            f"export: {task.name()} by a '{model.config.model_type}' model can't be exported as ONNX. Leave onnx out, "
-            f"or fine-tune an encoder-decoder (bart, t5)"
-        )
+        longest = cast("Writing", task).max_new_tokens
+        write_writer(model, folder, max_seq_length=max_seq_length, max_new_tokens=longest)
 
 
 def compare(checkpoint: Artifact, folder: Path, data: Any, *, tolerance: float, job: Job) -> dict[str, Any]:

@@ -6,7 +6,7 @@ Shape letters: N examples, P positions, S longest prompt, T tokens of a batch.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import torch
@@ -57,25 +57,32 @@ def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     """
     if examples.decode is None or examples.end is None:
         raise ValueError("these examples were not made for writing: they can't be decoded")
-    config: Any = model.config
-    end = examples.end
+    rows: list[list[int]] = [[]] * len(batch.rows)
+    is_cut = np.zeros(len(batch.rows), dtype=bool)
+    with masked_attention(model):
+        for part, inputs in prompts_alike(batch, examples, how):
+            ids = gone_on(model, inputs, batch.rows[part].tolist(), how, examples.end)
+            for document, tokens in zip(part, ids[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
+                rows[document], is_cut[document] = until(tokens, examples.end)
+    return {"predictions": examples.decode(rows), "is_cut": is_cut}
+
+
+def prompts_alike(batch: Batch, examples: Examples, how: Search) -> Iterator[tuple[list[int], dict[str, Tensor]]]:
+    """Documents whose prompts are of like lengths, and these (N, S), padded on their left, with their mask."""
     starts = batch.cu_seq_lens.tolist()
     lengths = examples.columns["prompt_lengths"][batch.rows].tolist()
     ids = batch.input_ids[0]
-    rows: list[list[int]] = [[]] * len(lengths)
-    is_cut = np.zeros(len(lengths), dtype=bool)
-    with masked_attention(model):
-        for part in _alike(lengths, max(1, MAX_TEXTS // how.num_beams)):
-            prompts = [ids[starts[document] : starts[document] + lengths[document]] for document in part]
-            longest = len(prompts[-1])
-            room = (longest_document(config) or longest + how.max_new_tokens) - longest
-            fitting = replace(how, max_new_tokens=min(how.max_new_tokens, room))
-            own = batch.rows[part].tolist()
-            for document, tokens in zip(
-                part, search(model, _padded(prompts, end), own, fitting, end)[:, longest:].tolist(), strict=True
-            ):
-                rows[document], is_cut[document] = until(tokens, end)
-    return {"predictions": examples.decode(rows), "is_cut": is_cut}
+    padding = cast("int", examples.end)
+    for part in _alike(lengths, max(1, MAX_TEXTS // how.num_beams)):
+        yield part, _padded([ids[starts[one] : starts[one] + lengths[one]] for one in part], padding)
+
+
+def gone_on(model: nn.Module, inputs: dict[str, Tensor], rows: list[int], how: Search, end: int) -> Tensor:
+    """Token ids of prompts (N, S) and of what the model writes behind them; padding after the end."""
+    config: Any = model.config
+    longest = inputs["input_ids"].shape[1]
+    room = (longest_document(config) or longest + how.max_new_tokens) - longest
+    return search(model, inputs, rows, replace(how, max_new_tokens=min(how.max_new_tokens, room)), end)
 
 
 def _alike(lengths: list[int], most: int) -> Iterator[list[int]]:

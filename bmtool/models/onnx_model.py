@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
     from onnxruntime import InferenceSession
+    from transformers import PretrainedConfig
 
     from bmtool.contracts import Batch, Columns, Examples, OnePassTask
 
@@ -56,6 +57,14 @@ def open_session(path: Path, threads: int | None = None) -> InferenceSession:
     options.intra_op_num_threads = threads or torch.get_num_threads()
     options.log_severity_level = 3
     return onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+
+
+def config_of_bundle(folder: Path) -> PretrainedConfig:
+    """The configuration of the model that the graphs were made of."""
+    from transformers import AutoConfig
+
+    config: PretrainedConfig = AutoConfig.from_pretrained(folder, trust_remote_code=False, local_files_only=True)
+    return config
 
 
 class OnnxModel:

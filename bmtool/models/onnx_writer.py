@@ -1,4 +1,4 @@
-"""An encoder-decoder in ONNX, as two graphs: one reads a source, the other says what each next token could be.
+"""A model that writes in ONNX: a graph that says what each next token could be, and one that reads sources, if any.
 
 The decoder keeps what it computed for earlier tokens (`past`), so that a further token costs one token's work; and what
 it sees of the source is computed once, with the source. Shape letters: N rows, S longest source, U new tokens of each
@@ -109,11 +109,44 @@ class Continuing(nn.Module):
         return given.logits, keys[:, :, :, first:], values[:, :, :, first:]
 
 
-def write_graphs(model: Any, folder: Path, *, max_seq_length: int, max_new_tokens: int) -> None:
-    """Write `encoder.onnx` and `decoder.onnx` for any number of sources up to `max_seq_length` tokens long.
+class GoingOn(nn.Module):
+    """As `Continuing`, of a decoder alone."""
 
-    The second is for so many new tokens, one or several at a time.
+    def __init__(self, model: Any) -> None:
+        """Wrap a transformers model."""
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, past_keys: Tensor, past_values: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """`attention_mask` (N, P + U) leaves out padding on the left; `position_ids` are (N, U)."""
+        cache = _cache(past_keys, past_values)
+        given = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+        )
+        keys, values = _stacked(cache)
+        first = past_keys.shape[3]
+        return given.logits, keys[:, :, :, first:], values[:, :, :, first:]
+
+
+def write_writer(model: Any, folder: Path, *, max_seq_length: int, max_new_tokens: int) -> None:
+    """Write a model that writes so much for any number of sources, or behind prompts, of up to `max_seq_length` tokens.
+
+    An encoder-decoder becomes `encoder.onnx` and `decoder.onnx`, a decoder alone `decoder.onnx`. New tokens may come
+    one by one or several at a time.
     """
+    if model.config.is_encoder_decoder:
+        _write_both(model, folder, max_seq_length, max_new_tokens)
+    else:
+        _write_decoder(model, folder, max_seq_length + max_new_tokens)
+
+
+def _write_both(model: Any, folder: Path, max_seq_length: int, max_new_tokens: int) -> None:
     reading, continuing = Reading(model), Continuing(model)
     sizes = _TRACED
     ids = torch.ones((sizes["batch"], sizes["source"]), dtype=torch.int64)
@@ -143,3 +176,23 @@ def write_graphs(model: Any, folder: Path, *, max_seq_length: int, max_new_token
         "past_values": (before[1], {0: batch, 3: past}),
     }
     write_onnx(continuing, folder / DECODER_FILE, inputs=inputs, outputs=["logits", "new_keys", "new_values"])
+
+
+def _write_decoder(model: Any, folder: Path, max_tokens: int) -> None:
+    size, longest = _TRACED["past"] + _TRACED["new"], max(_LEAST, max_tokens)
+    ids = torch.ones((_TRACED["batch"], size), dtype=torch.int64)
+    with torch.no_grad():
+        keys, values = _stacked(model(input_ids=ids, attention_mask=ids, use_cache=True).past_key_values)
+    batch = torch.export.Dim("batch", min=1, max=2**20)
+    new = torch.export.Dim("new", min=1, max=longest)
+    past = torch.export.Dim("past", min=0, max=longest)
+    before = [tensor[:, :, :, : _TRACED["past"]].clone() for tensor in (keys, values)]
+    tokens = torch.ones((_TRACED["batch"], _TRACED["new"]), dtype=torch.int64)
+    inputs: Mapping[str, Any] = {
+        "input_ids": (tokens, {0: batch, 1: new}),
+        "attention_mask": (ids, {0: batch, 1: torch.export.Dim.AUTO}),
+        "position_ids": (tokens.clone(), {0: batch, 1: new}),
+        "past_keys": (before[0], {0: batch, 3: past}),
+        "past_values": (before[1], {0: batch, 3: past}),
+    }
+    write_onnx(GoingOn(model), folder / DECODER_FILE, inputs=inputs, outputs=["logits", "new_keys", "new_values"])

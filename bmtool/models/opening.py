@@ -15,7 +15,7 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.inference import BATCH_TOKENS, Predictor, TorchModel
-from bmtool.models.onnx_model import DECODER_FILE, MODEL_FILE, OnnxModel
+from bmtool.models.onnx_model import DECODER_FILE, ENCODER_FILE, MODEL_FILE, OnnxModel, config_of_bundle
 from bmtool.models.task_folders import task_folder, whole_of
 from bmtool.registry import CLEANERS, TASKS
 
@@ -45,9 +45,7 @@ def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) 
         _verify(whole, manifest)
     is_bundle = any((folder / name).exists() for name in (MODEL_FILE, DECODER_FILE))
     info = _bundle_info(folder) if is_bundle else read_info(folder)
-    goal = task_of(folder, info)
-    if not is_bundle:
-        goal = goal.suited(open_config(folder), folder)
+    goal = _suited(folder, task_of(folder, info), is_bundle=is_bundle)
     labels = tuple(info["labels"])
     return Predictor(
         folder=folder,
@@ -63,12 +61,22 @@ def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) 
     )
 
 
+def _suited(folder: Path, task: Task, *, is_bundle: bool) -> Task:
+    """The task for the model in the folder; one that a single graph answers has no choice."""
+    if is_bundle and isinstance(task, OnePassTask):
+        return task
+    return task.suited(config_of_bundle(folder) if is_bundle else open_config(folder), folder)
+
+
 def _graphs(folder: Path, task: Task) -> Backend:
     if isinstance(task, OnePassTask):
         return OnnxModel(folder, task)
-    from bmtool.models.onnx_seq2seq import OnnxSeq2Seq  # transformers takes its time, and others don't need it
+    # transformers takes its time, and others don't need it
+    from bmtool.models.onnx_causal import OnnxCausal
+    from bmtool.models.onnx_seq2seq import OnnxSeq2Seq
 
-    return TorchModel(OnnxSeq2Seq(folder), task)
+    is_both = (folder / ENCODER_FILE).exists()
+    return TorchModel(OnnxSeq2Seq(folder) if is_both else OnnxCausal(folder), task)
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:

@@ -22,9 +22,9 @@ INFO = {
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return write_checkpoint(tmp_path_factory.mktemp("bart") / "model", "bart", INFO)
+@pytest.fixture(scope="module", params=["bart", "writing_gpt"])
+def folder(request, tmp_path_factory):
+    return write_checkpoint(tmp_path_factory.mktemp(request.param) / "model", request.param, INFO)
 
 
 @pytest.mark.parametrize(
