@@ -122,5 +122,6 @@ def _next(request: Request, pipeline: Pipeline) -> str:
     if stage:
         return request.options.suggested(f"bmtool {stage} {request.file}")
     if pipeline.finetune and not pipeline.is_smoke:
-        return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE"
+        task = next(iter(pipeline.finetune.datasets))
+        return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE{task and f' --task {task}'}"
     return ""

@@ -50,7 +50,7 @@ evaluate:
   baselines: [majority, {type: from_scratch, learning_rates: [1e-3]}]
   gates: [{metric: accuracy, min: 0.2, data: stars, seeds: mean}]
 """
-ONE_SEED = ["--set", "finetune.seeds=1", "--set", "evaluate.gates=[]"]
+ONE_SEED = ["--set", "finetune.seeds=1", "--set", "evaluate=null"]
 
 
 @pytest.fixture
@@ -87,4 +87,5 @@ def test_a_kill_in_a_step_changes_nothing(project, tmp_path):
 
     assert killed.returncode == -signal.SIGKILL
     assert "resumed from step 4" in again.stderr
+    assert again.stderr.splitlines()[-1] == "next: bmtool predict runs/both/finetune FILE --task lengths"
     assert tree(project / "runs") == tree(tmp_path / "whole" / "runs")
