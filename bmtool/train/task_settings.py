@@ -67,7 +67,7 @@ def check_metric(task: Task, metric: str, where: str = "") -> None:
 
 
 def check_validation(config: Config, dataset: str, *, has_validation: bool, where: str = "") -> None:
-    """Raise ConfigError if a setting chooses by a split that the dataset doesn't have."""
+    """Raise ConfigError if a setting chooses by a split that the dataset doesn't have; with several, each needs one."""
     wish = "early_stopping_patience" if config.early_stopping_patience is not None else ""
     wish = wish or ("metric_for_best_model" if config.metric_for_best_model is not None else "")
     if wish and not has_validation:
