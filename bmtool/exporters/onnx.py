@@ -1,4 +1,4 @@
-"""ONNX: a graph that onnxruntime runs without torch, for any number of texts of any length the model takes."""
+"""ONNX: graphs that onnxruntime runs without torch, for any number of texts of any length the model takes."""
 
 from __future__ import annotations
 

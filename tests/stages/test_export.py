@@ -1,9 +1,11 @@
+import json
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 from bmtool.config.model import validate, what
-from bmtool.errors import ConfigError, GateError
+from bmtool.errors import ConfigError, DataError, GateError
 from bmtool.models.opening import load
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import export
@@ -55,6 +57,18 @@ def test_a_model_that_differs_is_a_failed_gate(checkpoint, reviews, make_job):
 
     with pytest.raises(GateError, match="the exported model isn't the checkpoint"):
         export.run(config(formats=[{"type": "onnx", "tolerance": 1e-12}]), job)
+
+
+def test_a_split_without_rows_proves_nothing(checkpoint, reviews, make_job, tmp_path):
+    folder = tmp_path / "data"
+    shutil.copytree(reviews.folder, folder)
+    path = folder / "test" / "dataset_info.json"
+    info = json.loads(path.read_text(encoding="utf-8"))
+    info["splits"]["test"]["num_examples"] = 0
+    path.write_text(json.dumps(info), encoding="utf-8")
+
+    with pytest.raises(DataError, match="the test split has no rows to compare on"):
+        export.run(config(), make_job(inputs={"from": (checkpoint, "checkpoint"), "data": (folder, "dataset")}))
 
 
 def test_the_data_is_what_the_checkpoint_was_trained_on():
