@@ -97,17 +97,21 @@ class SemiSupervised(Method):
         rows = most_confident(probabilities, shares, self.keep)
         taken = np.bincount(probabilities[rows].argmax(axis=1), minlength=len(labels))
         counts = {"texts": ledger.rows_in, "dropped": ledger.dropped, "answered": len(texts), "learned": len(rows)}
-        job.console.say(_told(counts, dict(zip(labels, taken.tolist(), strict=True))))
+        by_label = dict(zip(labels, taken.tolist(), strict=True))
+        job.console.say(_told(counts, by_label))
         if not len(rows):
             raise DataError(f"{folder}: no text is left to learn from: {_told(counts, {})}")
         train = joined_with(phase.train, texts.take(rows), probabilities[rows], task, phase.training, teachers[0])
+        if train.cut["texts_cut"]:
+            cut = f"{train.cut['texts_cut']:,} texts cut, {train.cut['tokens_cut']:,} tokens cut"
+            job.console.say(f"unlabelled: {cut} at max_seq_length {phase.training.max_seq_length}")
         return [
             replace(
                 phase,
                 goal=_SelfTrained(goal=task, noise=self.noise),
                 train=train,
                 mixture=Mixture((len(phase.train), len(rows)), (self.share,)),
-                counts={"unlabelled": counts | {"learned_by_label": dict(zip(labels, taken.tolist(), strict=True))}},
+                counts={"unlabelled": counts | {"learned_by_label": by_label, "cut": dict(train.cut)}},
             )
         ]
 

@@ -48,7 +48,7 @@ def joined_with(
 
     Columns besides the task's own: `has_label` (N,), and `answers` (N, C) in float32, logarithms of `probabilities`;
     `references` of a text are its likeliest label. `special_ids` has the token that hides others, if there is one.
-    What is cut of the texts isn't counted among what is cut of rows.
+    `cut` is what is lost of the texts; of the rows it is known.
 
     Args:
         labelled: rows of the task.
@@ -66,4 +66,4 @@ def joined_with(
     columns = {"references": answers.argmax(axis=1), "answers": answers, "has_label": np.zeros(len(found), bool)}
     ids = {token: tokenizer.token_to_id(token) for token in MASK_TOKENS}
     special_ids = {token: place for token, place in ids.items() if place is not None}
-    return replace(join_examples([own, with_columns(found, columns)]), special_ids=special_ids, cut=labelled.cut)
+    return replace(join_examples([own, with_columns(found, columns)]), special_ids=special_ids, cut=found.cut)

@@ -76,6 +76,18 @@ def test_texts_without_labels_are_learned_from_and_counted(make_job, inputs, fin
     assert any(f"{counts['learned']} are learned from" in line for line in job.console.lines)
 
 
+def test_what_is_cut_of_the_texts_is_counted(make_job, inputs, finetuned):
+    job = make_job(inputs=inputs)
+
+    summary = finetune.run(finetuned(**SHORT, max_seq_length=8), job)
+
+    cut = summary["unlabelled"]["cut"]
+    assert 0 < cut["texts_cut"] <= summary["unlabelled"]["learned"]
+    assert f"unlabelled: {cut['texts_cut']:,} texts cut, {cut['tokens_cut']:,} tokens cut at max_seq_length 8" in (
+        job.console.lines
+    )
+
+
 def test_where_there_is_a_label_the_loss_is_the_tasks_own(learned):
     phase, lesson, model, _ = learned(noise=0.9)
     rows = np.arange(len(lesson.parts["train"]))
