@@ -91,7 +91,10 @@ def test_each_family_is_saved_without_a_trace_of_how_it_ran_and_opens_the_same(f
 
     assert "bmtool" not in (tmp_path / "saved" / "config.json").read_text()
     assert "bmtool" not in str(theirs.config._attn_implementation)
-    assert torch.equal(lm_logits_at(opened, batch, positions), lm_logits_at(model, batch, positions))
+    saved, found = model.state_dict(), opened.state_dict()
+    assert all(torch.equal(found[name], saved[name]) for name in saved)
+    # Not to the bit: kernels may round by where the weights lie in memory, and those of torch's CUDA build do.
+    assert torch.allclose(lm_logits_at(opened, batch, positions), lm_logits_at(model, batch, positions), atol=1e-6)
     assert type(theirs) is type(model)
 
 
