@@ -6,12 +6,12 @@ Shape letters: N examples, W words.
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from bmtool.config.model import Choose
+from bmtool.config.recorded import read_back
 from bmtool.contracts.kinds import INPUTS
 from bmtool.data.encode_words import encode_words
 from bmtool.data.overlapping import Windows
@@ -234,11 +234,10 @@ def task_of(dataset: Dataset) -> Task:
     """The task that a dataset was prepared for.
 
     Raises:
-        MissingInputError: it is a corpus.
+        MissingInputError: it is a corpus; or it was made by another version, with settings that this one doesn't know.
     """
     if dataset.task is None:
         raise MissingInputError(
             f"{dataset.folder}: this dataset is a corpus; a labelled one (with a task) is needed here"
         )
-    task: Task = Choose(TASKS)(dataset.task)
-    return task
+    return cast("Task", read_back(TASKS, dataset.task, dataset.folder, "Prepare it again with --force"))

@@ -10,6 +10,7 @@ from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.foreign import foreign_fingerprint
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.config.model import validate
+from bmtool.config.recorded import read_back
 from bmtool.contracts import OnePassTask
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
@@ -100,16 +101,16 @@ def task_of(folder: Path, info: dict[str, Any]) -> Task:
     """The task that a model was trained for.
 
     Raises:
-        MissingInputError: it was trained for something else.
+        MissingInputError: it was trained for something else; or with settings that this version doesn't know.
     """
     settings = dict(info.get("goal") or {})
-    name = str(settings.pop("type", ""))
+    name = str(settings.get("type", ""))
     if name not in TASKS.names():
         what = f"was trained for '{name}', which is no task" if name else "has no head for a task"
         raise MissingInputError(
             f"{folder}: the model {what}. Fine-tune it first, on one of: {', '.join(TASKS.names())}"
         )
-    return cast("Task", validate(TASKS.load(name), settings))
+    return cast("Task", read_back(TASKS, settings, folder, "Fine-tune it again, or use the version that made it"))
 
 
 def _cleaner(value: Any) -> Cleaner:
