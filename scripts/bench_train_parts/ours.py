@@ -104,9 +104,11 @@ def main() -> None:
     parser.add_argument("--documents", type=int, default=4000)
     words = parser.parse_args()
     examples = examples_of(words.folder, words.task, words.length)
-    first = {name: values[: words.documents] for name, values in examples.columns.items()}
-    few = {"starts": examples.starts[: words.documents], "lengths": examples.lengths[: words.documents]}
-    examples = dataclasses.replace(examples, columns=first, **few)
+    few = np.arange(min(words.documents, len(examples)))
+    columns = {name: values[few] for name, values in examples.columns.items()}
+    examples = dataclasses.replace(
+        examples, columns=columns, starts=examples.starts[few], lengths=examples.lengths[few]
+    )
     shutil.rmtree(words.out, ignore_errors=True)
     words.out.mkdir(parents=True)
     job = Job(words.out, {}, 0, Runtime(device="cpu", threads=torch.get_num_threads()), Console(quiet=True), Never())
