@@ -52,7 +52,9 @@ class FromScratch(Baseline):
         without = [one for one in datasets if one is not None and not one.split.validation]
         if len(self.learning_rates) > 1 and without:
             raise ConfigError(f"{pipeline.file}: evaluate.baselines: {_NO_VALIDATION}")
+        # Weights that know nothing yet are neither frozen nor spared.
         new = {"from_": None, "model": model, "tokenizer": tokenizer, "head_learning_rate": None, "seeds": 1}
+        new |= {"frozen_layers": None, "layerwise_lr_decay": 1.0}
         if len(datasets) == 1:
             new["method"] = METHODS.load("supervised")()
         sections = {rate: finetune.model_copy(update=new | {"learning_rate": rate}) for rate in self.learning_rates}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.contracts import Examples
-from bmtool.data.targets import Frame, decoder_of, encoded_prompts, encoded_targets, references_of
+from bmtool.data.targets import Frame, decoder_of, encoded_prompts, encoded_targets, right_columns
 from bmtool.data.texts import joined_spans
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ def prompts_and_answers(
     if "target" in split.schema.names:
         answers = encoded_targets(split, tokenizer, Frame((), frame.suffix).room(max_answer_tokens, "max_new_tokens"))
         spans, suffix = [asked, answers], frame.suffix
-        columns |= _learned(columns["prompt_lengths"], answers, len(suffix)) | _right(references_of(split), answers)
+        columns |= _learned(columns["prompt_lengths"], answers, len(suffix)) | right_columns(split, answers)
         cut |= {"targets_cut": answers.num_cut, "tokens_cut": asked.num_lost + answers.num_lost}
     tokens, lengths = joined_spans([(span.ids, span.starts, span.kept) for span in spans], ())
     return Examples(
@@ -76,9 +76,3 @@ def _learned(prompts: NDArray[np.int64], answers: Spans, num_end: int) -> dict[s
     for place in range(num_end):
         learned[ends + place] = False
     return {"learned": learned, "learned_starts": starts}
-
-
-def _right(references: list[list[str]], answers: Spans) -> dict[str, Any]:
-    """The columns `references` and `bytes`."""
-    sizes = np.asarray([len(text.encode()) for [text] in references], np.float64)
-    return {"references": references, "bytes": sizes * answers.kept / np.maximum(answers.full, 1)}

@@ -24,6 +24,9 @@ MESSAGES = pa.list_(pa.struct([("role", pa.string()), ("content", pa.string())])
 #: The roles' names in ShareGPT's files, which have `from` and `value` for `role` and `content`.
 _OTHER_NAMES = {"human": "user", "gpt": ASSISTANT}
 
+#: What a message may hold besides that would be lost; a row with one is rejected and counted.
+_UNREAD = ("tool_calls", "function_call")
+
 
 class NoConversationError(Exception):
     """A value that is no conversation, and why."""
@@ -52,6 +55,11 @@ def _message(value: Any) -> dict[str, str]:
         raise NoConversationError(f"a role must be one of {', '.join(ROLES)}")
     if not isinstance(content, str):
         raise NoConversationError("a message's content must be text")
+    for name in _UNREAD:
+        if value.get(name):
+            raise NoConversationError(f"a message with {name} can't be read")
+    if value.get("weight") == 0:
+        raise NoConversationError("an answer that isn't to be learned (weight 0) can't be read")
     return {"role": role, "content": content}
 
 
@@ -62,8 +70,12 @@ def answered(value: Any) -> list[dict[str, str]] | None:
         NoConversationError: it isn't.
     """
     messages = conversation(value)
-    if messages is not None and messages[-1]["role"] != ASSISTANT:
+    if messages is None:
+        return None
+    if messages[-1]["role"] != ASSISTANT:
         raise NoConversationError(f"the last message must be the {ASSISTANT}'s")
+    if not asked(messages):
+        raise NoConversationError("nothing is asked before the answer")
     return messages
 
 

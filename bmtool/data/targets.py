@@ -113,8 +113,9 @@ def sources_and_targets(
 ) -> Examples:
     """Encode the prompts and, if the split has it, `target`, whose texts become `references`, lists of one.
 
-    Of what is too long, special tokens included, the end is lost and counted. The column `second_starts` (N,) says
-    where `start` is in each example.
+    Of what is too long, special tokens included, the end is lost and counted; that a text ends is learned only where it
+    does: not of targets that `is_unended` (N,) marks. The column `second_starts` (N,) says where `start` is in each
+    example.
 
     Raises:
         DataError: a target is missing, or the tokenizer can't write texts.
@@ -127,7 +128,7 @@ def sources_and_targets(
     cut = {"texts_cut": spans[0].num_cut, "tokens_cut": spans[0].num_lost}
     if "target" in split.schema.names:
         spans.append(encoded_targets(split, tokenizer, frame.room(max_target_tokens, "max_new_tokens")))
-        columns["references"] = references_of(split)
+        columns |= right_columns(split, spans[1]) | {"is_unended": spans[1].is_cut}
         between, suffix = (*frame.suffix, frame.end, *frame.prefix), frame.suffix
         cut["targets_cut"] = spans[1].num_cut
         cut["tokens_cut"] += spans[1].num_lost
@@ -144,6 +145,13 @@ def sources_and_targets(
         decode=decoder_of(tokenizer),
         end=frame.end,
     )
+
+
+def right_columns(split: Split, answers: Spans) -> dict[str, Any]:
+    """The columns `references`, lists of one text, and `bytes` (N,), the UTF-8 bytes of what is kept, by tokens."""
+    references = references_of(split)
+    sizes = np.asarray([len(text.encode()) for [text] in references], np.float64)
+    return {"references": references, "bytes": sizes * answers.kept / np.maximum(answers.full, 1)}
 
 
 def encoded_prompts(split: Split, tokenizer: Tokenizer, prompt: Prompt, room: int) -> Spans:

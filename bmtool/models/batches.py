@@ -62,16 +62,20 @@ def with_types(batch: Batch, second_starts: NDArray[np.int64]) -> Batch:
     return replace(batch, token_type_ids=types[None])
 
 
-def with_written(batch: Batch, term: str) -> Batch:
+def with_written(batch: Batch, term: str, unended: NDArray[np.bool_] | None = None, num_end: int = 1) -> Batch:
     """The batch with targets for text B of each document, which a model writes: `positions` and `labels`, both (P,).
 
     `positions` are of the tokens that predict, and `labels` what follows them: each token of the text and its end,
-    whatever its id. The loss `term` counts P.
+    whatever its id, unless `unended` (N,) says that the text was cut: then its last `num_end` tokens aren't predicted.
+    The loss `term` counts P.
     """
     if batch.token_type_ids is None:
         raise ValueError("there is no text B to be written")
     is_read = batch.token_type_ids[0].bool()
-    is_read[batch.cu_seq_lens[1:].long() - 1] = False
+    ends = batch.cu_seq_lens[1:].long() - 1
+    is_read[ends] = False
+    for place in range(num_end if unended is not None else 0):
+        is_read[ends[torch.from_numpy(unended)] - 1 - place] = False
     positions = is_read.nonzero()[:, 0]
     targets = {"positions": positions, "labels": batch.input_ids[0][positions + 1]}
     return replace(batch, targets=targets, counts={term: len(positions)})

@@ -14,7 +14,7 @@ import torch
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.models.batches import pack, packed_lengths_of
 from bmtool.models.families import longest_document
-from bmtool.models.search import masked_attention, search, until
+from bmtool.models.search import MAX_TEXTS, masked_attention, search, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,10 +27,6 @@ if TYPE_CHECKING:
 
 #: Prompts that are answered together: a step of writing costs much the same for few and for many, and padding little.
 MAX_PADDING = 0.5
-
-#: Beginnings of texts that are followed at once: each step holds the logits of all of them, 150 MB in float32 for a
-#: vocabulary of 150,000, and keys and values.
-MAX_TEXTS = 256
 
 
 def pack_answers(examples: Examples, rows: NDArray[np.int64]) -> Batch:

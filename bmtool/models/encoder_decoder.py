@@ -144,8 +144,13 @@ def _bias(model: Any, layer: Any) -> Tensor | None:
     return torch.stack(parts).sum(dim=0) if parts else None
 
 
-def rectangles(batch: Batch, config: Any, *, max_padding: float = MAX_PADDING) -> Iterator[Rectangle]:
-    """The batch's documents by length of their sources, each rectangle with at most so much padding."""
+def rectangles(
+    batch: Batch, config: Any, *, max_padding: float = MAX_PADDING, most: int | None = None
+) -> Iterator[Rectangle]:
+    """The batch's documents by length of their sources, each rectangle with at most so much padding.
+
+    `most` is how many documents one has at most; None: any number.
+    """
     sources, targets = (lengths.tolist() for lengths in lengths_of(batch, config))
     order = sorted(range(len(sources)), key=lambda document: (sources[document], targets[document]))
     start = tokens = longest = 0
@@ -154,7 +159,8 @@ def rectangles(batch: Batch, config: Any, *, max_padding: float = MAX_PADDING) -
         own = sources[document] + targets[document] - 1
         longest_then = max(longest, targets[document] - 1)
         area = (place + 1 - start) * (sources[document] + longest_then)
-        if place > start and tokens + own < (1 - max_padding) * area:
+        is_full = most is not None and place - start >= most
+        if place > start and (is_full or tokens + own < (1 - max_padding) * area):
             yield _rectangle(batch, config, order[start:place], sources, targets)
             start, tokens, longest = place, own, targets[document] - 1
         else:

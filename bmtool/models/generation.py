@@ -14,7 +14,7 @@ from bmtool.models.batches import documents_at, pack, with_types, with_written
 from bmtool.models.encoder_decoder import rectangles, start_token
 from bmtool.models.families import longest_document
 from bmtool.models.packed import lm_scores_at
-from bmtool.models.search import masked_attention, search, until
+from bmtool.models.search import MAX_TEXTS, masked_attention, search, until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -36,7 +36,9 @@ def pack_targets(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     With targets, those of the batch are as `with_written` says. The term `cross_entropy` counts P.
     """
     batch = with_types(pack(examples, rows), examples.columns["second_starts"][rows])
-    return with_written(batch, "cross_entropy") if "references" in examples.columns else batch
+    if "references" not in examples.columns:
+        return batch
+    return with_written(batch, "cross_entropy", examples.columns["is_unended"][rows], len(examples.suffix))
 
 
 def target_likelihoods(model: nn.Module, batch: Batch) -> Columns:
@@ -60,16 +62,16 @@ def write(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
         raise ValueError("these examples were not made for writing: they can't be decoded")
     rows: list[list[int]] = [[]] * len(batch.rows)
     is_cut = np.zeros(len(batch.rows), dtype=bool)
-    for part in sources_alike(batch, model.config):
+    for part in sources_alike(batch, model.config, max(1, MAX_TEXTS // how.num_beams)):
         ids = written(model, batch, part, how, examples.end)
         for document, tokens in zip(part.documents, ids[:, 1:].tolist(), strict=True):
             rows[document], is_cut[document] = until(tokens, examples.end)
     return {"predictions": examples.decode(rows), "is_cut": is_cut}
 
 
-def sources_alike(batch: Batch, config: Any) -> Iterator[Rectangle]:
-    """The batch's sources, those of like lengths together."""
-    return rectangles(batch, config, max_padding=MAX_PADDING)
+def sources_alike(batch: Batch, config: Any, most: int) -> Iterator[Rectangle]:
+    """The batch's sources, those of like lengths together, at most so many."""
+    return rectangles(batch, config, max_padding=MAX_PADDING, most=most)
 
 
 def written(model: nn.Module, batch: Batch, part: Rectangle, how: Search, end: int) -> Tensor:

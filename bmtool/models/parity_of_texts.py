@@ -13,7 +13,7 @@ import torch
 
 from bmtool.models.continuation import gone_on, prompts_alike
 from bmtool.models.generation import sources_alike, written
-from bmtool.models.search import Search, masked_attention
+from bmtool.models.search import MAX_TEXTS, Search, masked_attention
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +67,7 @@ def compare_texts(
 
 def _from_sources(models: tuple[Any, Any], batch: Batch, examples: Examples, how: Search) -> Iterator[Part]:
     end = cast("int", examples.end)
-    for part in sources_alike(batch, models[0].config):
+    for part in sources_alike(batch, models[0].config, MAX_TEXTS):
         ids, other = (written(model, batch, part, how, end) for model in models)
         inputs = {
             "input_ids": part.source_ids,

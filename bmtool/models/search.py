@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from torch import Tensor
 
+#: Beginnings of texts that are followed at once: each step holds the logits of all of them, 150 MB in float32 for a
+#: vocabulary of 150,000, and keys and values.
+MAX_TEXTS = 256
+
 
 @dataclass(frozen=True)
 class Draws:
@@ -108,11 +112,13 @@ def until(tokens: list[int], end: int) -> tuple[list[int], bool]:
 @contextmanager
 def masked_attention(model: Any) -> Iterator[None]:
     """While it writes, a packed model's attention is torch's, which knows masks and keeps keys and values."""
-    if model.config._attn_implementation != ATTENTION:  # noqa: SLF001  transformers gives no public name for it
-        yield
-        return
-    model.set_attn_implementation("sdpa")
+    # Of several models that share layers these hold the configuration of the first one.
+    configs: list[Any] = [module.config for module in model.modules() if hasattr(module, "config")]
+    packed = {id(one): one for one in configs if getattr(one, "_attn_implementation", None) == ATTENTION}
+    for config in packed.values():
+        config._attn_implementation = "sdpa"  # noqa: SLF001  transformers gives no public name for it
     try:
         yield
     finally:
-        model.set_attn_implementation(ATTENTION)
+        for config in packed.values():
+            config._attn_implementation = ATTENTION  # noqa: SLF001  likewise

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
 
-from pydantic import Field, FiniteFloat, NonNegativeInt, PositiveFloat, PositiveInt, PrivateAttr, model_validator
+from pydantic import Field, FiniteFloat, PositiveFloat, PositiveInt, PrivateAttr, model_validator
 
 from bmtool.config.model import Settings, explained
 from bmtool.contracts import Task
@@ -36,7 +36,7 @@ class Sampling(Settings):
     """Below 1 likely tokens are drawn more often, above 1 less often."""
     top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
     """Only of the likeliest tokens that have this share of the probability together (Holtzman et al. 2020)."""
-    seed: NonNegativeInt = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """With each row's place it says what is drawn, whatever other rows are written with it."""
 
 
@@ -86,6 +86,8 @@ class Writing(Task):
     def _has_one_search(self) -> Self:
         if self.sampling is not None and self.num_beams > 1:
             raise explained("is drawn token by token: set num_beams: 1 with it", at="sampling")
+        if self.length_penalty != 1 and self.num_beams == 1:
+            raise explained("has an effect only with several beams: set num_beams", at="length_penalty")
         return self
 
     @model_validator(mode="after")

@@ -13,6 +13,7 @@ from pydantic import (
     model_validator,
 )
 
+from bmtool.artifacts.manifest import RESUME
 from bmtool.config.model import HOW, explained
 from bmtool.config.references import ModelRef, Ref, Reference, Refs
 from bmtool.config.shared import Training
@@ -100,6 +101,8 @@ class Config(Training):
             return self
         if not isinstance(self.method, MultiTask | Supervised):
             raise explained(f"{self.method.name()} learns one task, and data lists several. Leave it out", at="method")
+        if RESUME in self.datasets:
+            raise explained(f"no task can be called '{RESUME}': that is where unfinished work is kept", at="data")
         for name in self.method.weighed if isinstance(self.method, MultiTask) else ():
             if name not in self.datasets:
                 hint = did_you_mean(name, self.datasets)

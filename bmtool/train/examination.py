@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, cast
 
-from bmtool.config.model import Choose
+from bmtool.config.recorded import read_back
 from bmtool.data.dataset import open_dataset
 from bmtool.data.evaluation import comparisons, evaluate_outputs
 from bmtool.data.labelled import task_of
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from bmtool.data.evaluation import Evaluation
     from bmtool.stages.evaluate import Config
     from bmtool.train.apply import Answers
+
+#: What to do about a checkpoint whose goal this version doesn't know.
+_OTHER_VERSION = "Train it again, or evaluate it with the version that made it"
 
 
 @dataclass(frozen=True)
@@ -107,7 +110,7 @@ def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
     if info["goal"] is None:
         raise MissingInputError(f"{checkpoint}: this checkpoint has no head to evaluate. Fine-tune it first")
     if info["goal_kind"] == "objective":
-        goal = cast("Goal", Choose(OBJECTIVES)(info["goal"]))
+        goal = cast("Goal", read_back(OBJECTIVES, info["goal"], checkpoint, _OTHER_VERSION))
         _check_tokenizer(checkpoint, dataset)
         return goal
     task = task_of(dataset)
@@ -116,7 +119,7 @@ def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
             f"{checkpoint}: the checkpoint was trained for {info['goal']['type']}, "
             f"and {dataset.folder} is for {task.name()}"
         )
-    return cast("Goal", Choose(TASKS)(info["goal"]))
+    return cast("Goal", read_back(TASKS, info["goal"], checkpoint, _OTHER_VERSION))
 
 
 def _check_tokenizer(checkpoint: Path, dataset: Dataset) -> None:

@@ -44,6 +44,9 @@ def test_messages_are_read_as_openai_and_as_sharegpt_write_them():
         ([{"role": "robot", "content": "a"}], "a role must be one of system, developer, user, assistant, tool"),
         ([{"role": "user", "content": None}], "a message's content must be text"),
         ([ANSWER, ASKED], "the last message must be the assistant's"),
+        ([ANSWER, ANSWER], "nothing is asked before the answer"),
+        ([ASKED, {**ANSWER, "tool_calls": [{"id": "1"}]}], "a message with tool_calls can't be read"),
+        ([ASKED, {**ANSWER, "weight": 0}], "an answer that isn't to be learned (weight 0) can't be read"),
     ],
 )
 def test_what_is_no_answered_conversation_is_said(value, reason):

@@ -240,6 +240,7 @@ def test_learned_weights_go_down_where_the_loss_is_high_and_up_where_it_is_low(t
     ("settings", "message"),
     [
         ({"data": ["stars", "stars"]}, "two of them would be called 'stars'"),
+        ({"data": ["stars", "checkpoints"]}, "no task can be called 'checkpoints'"),
         ({"data": ["stars", "./x/stars"]}, "two of them would be called 'stars'"),
         ({"data": "stars", "method": "multi_task"}, "multi_task needs several datasets: make data a list of them"),
         ({"method": {"type": "distillation", "from": "./x"}}, "distillation learns one task, and data lists several"),

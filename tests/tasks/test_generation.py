@@ -191,6 +191,10 @@ def test_settings_are_checked():
         validate(Generation, {"prompt": "answer:"})
     with pytest.raises(ValidationError, match="set num_beams: 1 with it"):
         validate(Translation, {"sampling": {"temperature": 0.5}})
+    with pytest.raises(ValidationError, match="has an effect only with several beams"):
+        validate(Generation, {"length_penalty": 2.0})
+    with pytest.raises(ValidationError, match="seed"):
+        validate(Generation, {"sampling": {"seed": 2**63}})
 
 
 # ---------------------------------------------------------------- what is learned
@@ -315,7 +319,8 @@ def test_a_text_does_not_depend_on_what_else_is_in_the_batch(name, how, bpe):
 @pytest.mark.parametrize("num_beams", [1, 3])
 def test_texts_are_those_that_transformers_writes_by_the_same_settings(num_beams, half_learned, bpe):
     tokenizer, folder = bpe
-    task = Generation(num_beams=num_beams, max_new_tokens=15, length_penalty=2.0).suited(half_learned.config, folder)
+    task = Generation(num_beams=num_beams, max_new_tokens=15, length_penalty=2.0 if num_beams > 1 else 1.0)
+    task = task.suited(half_learned.config, folder)
     examples, batch = encoded(task, tokenizer, rows(answers=None))
 
     ours = task.outputs(half_learned, batch, examples)["predictions"]

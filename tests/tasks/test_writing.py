@@ -102,7 +102,7 @@ def test_a_tokenizer_with_special_tokens_of_its_own_puts_them_around_both_texts(
     assert [unigram.id_to_token(i) for i in batch.input_ids[0].tolist()] == [*source, "</s>", *target]
 
 
-def test_what_is_too_long_is_cut_and_counted_and_still_ends(bpe):
+def test_what_is_too_long_is_cut_and_counted_and_its_end_is_not_learned(bpe):
     long = "aéb " * 10
     tokens = len(bpe.encode(long).ids)
     task = Translation(max_new_tokens=6)
@@ -110,7 +110,9 @@ def test_what_is_too_long_is_cut_and_counted_and_still_ends(bpe):
     examples, batch = encoded(task, bpe, rows([long, "a"], ["a", long]), max_seq_length=9)
 
     assert examples.cut == {"texts_cut": 1, "tokens_cut": 2 * tokens - 8 - 5, "targets_cut": 1}
-    assert batch.targets["labels"].tolist()[-1] == bpe.token_to_id("<|endoftext|>")
+    short, cut = bpe.encode("a").ids, bpe.encode(long).ids[:5]
+    assert batch.targets["labels"].tolist() == [*short, bpe.token_to_id("<|endoftext|>"), *cut]
+    assert batch.counts == {"cross_entropy": len(short) + 1 + 5}
     assert examples.packed_lengths.tolist() == [9 + 1 + 2, 2 + 1 + 6]
 
 
@@ -302,7 +304,7 @@ def test_while_training_texts_are_written_only_if_they_choose_the_checkpoint(hal
     watched = task.watched(None)
 
     assert watched.metrics == ("loss",)
-    assert set(watched.outputs(half_learned, batch, examples)) == {"nll", "targets"}
+    assert set(watched.outputs(half_learned, batch, examples)) == {"nll", "targets", "bytes"}
     assert task.watched("rouge2").metrics == task.metrics == ("rouge_l", "rouge1", "rouge2", "loss")
     assert len(task.watched("rouge2").outputs(half_learned, batch, examples)["predictions"]) == len(examples)
     assert "predictions" not in task.weighed(Weighing(0.1)).watched("loss").outputs(half_learned, batch, examples)
