@@ -203,6 +203,7 @@ def test_overlap_gives_the_sentence_with_most_of_the_question_or_none(make_job):
 
 def test_from_scratch_repeats_the_finetune_section_with_new_weights():
     finetune = Section(from_=None, model=None, tokenizer=None, learning_rate=5e-4, head_learning_rate=2e-3, epochs=3)
+    finetune.frozen_layers, finetune.layerwise_lr_decay = 2, 0.9
     finetune.data = "stars"
     pipeline = SimpleNamespace(
         prepare={}, file="x.yaml", finetune=finetune, pretrain=SimpleNamespace(model="a bert", data="corpus")
@@ -215,6 +216,7 @@ def test_from_scratch_repeats_the_finetune_section_with_new_weights():
     assert [section.learning_rate for section in trained.values()] == [1e-4, 1e-3]
     assert all((s.model, s.tokenizer, s.head_learning_rate) == ("a bert", "corpus", None) for s in trained.values())
     assert all(section.epochs == 3 for section in trained.values())
+    assert all((s.frozen_layers, s.layerwise_lr_decay) == (None, 1.0) for s in trained.values())
 
 
 def test_from_scratch_without_an_architecture_is_a_configuration_error():

@@ -11,6 +11,7 @@ from bmtool.architectures.qwen3 import Qwen3
 from bmtool.config.model import ValidationError, validate
 from bmtool.errors import ConfigError, DataError
 from bmtool.methods.lora import Lora
+from bmtool.models.attention import ATTENTION
 from bmtool.models.build import new_model
 from bmtool.models.checkpoint import open_model
 from bmtool.models.inference import Rows
@@ -388,3 +389,15 @@ def test_writing_leaves_the_model_packed(half_learned, bpe):
     task.outputs(half_learned, batch, examples)
 
     assert task.losses(half_learned, batch)["cross_entropy"].item() == before
+
+
+def test_a_model_writes_with_layers_that_belong_to_another_one(half_learned, bpe):
+    other, _ = small("gpt", bpe)
+    other.transformer.h = half_learned.transformer.h
+    task = Generation(max_new_tokens=2).suited(other.config, bpe[1])
+    examples, batch = encoded(task, bpe[0])
+
+    outputs = task.outputs(other, batch, examples)
+
+    assert len(outputs["predictions"]) == len(examples)
+    assert half_learned.transformer.h[0].attn.config._attn_implementation == ATTENTION

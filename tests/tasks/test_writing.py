@@ -93,6 +93,7 @@ def test_an_example_is_a_source_a_start_and_a_target_with_its_end(bpe):
     assert batch.counts == {"cross_entropy": len(second) + 2}
     assert examples.packed_lengths.tolist() == [len(first) + len(second) + 3, 3]
     assert examples.columns["references"] == [["eine"], [""]]
+    assert examples.columns["bytes"].tolist() == [4.0, 0.0]
 
 
 def test_a_tokenizer_with_special_tokens_of_its_own_puts_them_around_both_texts(unigram):
