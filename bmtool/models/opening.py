@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, cast
 from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.foreign import foreign_fingerprint
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
-from bmtool.config.model import validate
 from bmtool.config.recorded import read_back
 from bmtool.contracts import OnePassTask
 from bmtool.data.tokenizers import load_tokenizer
@@ -23,6 +22,9 @@ from bmtool.registry import CLEANERS, TASKS
 if TYPE_CHECKING:
     from bmtool.contracts import Cleaner, Task
     from bmtool.models.inference import Backend
+
+#: What to do about a checkpoint that another version of bmtool made.
+_AGAIN = "Fine-tune it again, or use the version that made it"
 
 
 def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) -> Predictor:
@@ -57,7 +59,7 @@ def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) 
         tokenizer=load_tokenizer(folder),
         backend=_graphs(folder, goal) if is_bundle else TorchModel(open_model(folder, goal.auto_class), goal),
         columns=dict(info.get("columns") or {}),
-        cleaners=tuple(_cleaner(value) for value in info.get("clean") or ()),
+        cleaners=tuple(cast("Cleaner", read_back(CLEANERS, one, folder, _AGAIN)) for one in info.get("clean") or ()),
         batch_tokens=batch_tokens,
     )
 
@@ -110,9 +112,4 @@ def task_of(folder: Path, info: dict[str, Any]) -> Task:
         raise MissingInputError(
             f"{folder}: the model {what}. Fine-tune it first, on one of: {', '.join(TASKS.names())}"
         )
-    return cast("Task", read_back(TASKS, settings, folder, "Fine-tune it again, or use the version that made it"))
-
-
-def _cleaner(value: Any) -> Cleaner:
-    settings = {"type": value} if isinstance(value, str) else dict(value)
-    return cast("Cleaner", validate(CLEANERS.load(str(settings.pop("type"))), settings))
+    return cast("Task", read_back(TASKS, settings, folder, _AGAIN))

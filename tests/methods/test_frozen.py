@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,19 +20,10 @@ from bmtool.train.apply import run_checkpoint
 from bmtool.train.finetuning import open_lesson
 from safetensors.torch import load_file
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from stopping import StopsAfter
+
 FAST = {"method": "frozen", "num_train_epochs": 20, "learning_rate": 2e-2}
-
-
-class StopsAfter:
-    """Has a reason to stop once it was asked `times` times."""
-
-    def __init__(self, times):
-        self.times = times
-
-    @property
-    def reason(self):
-        self.times -= 1
-        return "SIGTERM" if self.times < 0 else ""
 
 
 def test_the_head_learns_and_the_encoder_stays_as_it_is(make_job, reviews, teacher, finetuned):

@@ -20,21 +20,10 @@ from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import LABELS, PACKED, make_batch
+from stopping import StopsAfter
 
 CLASS = "AutoModelForSequenceClassification"
 needs_peft = pytest.mark.skipif(find_spec("peft") is None, reason="peft isn't installed")
-
-
-class StopsAfter:
-    """Has a reason to stop once it was asked `times` times."""
-
-    def __init__(self, times):
-        self.times = times
-
-    @property
-    def reason(self):
-        self.times -= 1
-        return "SIGTERM" if self.times < 0 else ""
 
 
 def logits(model, batch):

@@ -1,8 +1,10 @@
 """Several tasks train one encoder: each gets a checkpoint of its own, and a cut anywhere changes nothing."""
 
 import json
+import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,9 @@ from bmtool.stages import finetune
 from bmtool.train.monitor import read_log
 from bmtool.train.several_tasks import open_lessons
 from safetensors.torch import load_file
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from stopping import StopsAfter
 
 TOGETHER = {"data": ["stars", "names"], "num_train_epochs": 8}
 
@@ -117,18 +122,6 @@ def test_a_cut_ends_in_the_same_bytes(together, finetuned, weights):
     assert any("resumed" in line for line in job.console.lines)
     for name in ("stars/model.safetensors", "names/model.safetensors", "bmtool.json", "names/README.md"):
         assert (job.folder / name).read_bytes() == (whole.folder / name).read_bytes(), name
-
-
-class StopsAfter:
-    """Has a reason to stop once it was asked `times` times."""
-
-    def __init__(self, times):
-        self.times = times
-
-    @property
-    def reason(self):
-        self.times -= 1
-        return "SIGTERM" if self.times < 0 else ""
 
 
 def test_an_estimate_counts_the_encoder_once_and_the_rows_of_all_tasks(

@@ -2,6 +2,8 @@
 
 import dataclasses
 import shutil
+import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -21,20 +23,11 @@ from bmtool.train.finetuning import open_lesson
 from bmtool.train.self_training import mean_answers
 from safetensors.torch import load_file, save_file
 
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from stopping import StopsAfter
+
 METHOD = {"type": "semi_supervised", "share": 0.5}
 SHORT = {"method": METHOD, "num_train_epochs": 2}
-
-
-class StopsAfter:
-    """Has a reason to stop once it was asked `times` times."""
-
-    def __init__(self, times):
-        self.times = times
-
-    @property
-    def reason(self):
-        self.times -= 1
-        return "SIGTERM" if self.times < 0 else ""
 
 
 @pytest.fixture

@@ -173,3 +173,15 @@ def test_importing_bmtool_imports_nothing_heavy():
 
     assert heavy == []
     assert bmtool.load.__module__ == "bmtool"
+
+
+def test_a_cleaner_that_another_version_recorded_is_named(tmp_path):
+    folder = write_checkpoint(tmp_path, "bert")
+    info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
+    (folder / "bmtool.json").write_text(json.dumps({**info, "clean": [{"type": "of_tomorrow"}]}), encoding="utf-8")
+
+    with pytest.raises(MissingInputError) as raised:
+        load(folder)
+
+    assert "its cleaner was recorded by another version" in str(raised.value)
+    assert "of_tomorrow" in str(raised.value)

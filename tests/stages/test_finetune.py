@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import sys
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,6 +12,9 @@ from bmtool.config.model import ValidationError, validate, what
 from bmtool.errors import ConfigError, DataError, TryAgainError
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import finetune
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+from stopping import StopsAfter
 
 BASE = {
     "data": "stars",
@@ -126,18 +130,6 @@ def test_an_interrupted_run_goes_on_to_the_same_weights(make_job, reviews, pretr
     assert any("resumed" in line for line in again.console.lines)
     assert (again.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
     assert (again.folder / "bmtool.json").read_bytes() == (whole.folder / "bmtool.json").read_bytes()
-
-
-class StopsAfter:
-    """Has a reason to stop once it was asked `times` times."""
-
-    def __init__(self, times):
-        self.times = times
-
-    @property
-    def reason(self):
-        self.times -= 1
-        return "SIGTERM" if self.times < 0 else ""
 
 
 # ---------------------------------------------------------------- settings
