@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from bmtool.artifacts.manifest import FileEntry, Manifest
 from bmtool.errors import DataError, MissingInputError
+from bmtool.models.checkpoint import read_info
 from bmtool.models.opening import load
 from bmtool.registry import TASKS
 
@@ -176,9 +177,9 @@ def test_importing_bmtool_imports_nothing_heavy():
 
 
 def test_a_cleaner_that_another_version_recorded_is_named(tmp_path):
-    folder = write_checkpoint(tmp_path, "bert")
-    info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
-    (folder / "bmtool.json").write_text(json.dumps({**info, "clean": [{"type": "of_tomorrow"}]}), encoding="utf-8")
+    folder = write_checkpoint(tmp_path / "bert", "bert")
+    info = {**read_info(folder), "clean": [{"type": "of_tomorrow"}]}
+    (folder / "bmtool.json").write_text(json.dumps(info), encoding="utf-8")
 
     with pytest.raises(MissingInputError) as raised:
         load(folder)
