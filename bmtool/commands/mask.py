@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.manifest import MANIFEST, read_manifest
 from bmtool.artifacts.store import open_artifact
 from bmtool.errors import MissingInputError
-from bmtool.report.tables import counted, printable
+from bmtool.report.cut import cut_lines
+from bmtool.report.tables import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +68,7 @@ def mask(folder: Path, model: Path | None = None, *, as_json: bool = False) -> i
     return 0
 
 
-def _page(shown: list[list[TokenRole]], cut: dict[str, int], reader: _Reader, *, has_colours: bool) -> Iterator[str]:
+def _page(shown: list[list[TokenRole]], cut: list[str], reader: _Reader, *, has_colours: bool) -> Iterator[str]:
     """Each row as stretches of one role, a dot between two tokens."""
     yield f"read by {reader.folder}, max_seq_length {reader.max_seq_length}"
     for row, tokens in enumerate(shown):
@@ -76,19 +77,20 @@ def _page(shown: list[list[TokenRole]], cut: dict[str, int], reader: _Reader, *,
         for role, stretch in groupby(tokens, key=lambda token: token.role):
             text = "·".join(printable(token.text.replace("\n", "⏎")) for token in stretch)
             yield f"  {role:8}" + (f"\x1b[{_STYLES[role]}m{text}\x1b[0m" if has_colours else text)
-    if any(cut.values()):
-        yield f"\nof these rows: {', '.join(counted(cut))}"
+    if cut:
+        yield "\nof these rows: " + "; ".join(cut)
 
 
-def _roles(task: Writing, dataset: Dataset, reader: _Reader) -> tuple[list[list[TokenRole]], dict[str, int]]:
-    """The tokens of the first training rows, and what was cut of them."""
+def _roles(task: Writing, dataset: Dataset, reader: _Reader) -> tuple[list[list[TokenRole]], list[str]]:
+    """The tokens of the first training rows, and what was cut of them, in words."""
     from bmtool.data.tokenizers import load_tokenizer
     from bmtool.models.inference import Rows
     from bmtool.models.token_roles import token_roles
 
     tokenizer = load_tokenizer(reader.tokenizer_folder)
     examples = task.examples(Rows.first(dataset["train"], SHOWN_ROWS), tokenizer, reader.max_seq_length)
-    return [token_roles(task, examples, row, tokenizer) for row in range(len(examples))], dict(examples.cut)
+    shown = [token_roles(task, examples, row, tokenizer) for row in range(len(examples))]
+    return shown, cut_lines(task, examples, reader.max_seq_length)
 
 
 def _task_of(dataset: Dataset, reader: _Reader) -> Writing:

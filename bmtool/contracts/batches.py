@@ -55,6 +55,8 @@ class Examples:
     labels: tuple[str, ...] = ()
     cut: Mapping[str, int] = field(default_factory=dict)
     """What was lost on the way, by reason: `texts_cut`, `tokens_cut`, ..."""
+    notes: tuple[str, ...] = ()
+    """What to know of single rows, in words; the first of them"""
     vocab_size: int = 0
     """How many token ids there are; 0 where the goal never needs to know."""
     special_ids: Mapping[str, int] = field(default_factory=dict)

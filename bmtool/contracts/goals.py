@@ -171,6 +171,11 @@ class Task(Goal):
         """A name for each of the C logits of the head; None: the class's own head is used as it is."""
         return labels
 
+    def limit(self, reason: str, max_seq_length: int) -> str:
+        """The setting by which something was cut, with its value, by what is counted of it, such as `texts_cut`."""
+        del reason
+        return f"max_seq_length {max_seq_length}"
+
     def fitted(self, train: Examples) -> Self:
         """The task with what it has to know of the training rows beforehand, such as their mean.
 

@@ -37,8 +37,15 @@ PLAIN = """\
 #: What transformers looks for before it asks a template which parts of it are answers.
 _GENERATION = re.compile(r"\{%-?\s*generation\s*-?%\}")
 
+#: Stands for what was said, to see where a template puts it; two characters that have no meaning (Unicode, 23.5).
+_SAID = "\ue000\uf8ff\ue000"
+
 #: The names of special tokens, which templates may use.
 _TOKENS = ("bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token")
+
+
+class UnwritableError(Exception):
+    """A conversation that can't be learned by a template, and why."""
 
 
 @dataclass(frozen=True)
@@ -111,66 +118,95 @@ class ChatTemplate:
         """Whether it says itself which parts are answers, by `{% generation %}`."""
         return bool(_GENERATION.search(self.text))
 
-    def render(self, messages: Messages, what: str) -> Rendered:
-        """A conversation; one that doesn't end with an answer is all prompt. `what` it is is for messages.
+    def render(self, messages: Messages) -> Rendered:
+        """A conversation; one that doesn't end with an answer is all prompt.
 
         Raises:
-            DataError: the template refuses it, or writes a turn differently once others follow.
+            UnwritableError: the template refuses it, or writes a turn differently once others follow.
         """
         if messages[-1]["role"] != ASSISTANT:
-            text = self.prompt(messages, what)
+            text = self.prompt(messages)
             return Rendered(text, [], text)
-        prompt = self.prompt(messages[:-1], what)
+        prompt = self.prompt(messages[:-1])
         places = [place for place, one in enumerate(messages) if one["role"] == ASSISTANT]
         if self.marks_answers:
-            [text], [marked] = self._run(messages, what, return_assistant_tokens_mask=True)
+            [text], [marked] = self._run(messages, return_assistant_tokens_mask=True)
+            if not text.startswith(prompt):
+                raise self.unstable(places[-1])
             # It may mark some of the answers only; then the last ones.
-            spans = zip(reversed(places), reversed(marked), strict=False)
-            return Rendered(text, [_answer(place, messages, text, *span) for place, span in spans], prompt)
-        text = self._text(messages, what)
+            spans = dict(zip(reversed(places), reversed(marked), strict=False))
+        else:
+            text = self._text(messages)
+            spans = {place: self._span(messages, place, text) for place in places}
+        said = self._said(messages, text)
         answers = []
-        for place in places:
-            is_last = place + 1 == len(messages)
-            before = prompt if is_last else self.prompt(messages[:place], what)
-            whole = text if is_last else self._text(messages[: place + 1], what)
-            if not (whole.startswith(before) and text.startswith(before)):
-                raise self.unstable(what, place)
-            # A template may put something behind a conversation that is over, as Phi-4 does.
-            pairs = enumerate(zip(whole, text, strict=False))
-            stop = next((at for at, (one, other) in pairs if one != other), len(whole))
-            answers.append(_answer(place, messages, text, len(before), stop))
+        for place, (start, stop) in spans.items():
+            end = said[place] if place in said else _end_of(messages[place]["content"], text, start, stop)
+            answers.append(Answer(place, start, end, stop))
         return Rendered(text, answers, prompt)
 
-    def prompt(self, messages: Messages, what: str) -> str:
+    def prompt(self, messages: Messages) -> str:
         """What a model reads that is to answer."""
-        return self._text(messages, what, asks=True)
+        return self._text(messages, asks=True)
 
-    def unstable(self, what: str, place: int) -> DataError:
-        """The error for a template of which the prompt isn't how the answered conversation begins."""
-        return DataError(
-            f"{what}: {self.place} writes what comes before message {place} in another way once it is answered, or "
-            f"goes on, so it isn't known which tokens are the answer. Mark answers in it with {{% generation %}} and "
-            f"{{% endgeneration %}}, or give each answer a row of its own that ends with it"
+    @staticmethod
+    def unstable(place: int) -> UnwritableError:
+        """The error where the prompt isn't how the answered conversation begins."""
+        return UnwritableError(
+            f"it writes what comes before message {place} in another way once it is answered, or goes on, so it isn't "
+            f"known which tokens are the answer. Mark answers in it with {{% generation %}} and {{% endgeneration %}}, "
+            f"or give each answer a row of its own that ends with it"
         )
 
-    def _text(self, messages: Messages, what: str, *, asks: bool = False) -> str:
-        text: str = self._run(messages, what, add_generation_prompt=asks)[0][0]
+    def _span(self, messages: Messages, place: int, text: str) -> tuple[int, int]:
+        """From where to where an answer is in the text, with what the template writes for it."""
+        is_last = place + 1 == len(messages)
+        before = self.prompt(messages[:place])
+        whole = text if is_last else self._text(messages[: place + 1])
+        if not (whole.startswith(before) and text.startswith(before)):
+            raise self.unstable(place)
+        # A template may put something behind a conversation that is over, as Phi-4 does.
+        pairs = enumerate(zip(whole, text, strict=False))
+        return len(before), next((at for at, (one, other) in pairs if one != other), len(whole))
+
+    def _said(self, messages: Messages, text: str) -> dict[int, int]:
+        """Where what each answer says is over in the text; nothing if the template does more than to put it there.
+
+        It is found by what is written around a mark in its place, since what is said may look like anything.
+        """
+        answers = {place: one["content"] for place, one in enumerate(messages) if one["role"] == ASSISTANT}
+        marked = [one | {"content": _SAID} if one["role"] == ASSISTANT else one for one in messages]
+        first, *behind = self._text(marked).split(_SAID)
+        if len(behind) != len(answers) or not text.startswith(first):
+            return {}
+        found, at = {}, len(first)
+        for (place, content), part in zip(answers.items(), behind, strict=True):
+            forms = (content, content.strip(), content.lstrip(), content.rstrip())  # as many templates do
+            written = next((form for form in forms if text.startswith(form + part, at)), None)
+            if written is None:
+                return {}
+            found[place] = at + len(written)
+            at = found[place] + len(part)
+        return found
+
+    def _text(self, messages: Messages, *, asks: bool = False) -> str:
+        text: str = self._run(messages, add_generation_prompt=asks)[0][0]
         return text
 
-    def _run(self, messages: Messages, what: str, **settings: Any) -> Any:
+    def _run(self, messages: Messages, **settings: Any) -> Any:
         from jinja2 import TemplateError
         from transformers.utils.chat_template_utils import render_jinja_template
 
         try:
             return render_jinja_template([messages], chat_template=self.text, **{**self.tokens, **settings})
         except (TemplateError, TypeError, ValueError) as error:  # what a template does wrong, or says to be wrong
-            raise DataError(f"{what}: {self.place} can't write this conversation: {error}") from None
+            raise UnwritableError(f"it refuses this one: {error}") from None
 
 
-def _answer(place: int, messages: Messages, text: str, start: int, stop: int) -> Answer:
-    content = messages[place]["content"].strip()  # as many templates do
-    found = text.find(content, start, stop)
-    return Answer(place, start, start if found < 0 else found + len(content), stop)
+def _end_of(content: str, text: str, start: int, stop: int) -> int:
+    """Where the content is over that is in a part of the text; the part's start, if it isn't there."""
+    found = text.rfind(content.strip(), start, stop)
+    return start if found < 0 else found + len(content.strip())
 
 
 def write_template(folder: Path, template: ChatTemplate) -> None:

@@ -173,6 +173,13 @@ class Writing(Task):
             max_answer_tokens=self.max_new_tokens,
         )
 
+    def limit(self, reason: str, max_seq_length: int) -> str:
+        """Of targets it is `max_new_tokens`, unless an encoder-decoder reads less than that."""
+        reads_less = self._decoder is None and max_seq_length < self.max_new_tokens
+        if reason == "targets_cut" and not reads_less:
+            return f"max_new_tokens {self.max_new_tokens}"
+        return super().limit(reason, max_seq_length)
+
     def _template(self, default: str) -> Prompt:
         from bmtool.data.targets import Prompt
 

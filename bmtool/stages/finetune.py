@@ -174,7 +174,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     if config.seeds > 1:
         return _first_of(config, job)
     lesson = _lesson(config, job)
-    _say_cut(config, job, lesson)
+    _say_cut(job, lesson)
     plain: Any = lesson.model()
     model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
@@ -211,13 +211,13 @@ def _lesson(config: Config, job: Job) -> Lesson | Lessons:
     return lesson
 
 
-def _say_cut(config: Config, job: Job, lesson: Lesson | Lessons) -> None:
-    from bmtool.report.tables import counted
+def _say_cut(job: Job, lesson: Lesson | Lessons) -> None:
+    from bmtool.report.cut import cut_lines
 
-    for name, examples in lesson.parts.items():
-        cut = ", ".join(counted(examples.cut))
-        if cut:
-            job.console.say(f"{name}: {cut} at max_seq_length {config.max_seq_length}")
+    for name, one in lesson.tasks.items():
+        for split, examples in one.parts.items():
+            for line in cut_lines(one.task, examples, one.config.max_seq_length):
+                job.console.say(f"{name} {split}: {line}".strip())
 
 
 def _first_of(config: Config, job: Job) -> dict[str, Any]:

@@ -61,6 +61,12 @@ class QuestionAnswering(HeadTask):
             split, tokenizer, max_seq_length, stride=self.stride, max_question_tokens=self.max_question_tokens
         )
 
+    def limit(self, reason: str, max_seq_length: int) -> str:
+        """Of questions it is `max_question_tokens`, unless half a text is less than that."""
+        if reason == "questions_cut" and self.max_question_tokens <= max_seq_length // 2:
+            return f"max_question_tokens {self.max_question_tokens}"
+        return super().limit(reason, max_seq_length)
+
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack windows; the target `spans` is (N, 2), and `cross_entropy` counts those with a known answer."""
         from bmtool.models.spans import pack_spans

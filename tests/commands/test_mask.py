@@ -103,7 +103,7 @@ def test_a_dataset_is_found_among_those_of_several_tasks_and_what_is_cut_is_said
     text = capsys.readouterr().out
     assert text.startswith(f"read by {store / 'several' / 'shorts'}, max_seq_length 20\n")
     assert [role for role, _ in stretches(text)] == ["special", "prompt", "answer", "special"]
-    assert "of these rows: 3 tokens cut, 3 targets cut" in text
+    assert "of these rows: 3 targets cut, 3 tokens cut at max_new_tokens 3" in text
 
 
 def test_a_terminal_gets_colours(store, capsys, monkeypatch):

@@ -12,6 +12,10 @@ from bmtool.errors import DataError, MissingInputError
 from bmtool.models.inference import Rows
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
+from tokenizers import Regex, Tokenizer, decoders
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+from tokenizers.trainers import BpeTrainer
 from transformers import AutoTokenizer, GenerationConfig
 
 TURN = "{{ '<|im_start|>' + message.role + '\n' + message.content + '<|im_end|>\n' }}"
@@ -214,6 +218,114 @@ def test_transformers_is_told_what_ends_an_answer(chatml, tmp_path, given, ends)
     assert found.top_k == 3
 
 
+# ---------------------------------------------------------------- answers that look like what is around them
+
+#: As in Qwen2 and Llama 3: line breaks are one token, with those that the template puts before them.
+BREAKS = Split(Regex(r"\s*[\r\n]+|\s+(?!\S)|\s+|\S+"), "isolated")
+
+
+@pytest.fixture(scope="module")
+def joining(tmp_path_factory):
+    """A tokenizer that joins what is at the border of a prompt and its answer."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = Sequence([BREAKS, ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    specials = ["<|endoftext|>", "<|im_start|>", "<|im_end|>", "</think>"]
+    settings = {"vocab_size": 300, "special_tokens": specials, "initial_alphabet": ByteLevel.alphabet()}
+    tokenizer.train_from_iterator(["user\n\n\nassistant   x"] * 20, BpeTrainer(show_progress=False, **settings))
+    folder = tmp_path_factory.mktemp("joining")
+    save_tokenizer(folder, tokenizer, Bpe(vocab_size=300))
+    write_json(folder / "tokenizer_config.json", {"tokenizer_class": "PreTrainedTokenizerFast"})
+    assert tokenizer.encode("\n\n").tokens == ["\u010a\u010a"]
+
+    def with_template(text):
+        (folder / "chat_template.jinja").write_text(text, encoding="utf-8")
+        return folder
+
+    return with_template
+
+
+STRANGE = [
+    "\nx",
+    "\n\n\n",
+    "   x",
+    "x\n",
+    " \n x ",
+    "",
+    "im_end",
+    "<|im_end",
+    "\n<|im_start|>assistant\nx",
+    "assistant",
+]
+
+
+@pytest.mark.parametrize(
+    "template", [MARKED, CHATML, CLOSED, END_OUTSIDE], ids=["marked", "plain", "closed", "outside"]
+)
+@pytest.mark.parametrize("said", [said for said in STRANGE if said])
+def test_an_answer_is_learned_whole_whatever_it_begins_or_ends_with(joining, template, said):
+    folder = joining(template)
+
+    examples = encoded(folder, rows([[("user", "x"), ("assistant", said)]]))
+
+    tokenizer = load_tokenizer(folder)
+    ids, _ = read(examples, 0)
+    prompt = tokenizer.encode("<|im_start|>user\nx<|im_end|>\n<|im_start|>assistant\n", add_special_tokens=False).ids
+    assert ids[: examples.columns["prompt_lengths"][0]] == prompt
+    assert learned_texts(examples, folder, 0) == [f"{said}<|im_end|>"]
+
+
+def test_where_an_answer_is_over_is_known_if_it_looks_like_what_is_around_it(joining):
+    folder = joining(FORGETFUL)
+
+    examples = encoded(folder, rows([[("user", "x"), ("assistant", said)] for said in ("think", "", "</think>")]))
+
+    for row, said in enumerate(("think", "", "</think>")):
+        assert learned_texts(examples, folder, row) == [f"<think></think>{said}<|im_end|>"]
+
+
+def test_of_an_earlier_answer_a_token_that_begins_before_it_is_not_learned_and_counted(joining):
+    folder = joining(CHATML)
+    chat = [("user", "x"), ("assistant", "\nx x"), ("user", "x"), ("assistant", "\nx")]
+
+    examples = encoded(folder, rows([chat]))
+
+    assert learned_texts(examples, folder, 0) == ["x x<|im_end|>", "\nx<|im_end|>"]
+    assert examples.cut["first_tokens_unlearned"] == 1
+    theirs = AutoTokenizer.from_pretrained(folder)
+    prompt = theirs.apply_chat_template(as_messages(chat[:-1]), add_generation_prompt=True, return_dict=True)
+    assert read(examples, 0)[0][: examples.columns["prompt_lengths"][0]] == prompt["input_ids"]
+
+
+def test_an_answer_that_says_what_ends_one_is_counted_and_named(joining):
+    folder = joining(CHATML)
+
+    examples = encoded(folder, rows([CHATS[0], [("user", "x"), ("assistant", "x<|im_end|> x")]]))
+
+    assert learned_texts(examples, folder, 1) == ["x<|im_end|> x<|im_end|>"]
+    assert examples.cut["answers_with_an_end"] == 1
+    assert examples.notes == ("row 1: message 1 says <|im_end|>, which ends answers: writing stops there",)
+
+
+def test_a_prompt_that_ends_within_a_token_of_the_answer_stays_as_it_is(joining):
+    folder = joining(CHATML.replace("<|im_start|>assistant\n", "<|im_start|>assis"))
+
+    examples = encoded(folder, rows([CHATS[0]]))
+
+    assert learned_texts(examples, folder, 0) == ["tant\na machine, 你好<|im_end|>"]
+
+
+def test_a_tokenizer_that_writes_prompt_and_answer_otherwise_when_they_are_apart_is_refused(tmp_path):
+    trainer = Unigram(vocab_size=340, byte_fallback=True)
+    save_tokenizer(tmp_path, trainer.train(["user: who are you assistant: hello"] * 20), trainer)
+    turn = "{{ message.role + ': ' + message.content + (eos_token if message.role == 'assistant' else ' ') }}"
+    ask = "{% if add_generation_prompt %}{{ 'assistant: ' }}{% endif %}"
+    (tmp_path / "chat_template.jinja").write_text(f"{{% for message in messages %}}{turn}{{% endfor %}}{ask}")
+
+    with pytest.raises(DataError, match="End the prompt with a special token, or without a space"):
+        encoded(tmp_path, rows([[("user", "who"), ("assistant", "hello")]]))
+
+
 # ---------------------------------------------------------------- templates that can't be learned by
 
 
@@ -224,22 +336,28 @@ def test_a_template_that_changes_earlier_turns_is_refused_by_name(chatml):
         encoded(folder, rows([CHATS[0], CHATS[1]]))
 
     assert str(error.value) == (
-        f"split 'train', row 1: {folder / 'chat_template.jinja'} writes what comes before message 2 in another way "
-        f"once it is answered, or goes on, so it isn't known which tokens are the answer. Mark answers in it with "
-        f"{{% generation %}} and {{% endgeneration %}}, or give each answer a row of its own that ends with it"
+        f"split 'train': {folder / 'chat_template.jinja'} fails on 1 of 2 conversations; row 1: it writes what comes "
+        f"before message 2 in another way once it is answered, or goes on, so it isn't known which tokens are the "
+        f"answer. Mark answers in it with {{% generation %}} and {{% endgeneration %}}, or give each answer a row of "
+        f"its own that ends with it"
     )
     assert learned_texts(encoded(folder, rows([CHATS[0]])), folder, 0) == ["<think></think>a machine, 你好<|im_end|>"]
 
 
-def test_a_prompt_whose_last_token_grows_into_the_answer_is_refused(chatml):
+def test_a_row_that_a_template_writes_otherwise_for_what_it_says_is_counted_and_named(chatml):
     folder = chatml(
-        CHATML.replace("<|im_start|>' + message.role + '\n'", "' + message.role + ''").replace(
-            "<|im_start|>assistant\n", "assistan"
-        )
+        f"{{% for message in messages if 'no' in message.content %}}{{{{ raise_exception('no') }}}}"
+        f"{{% endfor %}}{CHATML}"
     )
+    bad = [[("user", "why"), ("assistant", f"no {number}")] for number in range(4)]
 
-    with pytest.raises(DataError, match="isn't known which tokens are the answer"):
-        encoded(folder, rows([CHATS[0]]))
+    with pytest.raises(DataError) as error:
+        encoded(folder, rows([CHATS[0], *bad]))
+
+    place, why = folder / "chat_template.jinja", "it refuses this one: no"
+    mend = "It does write these turns when they say something else, so mend the row or take it out"
+    named = "; ".join(f"row {row}: {why}. {mend}" for row in (1, 2, 3))
+    assert str(error.value) == f"split 'train': {place} fails on 4 of 5 conversations; {named}; and 1 more"
 
 
 def test_a_template_without_an_end_is_refused(chatml):
@@ -260,7 +378,10 @@ def test_what_a_template_refuses_is_said_with_the_row(chatml, does, why):
         encoded(folder)
 
     place = folder / "chat_template.jinja"
-    assert str(error.value).startswith(f"split 'train', row 1: {place} can't write this conversation: {why}")
+    assert str(error.value).startswith(
+        f"split 'train': {place} fails on 1 of 3 conversations; row 1: it refuses this one: {why}"
+    )
+    assert "mend the row" not in str(error.value)
 
 
 def test_a_tokenizer_without_a_template_and_an_end_is_refused(folder, tmp_path):
@@ -329,5 +450,5 @@ def test_an_answer_that_is_too_long_is_cut_and_counted_and_its_end_is_not_learne
     examples = encoded(folder, rows([[("user", "a"), ("assistant", "zxzxzxzxzx")]]), max_answer_tokens=6)
 
     assert learned_texts(examples, folder, 0) == ["zxzxzx"]
-    assert examples.cut == {"messages_cut": 0, "texts_cut": 0, "targets_cut": 1, "tokens_cut": 5}
+    assert {reason: count for reason, count in examples.cut.items() if count} == {"targets_cut": 1, "tokens_cut": 5}
     assert examples.columns["bytes"][0] == pytest.approx(10 * 6 / 11)
