@@ -21,13 +21,14 @@ if TYPE_CHECKING:
     from bmtool.contracts.goals import Task
     from bmtool.contracts.stages import Job, Need
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.phases import Phase
+    from bmtool.train.phases import Pass, Phase
 
 
 class Method(Component):
     """A way to learn a task; each verb does nothing until a method needs it.
 
     `finetune` calls `shaped` on the model it opened, `phases` for what is trained, and `finished` when it has been.
+    `--dry-run` calls `shaped` and `foreseen`. A method that gives other phases says what they take in `foreseen`, too.
     """
 
     idle: ClassVar[tuple[str, ...]] = ()
@@ -61,6 +62,15 @@ class Method(Component):
         """What is trained, made of the one phase that learns the task itself."""
         del model, job
         return [phase]
+
+    def foreseen(self, phase: Phase, model: PreTrainedModel, job: Job) -> tuple[list[Phase], list[Pass]]:
+        """What `phases` would give, found without running a model, and what it would let a model read for that.
+
+        The phases have as many examples as those, of the same lengths; what models say of them is missing. `model` has
+        no weights, and inputs that are made on the way, such as teachers, may be missing in `job.inputs`.
+        """
+        del model, job
+        return [phase], []
 
     def finished(self, model: PreTrainedModel) -> PreTrainedModel:
         """The trained model as the plain one of its class that is saved."""

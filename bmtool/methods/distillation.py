@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Batch, Examples, Job, Task
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.phases import Phase
+    from bmtool.train.phases import Pass, Phase
 
 
 class Distillation(Method):
@@ -79,6 +79,22 @@ class Distillation(Method):
         train = with_columns(phase.train, {"teacher": logits})
         return [replace(phase, goal=_Distilled(goal=task, method=self), train=train)]
 
+    def foreseen(self, phase: Phase, model: PreTrainedModel, job: Job) -> tuple[list[Phase], list[Pass]]:
+        """The teacher reads each training row once; the student's steps are as without it."""
+        from bmtool.data.dataset import open_dataset
+        from bmtool.data.tokenizers import load_tokenizer
+        from bmtool.models.build import bare_model
+        from bmtool.models.checkpoint import open_config, read_info
+        from bmtool.train.phases import Pass
+
+        del model
+        task, labels = cast("DocumentTask", phase.goal), phase.train.labels
+        folder, _, known = _teacher(task, labels, job)
+        teacher = bare_model(open_config(folder), task.auto_class, task.head_labels(known))
+        rows = open_dataset(job.inputs["data"].folder)["train"]
+        examples = task.examples(rows, load_tokenizer(folder), int(read_info(folder)["max_seq_length"]))
+        return [phase], [Pass(teacher, task, examples, max(1, len(labels)))]
+
 
 class _Distilled(WrappedGoal):
     """A task that is learned from the column `teacher` of its examples, too: logits (N, C) in float32."""
@@ -112,34 +128,40 @@ def _answers(task: DocumentTask, labels: tuple[str, ...], job: Job) -> NDArray[n
     """The teacher's logits for each training row, (N, C), as logits of the student's task, in the order of its labels.
 
     Raises:
-        ConfigError: it was trained for another task.
-        DataError: it has other labels.
+        ConfigError, DataError: see `_teacher`.
     """
     import numpy as np
 
     from bmtool.data.dataset import open_dataset
-    from bmtool.models.checkpoint import read_info
-    from bmtool.models.opening import task_of
     from bmtool.train.apply import bare_logits
 
-    folder = job.inputs["teacher"].folder
-    info = read_info(folder)
-    teacher = task_of(folder, info)
-    if not isinstance(teacher, type(task)) or teacher.columns != task.columns:
-        what = f"the teacher learned {_of(teacher)}, and here is {_of(task)}"
-        raise ConfigError(f"finetune.method.from: {folder}: {what}")
-    order = _order(folder, tuple(info["labels"]), labels)
+    folder, teacher, known = _teacher(task, labels, job)
+    order = [known.index(label) for label in labels]
     split = open_dataset(job.inputs["data"].folder)["train"]
     logits = bare_logits(folder, teacher, split, job)
     return np.ascontiguousarray(task.translated(logits[:, order] if labels else logits, teacher), dtype=np.float32)
 
 
+def _teacher(task: DocumentTask, labels: tuple[str, ...], job: Job) -> tuple[Path, DocumentTask, tuple[str, ...]]:
+    """Where the teacher is, what it learned, and the labels that it knows.
+
+    Raises:
+        ConfigError: it was trained for another task.
+        DataError: it has other labels.
+    """
+    from bmtool.models.checkpoint import read_info
+    from bmtool.models.opening import task_of
+
+    folder = job.inputs["teacher"].folder
+    info = read_info(folder)
+    teacher, known = task_of(folder, info), tuple(info["labels"])
+    if not isinstance(teacher, type(task)) or teacher.columns != task.columns:
+        what = f"the teacher learned {_of(teacher)}, and here is {_of(task)}"
+        raise ConfigError(f"finetune.method.from: {folder}: {what}")
+    if set(known) != set(labels):
+        raise DataError(f"{folder}: the teacher's labels are {', '.join(known)}, and the data has {', '.join(labels)}")
+    return folder, teacher, known
+
+
 def _of(task: Any) -> str:
     return f"{task.name()} of {', '.join(task.columns)}"
-
-
-def _order(folder: Path, known: tuple[str, ...], wanted: tuple[str, ...]) -> list[int]:
-    """Where among the teacher's labels each of the student's is."""
-    if set(known) != set(wanted):
-        raise DataError(f"{folder}: the teacher's labels are {', '.join(known)}, and the data has {', '.join(wanted)}")
-    return [known.index(label) for label in wanted]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from bmtool.contracts import Batch, Columns, Examples, Goal, Job, Task
-    from bmtool.train.phases import Phase
+    from bmtool.train.phases import Pass, Phase
 
 
 class Frozen(Method):
@@ -43,10 +44,32 @@ class Frozen(Method):
         """The same phase on features instead of texts."""
         from bmtool.train.features import head_inputs
 
-        goal = _OnFeatures(goal=phase.goal)
-        train = head_inputs(model, phase.goal, phase.train, job, "train")
-        validation = phase.validation and head_inputs(model, phase.goal, phase.validation, job, "validation")
-        return [replace(phase, goal=goal, train=train, validation=validation)]
+        started = time.perf_counter()
+        splits = _splits(phase)
+        read = {name: head_inputs(model, phase.goal, examples, job, name) for name, examples in splits.items()}
+        texts, tokens = sum(map(len, splits.values())), sum(int(one.packed_lengths.sum()) for one in splits.values())
+        job.console.say(f"the encoder has read {texts:,} texts of {tokens:,} tokens, once")
+        encoded = {"texts": texts, "tokens": tokens, "seconds": round(time.perf_counter() - started, 3)}
+        phase = replace(phase, train=read["train"], validation=read.get("validation"))
+        return [replace(phase, goal=_OnFeatures(goal=phase.goal), counts={"encoded": encoded})]
+
+    def foreseen(self, phase: Phase, model: PreTrainedModel, job: Job) -> tuple[list[Phase], list[Pass]]:
+        """The encoder reads each text once; then features, of one number here, go through the head."""
+        import numpy as np
+
+        from bmtool.data.labelled import with_columns
+        from bmtool.train.phases import Pass
+
+        del job
+        width = model.config.hidden_size
+        passes = [Pass(model, phase.goal, examples, width) for examples in _splits(phase).values()]
+        train = with_columns(phase.train, {"features": np.zeros((len(phase.train), 1), np.float32)})
+        return [replace(phase, goal=_OnFeatures(goal=phase.goal), train=train)], passes
+
+
+def _splits(phase: Phase) -> dict[str, Examples]:
+    """What goes through the encoder."""
+    return {"train": phase.train} | ({"validation": phase.validation} if phase.validation is not None else {})
 
 
 class _OnFeatures(WrappedGoal):

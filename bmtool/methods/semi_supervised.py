@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Batch, Examples, Job, Task
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.phases import Phase
+    from bmtool.train.phases import Pass, Phase
 
 #: So far apart are the seeds of a training's teachers: those of the next of several seeds are others.
 _SEED_STEP = 1000
@@ -114,6 +114,34 @@ class SemiSupervised(Method):
                 counts={"unlabelled": counts | {"learned_by_label": by_label, "cut": dict(train.cut)}},
             )
         ]
+
+    def foreseen(self, phase: Phase, model: PreTrainedModel, job: Job) -> tuple[list[Phase], list[Pass]]:
+        """Each teacher reads each text once; the student's epochs are as long whichever of the texts are learned from.
+
+        The teachers' own trainings are no part of this: they are inputs.
+        """
+        import numpy as np
+
+        from bmtool.data.dataset import open_dataset
+        from bmtool.data.tokenizers import load_tokenizer
+        from bmtool.data.unlabelled import draw_texts
+        from bmtool.models.inference import Rows
+        from bmtool.train.finetuning import tokenizer_folder
+        from bmtool.train.mixture import Mixture
+        from bmtool.train.phases import Pass
+        from bmtool.train.self_training import joined_with
+
+        task, labels, folder = cast("DocumentTask", phase.goal), phase.train.labels, tokenizer_folder(job)
+        corpus, labelled = open_dataset(job.inputs["unlabelled"].folder), open_dataset(job.inputs["data"].folder)
+        texts, _ = draw_texts(corpus["train"], labelled, max_texts=self.max_texts, seed=job.seed)
+        if not len(texts):
+            return [phase], []
+        read = task.examples(Rows(texts, ()), load_tokenizer(folder), phase.training.max_seq_length)
+        likely = np.full((len(texts), len(labels)), 1 / len(labels))
+        train = joined_with(phase.train, texts, likely, task, phase.training, folder)
+        mixture = Mixture((len(phase.train), len(texts)), (self.share,))
+        student = replace(phase, goal=_SelfTrained(goal=task, noise=self.noise), train=train, mixture=mixture)
+        return [student], [Pass(model, task, read, len(labels))] * self.teachers
 
 
 class _SelfTrained(WrappedGoal):

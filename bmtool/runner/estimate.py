@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from bmtool.artifacts.manifest import MANIFEST, Artifact, read_manifest
 from bmtool.console import size_text
 from bmtool.contracts import Job
+from bmtool.runner.plan import but_for_seeds
 from bmtool.runner.stop import StopRequest
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import TrainingStage
     from bmtool.runner.plan import Node
+    from bmtool.train.estimate import Estimate
 
 #: The share of the machine's matrix-product speed that is reckoned with where no run has been measured. A prototype
 #: reached 0.55 with BERT 4x256 and 0.65 with 6x512, in bfloat16 on two cores.
@@ -27,17 +29,25 @@ _RUNS = 5
 
 
 def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console) -> tuple[list[str], dict[str, Any]]:
-    """What to say, and the same as plain JSON ({} if it can't be known yet). It imports torch, and opens the inputs."""
+    """What to say, and the same as plain JSON ({} if it can't be known yet). It imports torch, and opens the inputs.
+
+    Trainings that are made on the way, such as those of teachers, are estimated too, and come first.
+    """
     if node.variants:
         return _of_variants(node, store, runtime, console)
     inputs: dict[str, Artifact] = {}
+    first: dict[str, Node] = {}
     for role, source in node.inputs.items():
         found = source if isinstance(source, Artifact) else store.find(source.place)
-        if found is None:
-            missing = cast("Node", source)
-            name = missing.label if missing.is_named else role
-            return [f"how long it takes can't be known before {name} is made"], {}
-        inputs[role] = found
+        if found is not None:
+            inputs[role] = found
+        elif isinstance(source, Artifact) or source.is_named:
+            return [f"how long it takes can't be known before {cast('Node', source).label} is made"], {}
+        else:
+            first[role] = source
+    made, told_made = _made_first(first, store, runtime, console)
+    if first and not told_made:
+        return made, {}
     job = Job(
         folder=node.place.partial,
         inputs=inputs,
@@ -48,7 +58,31 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
         fingerprint=node.place.fingerprint,
         cache=store.cache,
     )
-    return _estimated(node, store, job)
+    lines, told = _estimated(node, store, job)
+    if not made:
+        return lines, told
+    all_seconds = told["seconds"] + told_made["seconds"]
+    lines = [*made, f"then {lines[0]}", *lines[1:], f"about {time_text(all_seconds)} in all"]
+    return lines, told | {"made_first": told_made, "all_seconds": all_seconds}
+
+
+def _made_first(
+    nodes: dict[str, Node], store: Store, runtime: Runtime, console: Console
+) -> tuple[list[str], dict[str, Any]]:
+    """What the inputs that are still to be made on the way take together; of those that differ in their seed, one."""
+    alike: list[list[str]] = []
+    for role, node in nodes.items():
+        known = next((roles for roles in alike if but_for_seeds(nodes[roles[0]]) == but_for_seeds(node)), None)
+        alike.append([role]) if known is None else known.append(role)
+    lines: list[str] = []
+    trainings, seconds = 0, 0.0
+    for roles in alike:
+        own, told = estimate_lines(nodes[roles[0]], store, runtime, console)
+        if not told:
+            return own, {}
+        lines += [f"first {len(roles)} to train ({', '.join(roles)}), one after the other, each:", *own]
+        trainings, seconds = trainings + len(roles), seconds + len(roles) * told["seconds"]
+    return lines, {"trainings": trainings, "seconds": seconds}
 
 
 def _of_variants(node: Node, store: Store, runtime: Runtime, console: Console) -> tuple[list[str], dict[str, Any]]:
@@ -67,36 +101,53 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
     from bmtool.train.estimate import estimate
     from bmtool.train.peak import matmul_peak
     from bmtool.train.precision import pick_precision, short_name
+    from bmtool.train.sharing import is_shared_out, memory_bytes
 
     processes = job.runtime.processes
     device, choices = set_up(job.runtime, 0, processes)
     outline = cast("TrainingStage", node.module).outline(node.config, job)
-    dtype, _ = pick_precision(outline.phases[0].training.precision, device)
+    training = outline.phases[0].training
+    dtype, _ = pick_precision(training.precision, device)
     settled, batches = settle(
         outline.phases,
         (),
-        lambda: fitting(outline.model, outline.phases[0].training.optim, device, dtype, local_size=processes),
+        lambda: fitting(outline.model, training.optim, device, dtype, local_size=processes),
         useful=USEFUL_TOKENS[device.type],
         processes=processes,
     )
-    taken = estimate(replace(outline, phases=settled), dtype, job.seed)
+    is_shared, why = is_shared_out(
+        job.runtime.fsdp,
+        outline.model,
+        training.optim,
+        dtype,
+        processes=processes,
+        there=lambda: memory_bytes(device, processes),
+    )
+    taken = estimate(replace(outline, phases=settled), dtype, job.seed, parts=processes if is_shared else 1)
     share, reason = share_reached(store, f"{short_name(dtype)} ", choices["device"].partition(" ")[0])
     peak = matmul_peak(device, dtype, job.cache)
-    seconds = taken.seconds(peak * share * processes)
+    told = {"share": share, "share_reason": reason, "matmul_peak": peak, "processes": processes, "weights": why}
+    told |= taken.plain() | {"seconds": taken.seconds(peak * share * processes)}
+    lines = _lines(taken, told, is_shared=is_shared)
+    if batches:
+        lines.append(f"batches of a step: {batches}")
+    return lines, told
+
+
+def _lines(taken: Estimate, told: dict[str, Any], *, is_shared: bool) -> list[str]:
+    seconds, processes = told["seconds"], told["processes"]
     held = ", ".join(f"{what} {size_text(size)}" for what, size in taken.memory.items())
-    lines = [
-        f"about {taken.parameters / 1e6:,.1f} M weights, {taken.steps:,} steps, {taken.tokens:,} tokens",
-        f"about {size_text(sum(taken.memory.values()))} of memory: {held}",
+    before = f"; before, {taken.read_tokens:,} tokens are read once" if taken.read_tokens else ""
+    each = f" in each of {processes} processes, weights {'shared out' if is_shared else 'whole'} ({told['weights']})"
+    return [
+        f"about {taken.parameters / 1e6:,.1f} M weights, {taken.steps:,} steps, {taken.tokens:,} tokens{before}",
+        f"about {size_text(sum(taken.memory.values()))} of memory{each if processes > 1 else ''}: {held}",
         f"about {time_text(seconds)}, {time_text(seconds / taken.steps)} a step, without validation: "
-        f"{taken.operations / taken.steps:.3g} operations a step, at {share:.0%} ({reason}) of the "
-        f"{peak:.3g} a second that matrix products reach here"
+        f"{(taken.operations + taken.read_operations) / taken.steps:.3g} operations a step, at {told['share']:.0%} "
+        f"({told['share_reason']}) of the {told['matmul_peak']:.3g} a second that matrix products reach here"
         + (f", in {processes} processes" if processes > 1 else ""),
         f"about {size_text(taken.disk)} of disk while states are saved, the final model with them",
     ]
-    if batches:
-        lines.append(f"batches of a step: {batches}")
-    told = {"seconds": seconds, "share": share, "share_reason": reason, "matmul_peak": peak}
-    return lines, taken.plain() | told
 
 
 def share_reached(store: Store, precision: str, device: str) -> tuple[float, str]:

@@ -52,7 +52,7 @@ class Node:
     def variants(self) -> list[Node]:
         """This section with one seed after the other: all of its work is done by them."""
         own = (source for source in self.inputs.values() if isinstance(source, Node) and not source.is_named)
-        return [source for source in own if _but_for_seeds(source) == _but_for_seeds(self)]
+        return [source for source in own if but_for_seeds(source) == but_for_seeds(self)]
 
     @property
     def section(self) -> str:
@@ -205,7 +205,7 @@ class Planner:
         return artifact
 
 
-def _but_for_seeds(node: Node) -> tuple[str, dict[str, Any]]:
+def but_for_seeds(node: Node) -> tuple[str, dict[str, Any]]:
     """What a node makes, whatever the seed."""
     return node.stage, {name: value for name, value in what(node.config).items() if name not in ("seed", "seeds")}
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.references import STAGES, Reference, listed
+from bmtool.config.sharing import unshareable
 from bmtool.errors import ConfigError, did_you_mean
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ class Relations:
             if config is None:
                 continue
             found = [*self._data(stage, config), *self._start(stage, config), *self._gates(stage, config)]
-            found += self._shares(stage, config)
+            found += [*self._shares(stage, config), *self._sharing(stage, config)]
             for path, text in found:
                 self.document.problem(path, text)
             if not found and not self.left_out and stage in modules:
@@ -162,6 +163,15 @@ class Relations:
             if settings.global_batch_tokens is None and steps % processes:
                 key = "gradient_accumulation_steps"
                 yield (*place, key), f"runtime.processes is {processes}: this must be a multiple of it, and is {steps}"
+
+    def _sharing(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        """Processes can't share out every model's weights."""
+        runtime = self.pipeline.runtime
+        if stage in _TRAINING and runtime.fsdp == "always" and runtime.processes > 1:
+            several = len(getattr(config, "datasets", ())) > 1
+            advice = unshareable(config.optim, has_several_tasks=several)[1]
+            if advice:
+                yield ("runtime", "fsdp"), f"{stage}: {advice}"
 
     def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         """Gates on metrics that a task or the objective isn't measured by."""

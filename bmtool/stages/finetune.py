@@ -239,7 +239,7 @@ def _first_of(config: Config, job: Job) -> dict[str, Any]:
 
 
 def outline(config: Config, job: Job) -> Outline:
-    """The model without weights, and the rows that it would be trained on."""
+    """The model without weights, what it would be trained on, and what would be read for that."""
     from bmtool.train.estimate import Outline
     from bmtool.train.layers import freeze
 
@@ -248,7 +248,8 @@ def outline(config: Config, job: Job) -> Outline:
     model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
-    return Outline(model, [lesson.phase()], keeps_best=lesson.selection() is not None)
+    phases, passes = config.method.foreseen(lesson.phase(), model, job)
+    return Outline(model, phases, passes, keeps_best=lesson.selection() is not None)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bmtool.contracts import WrappedGoal
 from bmtool.data.labelled import with_labels
 from bmtool.data.targets import answers_cut
 from bmtool.data.tokenizers import load_tokenizer
@@ -15,7 +14,7 @@ from bmtool.models.supervised import head_logits
 from bmtool.models.task_folders import task_folders
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
-from bmtool.train.predict import run_goal
+from bmtool.train.predict import READ, Readout, run_goal
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,25 +67,14 @@ def run_checkpoint(
     return Answers(examples, goal.merged(outputs, split.num_rows), own)
 
 
-class _BareLogits(WrappedGoal):
-    """A task whose result is the logits that it reads its answers from."""
-
-    auto_class = "AutoModelForSequenceClassification"
-
-    def measured(self) -> _BareLogits:
-        """This one."""
-        return self
-
-    def outputs(self, model: torch.nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """The column `logits` (N, C)."""
-        del examples
-        return {"logits": head_logits("document", model, batch)}
-
-
 def bare_logits(folder: Path, task: DocumentTask, split: Split | Rows, job: Job) -> NDArray[np.float32]:
     """What the head of the checkpoint in `folder`, which learned `task`, gives for each row: (N, C) in float32."""
-    logits: NDArray[np.float32] = run_checkpoint(folder, _BareLogits(goal=task), split, job).outputs["logits"]
+    logits: NDArray[np.float32] = run_checkpoint(folder, Readout(goal=task, read=_logits), split, job).outputs[READ]
     return logits
+
+
+def _logits(model: torch.nn.Module, batch: Batch) -> NDArray[np.float32]:
+    return head_logits("document", model, batch)
 
 
 def loss_curves(folder: Path) -> dict[str, list[tuple[float, float]]]:

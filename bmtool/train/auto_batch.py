@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bmtool.errors import ConfigError, TryAgainError
-from bmtool.train.estimate import kept_bytes, state_bytes
+from bmtool.train.footprint import kept_bytes, state_bytes
 from bmtool.train.out_of_memory import USABLE, free_bytes
 
 if TYPE_CHECKING:
@@ -116,5 +116,5 @@ def fitting(
     missing = sum(state.values())
     if device.type == "cpu":  # a state being saved is copied to main memory
         missing += state["weights"] + state["optimizer"]
-    fits = max(0, int(USABLE * (mine - missing))) // kept_bytes(model.config, dtype.itemsize)
+    fits = max(0, int(USABLE * (mine - missing))) // max(1, kept_bytes(model, dtype.itemsize))
     return fits, f"{mine / 1e9:.1f} GB of memory are free"

@@ -13,29 +13,36 @@ import numpy as np
 
 from bmtool.models.families import family_of
 from bmtool.models.flops import Work
+from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.checkpoints import space_needed
-from bmtool.train.layers import is_hidden
-from bmtool.train.plan import generator
+from bmtool.train.footprint import kept_bytes, numbers_of_layer, state_bytes
+from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import torch
+    from numpy.typing import NDArray
     from torch import nn
 
+    from bmtool.contracts import Examples, Goal
     from bmtool.train.course import Course
-    from bmtool.train.phases import Phase
+    from bmtool.train.phases import Pass, Phase
 
 #: Batches of a phase that are packed, to count what one takes.
 _SAMPLED_BATCHES = 4
 
+#: Of a step, besides its arithmetic: a batch is put together, the optimizer moves each tensor, the log is written.
+STEP_SECONDS = 0.003
+
 
 @dataclass(frozen=True)
 class Outline:
-    """What would be trained: a model without weights (on torch's meta device), and its phases."""
+    """What would be trained: a model without weights (on torch's meta device), its phases, what is read for them."""
 
     model: nn.Module
     phases: Sequence[Phase]
+    passes: Sequence[Pass] = ()
     keeps_best: bool = False
     """Whether the best weights are kept beside the last ones"""
 
@@ -46,25 +53,31 @@ class Estimate:
 
     parameters: int
     memory: dict[str, int]
-    """Bytes of each process by what holds them; what Python and torch themselves take (some 500 MB) isn't in it"""
+    """Bytes of the process that takes most, by what holds them; what Python and torch take (some 500 MB) isn't in it"""
     steps: int
     tokens: int
     operations: float
     """Of all steps, forward and backward"""
+    read_tokens: int
+    """Tokens that a model reads once, before the first step: those that a teacher answers"""
+    read_operations: float
     disk: int
     """Bytes, while states are saved, the final model with them"""
 
     def seconds(self, speed: float) -> float:
-        """How long all steps take at so many operations a second, without validation and saving."""
-        return self.operations / speed
+        """How long all steps, and what is read for them, take at so many operations a second.
+
+        Without validation and saving.
+        """
+        return (self.operations + self.read_operations) / speed + self.steps * STEP_SECONDS
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
         return asdict(self)
 
 
-def estimate(outline: Outline, dtype: torch.dtype, seed: int) -> Estimate:
-    """Count; `dtype` is what the model computes in."""
+def estimate(outline: Outline, dtype: torch.dtype, seed: int, *, parts: int = 1) -> Estimate:
+    """Count; `dtype` is what the model computes in, and weights are shared out among so many processes (`parts`)."""
     steps = tokens = 0
     operations = 0.0
     work = Work.of(outline.model)
@@ -72,14 +85,17 @@ def estimate(outline: Outline, dtype: torch.dtype, seed: int) -> Estimate:
         course = phase.course(seed, number, by_length=family_of(outline.model).pads)
         own_steps, own_tokens = course.num_steps, _tokens(course)
         steps, tokens = steps + own_steps, tokens + own_tokens
-        operations += own_tokens * _operations_per_token(work, phase, course)
+        rows = [course.rows(0, place) for place in _places(course.num_batches(0))]
+        operations += own_tokens * _operations_per_token(work, phase.goal, phase.train, rows)
     count = sum(parameter.numel() for parameter in outline.model.parameters())
     return Estimate(
         parameters=count,
-        memory=_memory(outline, dtype),
+        memory=_memory(outline, dtype, parts),
         steps=steps,
         tokens=tokens,
         operations=operations,
+        read_tokens=sum(_length(one.examples) for one in outline.passes),
+        read_operations=sum(map(_operations_of_pass, outline.passes)),
         disk=space_needed(count, keeps_best=outline.keeps_best),
     )
 
@@ -94,48 +110,51 @@ def _tokens(course: Course) -> int:
     return int(epochs * of_batches.sum() + of_batches[:rest].sum())
 
 
-def _operations_per_token(work: Work, phase: Phase, course: Course) -> float:
-    """Of a few batches of the first epoch, at equal distances."""
-    num_batches = course.num_batches(0)
-    places = sorted({int(place) for place in np.linspace(0, num_batches - 1, _SAMPLED_BATCHES)})
-    batches = [phase.goal.collate(phase.train, course.rows(0, place), generator(0, 0, place)) for place in places]
-    return sum(work.of_batch(batch) for batch in batches) / sum(batch.num_tokens for batch in batches)
+def _places(num_batches: int) -> list[int]:
+    """A few batches at equal distances."""
+    return sorted({int(place) for place in np.linspace(0, num_batches - 1, _SAMPLED_BATCHES)})
 
 
-def _memory(outline: Outline, dtype: torch.dtype) -> dict[str, int]:
-    """Bytes by what holds them."""
-    taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim)
-    count = sum(one.numel() for one in outline.model.parameters() if one.requires_grad)
+def _operations_per_token(work: Work, goal: Goal, examples: Examples, rows: Sequence[NDArray[np.int64]]) -> float:
+    """Of batches with these rows."""
+    batches = [goal.collate(examples, some, generator(0, 0, place)) for place, some in enumerate(rows)]
+    lengths = examples.packed_lengths
+    return sum(work.of_batch(batch) for batch in batches) / sum(int(lengths[some].sum()) for some in rows)
+
+
+def _operations_of_pass(one: Pass) -> float:
+    lengths, pads = one.examples.packed_lengths, family_of(one.model).pads
+    order, borders = in_order(lengths, np.arange(len(lengths)), BATCH_TOKENS, by_length=pads)
+    rows = [order[borders[place] : borders[place + 1]] for place in _places(len(borders) - 1)]
+    work = Work.of(one.model, trains=False)
+    return _length(one.examples) * _operations_per_token(work, one.goal, one.examples, rows)
+
+
+def _length(examples: Examples) -> int:
+    return int(examples.packed_lengths.sum(dtype=np.int64))
+
+
+def _memory(outline: Outline, dtype: torch.dtype, parts: int) -> dict[str, int]:
+    """Bytes by what holds them: while it is trained, or while something is read for that, whichever takes more."""
+    taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim, parts=parts)
+    trained = sum(one.numel() for one in outline.model.parameters() if one.requires_grad)
     largest = max(phase.training.batch_tokens for phase in outline.phases)
-    return taken | {
-        "activations": largest * kept_bytes(outline.model.config, dtype.itemsize),
-        "a state being saved": 4 * count * (2 if outline.keeps_best else 1) + taken["optimizer"],
+    kept = sum(4 * one.numbers * len(one.examples) for one in outline.passes)
+    training = taken | {
+        "activations": largest * kept_bytes(outline.model, dtype.itemsize),
+        "a state being saved": 4 * trained * (2 if outline.keeps_best else 1) + parts * taken["optimizer"],
     }
+    if not outline.passes:
+        return training
+    reading = max((_reading(one, outline.model) for one in outline.passes), key=lambda held: sum(held.values()))
+    most = max(training, reading, key=lambda held: sum(held.values()))
+    return most | {"what was read": kept}
 
 
-def state_bytes(model: nn.Module, dtype: torch.dtype, optim: str) -> dict[str, int]:
-    """Bytes of `weights`, `gradients` and `optimizer`, if one process holds all of them."""
-    trained = {name: one for name, one in model.named_parameters() if one.requires_grad}
-    count = sum(one.numel() for one in trained.values())
-    all_weights = sum(one.numel() for one in model.parameters())
-    copy = 0 if dtype.itemsize == 4 else all_weights * dtype.itemsize
-    # AdamW keeps two moments in float32; Muon one, of the matrices that it moves.
-    muon = [one for name, one in trained.items() if optim == "muon" and one.ndim == 2 and is_hidden(name)]
+def _reading(one: Pass, model: nn.Module) -> dict[str, int]:
+    """Bytes while a model reads in float32, beside the one that is to be trained."""
+    models = {id(each): each for each in (one.model, model)}.values()
     return {
-        "weights": 4 * all_weights + copy,
-        # In float32, and for a moment in the type of the computation.
-        "gradients": 4 * count + (0 if dtype.itemsize == 4 else count * dtype.itemsize),
-        "optimizer": 4 * (2 * count - sum(one.numel() for one in muon)),
+        "weights": sum(4 * weight.numel() for each in models for weight in each.parameters()),
+        "activations": 4 * min(BATCH_TOKENS, _length(one.examples)) * numbers_of_layer(one.model.config),
     }
-
-
-def kept_bytes(config: Any, itemsize: int) -> int:
-    """What a token leaves for the backward pass, roughly, in numbers of `itemsize` bytes.
-
-    Of each layer 8 hidden widths and twice the inner one: Korthikanti et al. 2022, "Reducing activation recomputation",
-    section 4.1, without dropout masks and without attention's matrix, which isn't kept. A third more was measured, BERT
-    4x256 in float32 (88 kB a token): the gradients of a layer on the way.
-    """
-    hidden = config.hidden_size
-    inner = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
-    return itemsize * int(config.num_hidden_layers * (8 * hidden + 2 * inner) * 4 / 3)

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
-from bmtool.contracts import WrappedGoal
 from bmtool.data.labelled import with_columns
 from bmtool.data.texts import encoded_texts
 from bmtool.data.tokenizers import load_tokenizer
@@ -24,7 +23,7 @@ from bmtool.models.supervised import pack_documents
 from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.device import set_up
 from bmtool.train.plan import in_order
-from bmtool.train.predict import run_goal
+from bmtool.train.predict import READ, Readout, run_goal
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -32,32 +31,23 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bmtool.contracts import Batch, Columns, Examples, Goal, Job
+    from bmtool.contracts import Batch, Examples, Goal, Job
     from bmtool.data.dataset import Split
     from bmtool.models.pooling import Pooling
-
-
-class _HeadInputs(WrappedGoal):
-    """A task whose result is what the head reads."""
-
-    auto_class = "AutoModelForSequenceClassification"
-
-    def measured(self) -> _HeadInputs:
-        """This one."""
-        return self
-
-    def outputs(self, model: torch.nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """The column `features` (N, D)."""
-        del examples
-        return {"features": document_rows(model, batch).float().cpu().numpy()}
 
 
 def head_inputs(model: torch.nn.Module, goal: Goal, examples: Examples, job: Job, name: str) -> Examples:
     """The examples with the column `features` (N, D) in float32: what the model's own head reads of each."""
     device, _ = set_up(job.runtime)
     model.to(device)
-    outputs = run_goal(model, _HeadInputs(goal=goal), examples, BATCH_TOKENS, job.console, label=f"encoding {name}")
-    return with_columns(examples, outputs)
+    goal = Readout(goal=goal, read=_rows)
+    features = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"encoding {name}")[READ]
+    return with_columns(examples, {"features": features})
+
+
+def _rows(model: torch.nn.Module, batch: Batch) -> NDArray[np.float32]:
+    rows: NDArray[np.float32] = document_rows(model, batch).float().cpu().numpy()
+    return rows
 
 
 class Encoder:

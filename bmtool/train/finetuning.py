@@ -133,7 +133,7 @@ def open_lesson(config: Config, job: Job, *, name: str = "", metric: str | None 
     """
     data = job.inputs[f"data:{name}" if name else "data"]
     dataset = open_dataset(data.folder)
-    folder = _tokenizer_folder(job)
+    folder = tokenizer_folder(job)
     task = task_of(dataset).suited(_start(config, job, folder), folder)
     check_method(config, task)
     parts = _examples(config, task, dataset, load_tokenizer(folder), name or str(config.data))
@@ -168,7 +168,12 @@ def _examples(config: Config, task: Task, dataset: Dataset, tokenizer: Tokenizer
     return parts
 
 
-def _tokenizer_folder(job: Job) -> Path:
+def tokenizer_folder(job: Job) -> Path:
+    """Where the tokenizer is that rows are encoded by: with the checkpoint that goes on, or with a corpus.
+
+    Raises:
+        MissingInputError: it isn't there.
+    """
     if "from" in job.inputs:
         return job.inputs["from"].folder
     corpus = job.inputs["tokenizer"].folder

@@ -30,7 +30,7 @@ class Fitted:
     """By name of a corpus that was watched: metrics `before` and `after`."""
     tokens_per_second: float
     flop_utilisation: float | None
-    """Share of the machine's measured matrix-product speed; None for a short run."""
+    """Share of the machine's measured matrix-product speed; None for a short run, or one that hardly uses it."""
     seconds: float
     optimizer_state: dict[str, Tensor]
     """The optimizer's state behind the last step, by `<what>.<parameter>`, twice the weights' size; {} if not wanted"""

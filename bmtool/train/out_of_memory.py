@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bmtool.errors import TryAgainError
-from bmtool.train.estimate import kept_bytes
+from bmtool.train.footprint import kept_bytes
 
 if TYPE_CHECKING:
     from bmtool.errors import BmtoolError
@@ -44,7 +44,7 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     gc.collect()
     gradient_bytes = 4 * sum(master.numel() for master in stepper.weights.masters.values())
     tried, window = training.batch_tokens, training.gradient_accumulation_steps
-    token_bytes = kept_bytes(stepper.model.config, stepper.weights.dtype.itemsize)
+    token_bytes = kept_bytes(stepper.model, stepper.weights.dtype.itemsize)
     size = fitting_tokens(tried, free_bytes(device), token_bytes, gradient_bytes)
     place = f"{device.type} is out of memory in step {step:,}: per_device_batch_tokens is {tried:,}"
     if size < training.max_seq_length:
@@ -65,7 +65,7 @@ def fitting_tokens(tried: int, free: int | None, bytes_a_token: int, gradient_by
     """How many tokens a batch may have: at most half of what was tried, less if less memory is free for them."""
     fits = tried // 2
     if free is not None:
-        fits = min(fits, int(USABLE * max(0, free - gradient_bytes)) // bytes_a_token)
+        fits = min(fits, int(USABLE * max(0, free - gradient_bytes)) // max(1, bytes_a_token))
     return fits // _ROUND_TOKENS * _ROUND_TOKENS
 
 

@@ -11,6 +11,8 @@ from bmtool.train.course import Course
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from torch import nn
+
     from bmtool.config.shared import Training
     from bmtool.contracts import Columns, Examples, Goal
     from bmtool.train.mixture import Mixing
@@ -53,6 +55,18 @@ class Phase:
     def is_measured(self) -> bool:
         """Whether there is something to validate on."""
         return self.validation is not None and len(self.validation) > 0
+
+
+@dataclass(frozen=True)
+class Pass:
+    """Examples that go through a model once, forward alone, so that something is kept of each, such as its answer."""
+
+    model: nn.Module
+    """It needn't have weights: it is counted, not run"""
+    goal: Goal
+    examples: Examples
+    numbers: int
+    """How many are kept of each example, in float32"""
 
 
 def require_room(stage: str, training: Training, train: Examples) -> None:

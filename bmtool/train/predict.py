@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Callable  # noqa: TC003  # pydantic reads the annotation below
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
+from bmtool.contracts import WrappedGoal
 from bmtool.models.batches import to_device
 from bmtool.models.families import family_of
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from numpy.typing import NDArray
     from torch import nn
@@ -21,12 +23,33 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import Batch, Columns, Examples, Goal, Stop
 
+#: The column of what `Readout` reads.
+READ = "read"
+
 #: Examples that are packed together: enough to fill batches, few enough for results to come out soon.
 WINDOW_EXAMPLES = 8192
 
 
 class StoppedHalfwayError(Exception):
     """A signal came while results were still being made; it never leaves the training loop."""
+
+
+class Readout(WrappedGoal):
+    """A goal of whose examples something is read that the model computes on the way: the column `READ`."""
+
+    auto_class = "AutoModelForSequenceClassification"
+
+    read: Callable[..., Any]
+    """From a model and a batch of N examples to an array (N, ...)"""
+
+    def measured(self) -> Readout:
+        """This one."""
+        return self
+
+    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
+        """The one column."""
+        del examples
+        return {READ: self.read(model, batch)}
 
 
 def run_goal(

@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from bmtool.config.sharing import unshareable
 from bmtool.errors import ConfigError
 from bmtool.models.several_heads import SeveralHeads
-from bmtool.train.estimate import state_bytes
+from bmtool.train.footprint import state_bytes
 from bmtool.train.memory import machine_bytes
 from bmtool.train.sharded import ShardedWeights
 from bmtool.train.whole import WholeWeights
@@ -34,42 +35,41 @@ def pick_sharing(
     Raises:
         ConfigError: rows are asked for (`always`), and the optimizer needs whole matrices, or heads take turns.
     """
-    is_sharded, reason = _choice(wanted, model, optim, dtype, device, world)
+    there = memory_bytes(device, world.local_size)
+    is_sharded, reason = is_shared_out(
+        wanted, model, optim, dtype, processes=world.size, there=lambda: min(world.gathered(there))
+    )
     if is_sharded:
         return lambda: ShardedWeights.of(model, dtype, world, device), f"sharded ({reason})"
     return lambda: WholeWeights.of(model.to(device), dtype, world), f"whole ({reason})"
 
 
-def _choice(
-    wanted: str, model: nn.Module, optim: str, dtype: torch.dtype, device: torch.device, world: World
+def is_shared_out(
+    wanted: str, model: nn.Module, optim: str, dtype: torch.dtype, *, processes: int, there: Callable[[], int]
 ) -> tuple[bool, str]:
-    if world.size == 1:
+    """Whether processes share out the weights, and why; `there` gives the bytes of the one that has least, if asked.
+
+    Raises:
+        ConfigError: see `pick_sharing`.
+    """
+    if processes == 1:
         return False, "one process"
     if wanted == "never":
         return False, "asked for"
-    if optim == "muon":  # it makes a whole matrix of gradients orthogonal
-        if wanted == "always":
-            raise ConfigError(
-                "runtime.fsdp: always lets each process hold some rows of a weight, and optim muon needs whole "
-                "matrices. Set optim to adamw, or runtime.fsdp to never"
-            )
-        return False, "muon needs whole matrices"
-    if isinstance(model, SeveralHeads):  # processes whose batches are of different tasks have gradients of other heads
-        if wanted == "always":
-            raise ConfigError(
-                "runtime.fsdp: always adds up gradients that all processes have, and with several tasks each has those "
-                "of the heads that it used. Set runtime.fsdp to never, or fine-tune the tasks apart"
-            )
-        return False, "several heads"
+    short, advice = unshareable(optim, has_several_tasks=isinstance(model, SeveralHeads))
+    if short and wanted == "always":
+        raise ConfigError(f"runtime.fsdp: {advice}")
+    if short:
+        return False, short
     if wanted == "always":
         return True, "asked for"
-    needed = sum(state_bytes(model, dtype, optim).values())
-    there = min(world.gathered(_memory_bytes(device, world.local_size)))
-    place = f"{needed / 1e9:,.1f} of {there / 1e9:,.1f} GB"
-    return needed > COMFORTABLE * there, f"with its optimizer {place} of each process"
+    needed, most = sum(state_bytes(model, dtype, optim).values()), there()
+    place = f"{needed / 1e9:,.1f} of {most / 1e9:,.1f} GB"
+    return needed > COMFORTABLE * most, f"with its optimizer {place} of each process"
 
 
-def _memory_bytes(device: torch.device, local_size: int) -> int:
+def memory_bytes(device: torch.device, local_size: int) -> int:
+    """Of a card, or of a process's share of the machine's."""
     if device.type == "cuda":
         return int(torch.cuda.get_device_properties(device).total_memory)
     return machine_bytes() // local_size

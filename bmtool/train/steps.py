@@ -107,9 +107,12 @@ class Stepper:
         return self.phase.goal.collate(self.phase.train, rows, self._generator(epoch, batch))
 
     def _count(self, batches: Sequence[Batch]) -> tuple[int, dict[str, int]]:
-        """Tokens of the whole window, and how many targets each loss term has in it, over all processes."""
+        """Tokens of the whole window, and how many targets each loss term has in it, over all processes.
+
+        They are those of its texts, as the budget counts them, also where features of these are read in their place.
+        """
         operations = float(sum(self.work.of_batch(batch) for batch in batches))
-        tokens = sum(int(batch.num_tokens) for batch in batches)
+        tokens = sum(int(self.course.lengths[batch.rows].sum()) for batch in batches)
         counts = [{term: int(count) for term, count in batch.counts.items()} for batch in batches]
         # A window that is still being warmed up may have no batch for this process: it doesn't know the terms then.
         parts = self.world.gathered([tokens, operations, counts])

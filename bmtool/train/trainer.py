@@ -167,8 +167,11 @@ class Trainer:
 
     @property
     def flop_utilisation(self) -> float | None:
-        """Which share of the machine's best speed the steps reached; None for a run too short to measure it."""
-        if self.state.seconds < PEAK_AFTER_SECONDS or not self.stepper.world.is_first:
+        """Which share of the machine's best speed the steps reached; None for a run too short to measure it.
+
+        And for one without any arithmetic to speak of, such as that of a head on features that are kept.
+        """
+        if self.state.seconds < PEAK_AFTER_SECONDS or not self.state.operations or not self.stepper.world.is_first:
             return None
         if self._peak is None:
             self._peak = matmul_peak(self.stepper.device, self.stepper.weights.dtype, self.job.cache)

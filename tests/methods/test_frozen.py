@@ -36,8 +36,29 @@ def test_the_head_learns_and_the_encoder_stays_as_it_is(make_job, reviews, teach
     moved = {name for name in start if not torch.equal(start[name], end[name])}
     assert moved == head
     assert summary["validation"]["accuracy"] > 0.9
-    assert summary["tokens"] == 0  # no token went through the encoder while it learned
     assert any("weights of the head are trained" in line for line in job.console.lines)
+
+
+def test_what_was_learned_from_and_what_the_encoder_read_are_both_counted(make_job, reviews, teacher, finetuned):
+    job = make_job(inputs={"data": reviews, "from": teacher})
+
+    summary = finetune.run(finetuned(**FAST), job)
+
+    lesson = open_lesson(finetuned(**FAST), job)
+    assert summary["tokens"] == 20 * summary["tokens_per_epoch"]  # as a budget in tokens counts them
+    assert summary["tokens_per_second"] > 0
+    assert summary["encoded"]["texts"] == sum(map(len, lesson.parts.values()))
+    assert summary["encoded"]["tokens"] == sum(int(part.packed_lengths.sum()) for part in lesson.parts.values())
+    log = [json.loads(line) for line in (job.folder / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    assert [line["tokens"] for line in log if line["kind"] == "train"][-1] == summary["tokens"]
+
+
+def test_a_budget_in_tokens_ends_where_the_counted_tokens_do(make_job, reviews, teacher, finetuned):
+    job = make_job(inputs={"data": reviews, "from": teacher})
+
+    summary = finetune.run(finetuned(**FAST | {"num_train_epochs": None, "max_tokens": 3000}), job)
+
+    assert 3000 <= summary["tokens"] < 3000 + 128
 
 
 def test_what_was_measured_on_features_holds_for_the_saved_checkpoint(make_job, reviews, pretrained, finetuned):

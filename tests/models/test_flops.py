@@ -13,9 +13,13 @@ from bmtool.architectures.t5 import T5
 from bmtool.contracts import Batch
 from bmtool.models.build import new_model
 from bmtool.models.flops import Work
+from bmtool.models.several_heads import SeveralHeads
+from bmtool.train.adapters import add_adapters
+from bmtool.train.layers import freeze
 from bmtool.train.peak import FILE, matmul_peak
 from torch.utils.flop_counter import FlopCounterMode
 
+CLASSIFIER = "AutoModelForSequenceClassification"
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 2, "dropout": 0}
 
 
@@ -41,6 +45,54 @@ def test_one_text_of_an_encoder_takes_what_torch_counts():
 
     # The embeddings' gradient is no product of matrices, and the first layer's input has none that is one.
     assert Work.of(model).of_batch(batch_of(16, targets=16)) == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+def backward_too(model, ids):
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=ids).logits.sum().backward()
+    return counter.get_total_flops()
+
+
+@pytest.mark.parametrize("frozen_layers", [0, 1, 2])
+def test_below_the_first_weight_that_is_trained_there_is_no_way_back(frozen_layers):
+    model = make(Bert(**SMALL), "AutoModelForMaskedLM")
+    freeze(model, frozen_layers)
+
+    counted = Work.of(model).of_batch(batch_of(16, targets=16))
+
+    # Keys and values of the first layer that learns are taken to be behind its query, and are beside it.
+    assert counted == pytest.approx(backward_too(model, torch.ones(1, 16, dtype=torch.int64)), rel=0.05)
+
+
+def test_with_adapters_no_gradient_of_the_matrices_themselves_is_needed():
+    whole, adapted = (make(Bert(**SMALL), "AutoModelForMaskedLM") for _ in range(2))
+    pytest.importorskip("peft")
+    add_adapters(adapted, rank=4, alpha=8, targets=None, seed=0)
+
+    counted = Work.of(adapted).of_batch(batch_of(16, targets=16))
+
+    assert counted == pytest.approx(backward_too(adapted, torch.ones(1, 16, dtype=torch.int64)), rel=0.06)
+    assert counted < Work.of(whole).of_batch(batch_of(16, targets=16))
+
+
+def test_forward_alone_is_a_third():
+    model = make(Bert(**SMALL), "AutoModelForMaskedLM")
+    batch = batch_of(16, targets=16)
+
+    assert Work.of(model, trains=False).of_batch(batch) == pytest.approx(Work.of(model).of_batch(batch) / 3)
+
+
+def test_of_several_heads_a_batch_takes_that_of_its_own_task():
+    alone = {name: make(Bert(**SMALL), auto) for name, auto in {"a": "AutoModelForMaskedLM", "b": CLASSIFIER}.items()}
+    together = Work.of(SeveralHeads(alone))
+
+    for name, model in alone.items():
+        batch = replace(batch_of(16, targets=16), task=name)
+        assert together.of_batch(batch) == Work.of(model).of_batch(batch)
+
+
+def test_where_no_token_runs_nothing_is_counted():
+    assert Work.of(make(Bert(**SMALL), CLASSIFIER)).of_batch(batch_of(0, 0, targets=2)) == 0
 
 
 def test_what_of_the_last_layer_only_targets_need_counts_for_them():

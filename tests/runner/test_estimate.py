@@ -14,7 +14,7 @@ from bmtool.console import Console
 from bmtool.runner.estimate import ASSUMED_SHARE, share_reached, time_text
 from bmtool.runner.life import Options
 from bmtool.stages import finetune, pretrain
-from bmtool.train.estimate import estimate
+from bmtool.train.estimate import STEP_SECONDS, estimate
 
 PRETRAIN = {
     "data": "corpus",
@@ -89,7 +89,9 @@ def test_a_dry_run_says_what_training_takes_once_its_data_is_there(tmp_path, mon
     assert "pretrain: how long it takes can't be known before prepare corpus is made\n" in said_before
     taken = after["summary"]["estimate"]
     assert (after["status"], taken["steps"], taken["share"]) == ("would_run", 7, ASSUMED_SHARE)
-    assert taken["seconds"] == pytest.approx(taken["operations"] / taken["matmul_peak"] / ASSUMED_SHARE)
+    arithmetic = taken["operations"] / taken["matmul_peak"] / ASSUMED_SHARE
+    assert taken["seconds"] == pytest.approx(arithmetic + 7 * STEP_SECONDS)
+    assert taken["read_tokens"] == 0
     assert f"M weights, 7 steps, {taken['tokens']:,} tokens\n" in said_after
     assert "a step, without validation" in said_after
 
@@ -140,23 +142,29 @@ def test_of_several_seeds_each_is_estimated_and_force_trains_them_again(tmp_path
     assert [f"finetune, seed:{seed}: --force\n" in said_forced for seed in (0, 1)] == [True, True]
 
 
-def test_what_a_section_learns_from_is_no_seed_of_it(tmp_path, monkeypatch, capsys):
+def test_what_a_section_learns_from_is_no_seed_of_it_and_is_estimated_first(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    method = "  method: {type: semi_supervised, unlabelled: corpus, teachers: 1, keep: 1}\n"
+    method = "  method: {type: semi_supervised, unlabelled: corpus, teachers: 2, keep: 1}\n"
     Path("c.yaml").write_text(SEEDS.replace("  seeds: 2\n", method).replace("rows.jsonl", "texts.jsonl", 1))
     rows = [{"text": f"{word} film {n}", "label": word} for n in range(20) for word in ("good", "bad")]
     Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     Path("texts.jsonl").write_text("".join(json.dumps({"text": f"a film, number {n}"}) + "\n" for n in range(30)))
 
     def run(command="finetune", **options):
-        assert make(Request(command, Path("c.yaml"), (command,), options=Options(**options)), Console()) == 0
-        return capsys.readouterr().err
+        request = Request(command, Path("c.yaml"), (command,), as_json=True, options=Options(**options))
+        assert make(request, Console()) == 0
+        said = capsys.readouterr()
+        return json.loads(said.out)["results"][-1]["summary"], said.err
 
     run("prepare")
-    before = run(dry_run=True)
-    made, forced = run(), run(force=True)
+    told, before = run(dry_run=True)
+    (_, made), (_, forced) = run(), run(force=True)
 
-    assert "finetune: how long it takes can't be known before teacher:0 is made\n" in before
+    taken = told["estimate"]
+    assert "finetune: first 2 to train (teacher:0, teacher:1000), one after the other, each:\n" in before
+    assert taken["made_first"]["trainings"] == 2
+    assert taken["all_seconds"] == pytest.approx(taken["seconds"] + taken["made_first"]["seconds"])
+    assert 0 < taken["seconds"] < taken["all_seconds"]
     assert "finetune: of 30 texts without labels" in made
     assert "finetune, teacher:0: up to date" in forced
 
