@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.faults import fault
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
 #: Errors of a file system, or of two, on which no link can be made.
@@ -72,6 +73,20 @@ def link_or_copy(source: Path, target: Path) -> None:
             raise
         shutil.copy2(source, target)
         fsync_file(target)
+
+
+def link_files(targets: Mapping[Path, Path]) -> bool:
+    """Make each target the same file as its source; False where no link can be made: then there is none."""
+    try:
+        for source, target in targets.items():
+            os.link(source, target)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        for target in targets.values():
+            target.unlink(missing_ok=True)
+        return False
+    return True
 
 
 def tree_files(folder: Path) -> list[Path]:

@@ -10,7 +10,7 @@ import json
 import os
 import time
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from bmtool.artifacts.files import sha256_of
 
@@ -36,7 +36,7 @@ class HashCache:
         self._known: dict[Key, str] | None = None
         self._by_inode: dict[tuple[int, int, int], str] = {}
         self._unwritten: list[str] = []
-        self._writing = Lock()
+        self._loading, self._writing = Lock(), Lock()
 
     def sha256(self, path: Path, *, ours: bool = False) -> str:
         """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too."""
@@ -79,6 +79,12 @@ class HashCache:
 
     def _load(self) -> dict[Key, str]:
         if self._known is None:
+            with self._loading:
+                self._read()
+        return cast("dict[Key, str]", self._known)
+
+    def _read(self) -> None:
+        if self._known is None:
             text = self.file.read_text(encoding="utf-8", errors="replace") if self.file.exists() else ""
             known = dict[Key, str]()
             for line in text.splitlines():
@@ -89,7 +95,6 @@ class HashCache:
                     continue
             self._by_inode = {(size, mtime, inode): sha256 for (_, size, mtime, _, inode), sha256 in known.items()}
             self._known = known  # at last: another thread sees all of it or nothing
-        return self._known
 
     def _put(self, key: Key, sha256: str) -> None:
         self._load()[key] = sha256

@@ -23,7 +23,7 @@ from bmtool.artifacts.manifest import MANIFEST, RESUME, Artifact, FileEntry, Man
 from bmtool.errors import DataError, MissingInputError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 #: Characters of a fingerprint in a folder's name: 48 bits, and the whole one is compared before a folder is used.
 SHORT = 12
@@ -77,9 +77,15 @@ class Store:
         self.hashes = HashCache(self.folder / ".hashes")
         self.cache = self.folder / CACHE
 
-    def hash_of_raw(self, path: Path, *, is_smoke: bool) -> str:
-        """What a raw file is known by: its sha256; for a smoke run, which reads little of it, that of its ends."""
-        return sha256_of_ends(path) if is_smoke else self.hashes.sha256(path)
+    def hashes_of_raw(self, files: Sequence[tuple[str, Path]], *, is_smoke: bool) -> dict[str, str]:
+        """By name what raw files are known by: the sha256; for a smoke run, which reads little of them, of their ends.
+
+        Files are hashed on all processors at once.
+        """
+        hash_of = sha256_of_ends if is_smoke else self.hashes.sha256
+        with ThreadPoolExecutor(os.cpu_count()) as threads:  # they read, or work outside of Python's lock
+            hashes = threads.map(hash_of, [path for _, path in files])
+            return {name: sha256 for (name, _), sha256 in zip(files, hashes, strict=True)}
 
     def must_exist(self) -> None:
         """Raise MissingInputError if nothing was ever made here."""

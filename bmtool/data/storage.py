@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +11,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import NO_LINKS, fsync_folder, write_json
+from bmtool.artifacts.files import fsync_folder, write_json
 from bmtool.data.messages import MESSAGES
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
@@ -124,31 +123,12 @@ class SplitWriter:
             self.shard.close()
             self.shard = None
 
-    def adopt(self, files: Sequence[Path]) -> bool:
-        """Take finished shards over as links; False where the file system can't: then nothing was taken."""
-        places = self._next_places(len(files))
-        try:
-            for source, path in zip(files, places, strict=True):
-                os.link(source, path)
-        except OSError as error:
-            if error.errno not in NO_LINKS:
-                raise
-            for path in places:
-                path.unlink(missing_ok=True)
-            return False
-        self.shards += places
-        return True
-
-    def take(self, files: Sequence[Path]) -> None:
-        """Take finished shards over as they are: they are moved, across file systems too."""
-        places = self._next_places(len(files))
-        for source, path in zip(files, places, strict=True):
-            shutil.move(source, path)
-        self.shards += places
-
-    def _next_places(self, count: int) -> list[Path]:
+    def next_places(self, count: int) -> list[Path]:
+        """Where the caller puts finished files that come next."""
         self.cut()
-        return [self.folder / f"data-{len(self.shards) + index:05d}.arrow" for index in range(count)]
+        places = [self.folder / f"data-{len(self.shards) + index:05d}.arrow" for index in range(count)]
+        self.shards += places
+        return places
 
     def close(self) -> list[str]:
         """Write what is left; the names of the shards. A split without rows has one empty shard."""

@@ -209,8 +209,7 @@ class Runner:
 
     def _check_raw(self, node: Node) -> None:
         """What was read is what the fingerprint says: no raw file came, went or changed meanwhile."""
-        is_smoke = self.pipeline.is_smoke
-        now = {name: self.store.hash_of_raw(path, is_smoke=is_smoke) for name, path in node.module.raw(node.config)}
+        now = self.store.hashes_of_raw(node.module.raw(node.config), is_smoke=self.pipeline.is_smoke)
         before = node.identity.raw
         changed = sorted(name for name in now.keys() | before.keys() if now.get(name) != before.get(name))
         if changed:

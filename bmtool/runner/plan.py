@@ -151,7 +151,7 @@ class Planner:
             settings=settings,
             seed=getattr(config, "seed", None) or 0,
             inputs={role: fingerprint_of(source) for role, source in inputs.items()},
-            raw={name: self.store.hash_of_raw(path, is_smoke=is_smoke) for name, path in module.raw(config)},
+            raw=self.store.hashes_of_raw(module.raw(config), is_smoke=is_smoke),
         )
         place = self.store.place(stage, identity.fingerprint())
         return Node(stage, dataset, config, inputs, identity, place, is_named)

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 3
+VERSION = 4
 VERSION_COUNTS = True
 KIND = "dataset"
 
@@ -215,7 +215,6 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.collect import check_rows, collect
     from bmtool.data.passes.decide_all import decide_all
     from bmtool.data.passes.draft import Draft
-    from bmtool.data.passes.earlier import SketchesTask, write_sketches
     from bmtool.data.passes.encode_pass import encoded_by
     from bmtool.data.passes.publish import publish
     from bmtool.data.passes.similar_pass import SimilarTask, find_overlap
@@ -231,19 +230,15 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     say_rejected(collected, job.console)
     decisions = decide_all(config, rules, collected, job)
     draft = Draft(rules, collected, decisions, job)
-    overlap = sketches = None
+    overlap = None
     if rules.is_sketched:
         compared = SimilarTask(config.near, collected.units, decisions, rules, job)
         overlap = run_beside(find_overlap, compared, stop=job.stop)
     if config.task is None:
         draft = with_tokens(config, draft)
-    if config.near is not None:
-        written = SketchesTask(job.folder, collected.units, decisions.keep, decisions.split)
-        sketches = run_beside(write_sketches, written, stop=job.stop)
     split = config.split
-    published = publish(draft, split_names(validation=split.validation, test=split.test), stratify=split.stratify)
-    if sketches is not None:
-        sketches.result()
+    names = split_names(validation=split.validation, test=split.test)
+    published = publish(draft, names, stratify=split.stratify, has_sketches=config.near is not None)
     if overlap is not None:
         decisions.facts["overlap"], notes = overlap.result()
         decisions.notes += notes

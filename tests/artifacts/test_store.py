@@ -3,6 +3,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -211,3 +212,18 @@ def test_another_name_of_a_file_needs_no_hashing_until_the_file_is_written_to(tm
     one.write_bytes(b"abd")
     assert again.sha256(third, ours=True) == sha256_of(third) != first
     assert hashed == ["one", "third"]
+
+
+def test_raw_files_are_hashed_side_by_side_and_each_is_remembered(tmp_path, monkeypatch):
+    files = [(f"{number}", tmp_path / f"{number}.txt") for number in range(50)]
+    for name, path in files:
+        path.write_text(name)
+        os.utime(path, (1, 1))
+    (tmp_path / "runs" / "store").mkdir(parents=True)
+    time.sleep(hashes.FINE_SECONDS + 0.05)
+    expected = {name: hashlib.sha256(name.encode()).hexdigest() for name, _ in files}
+
+    assert Store(tmp_path / "runs").hashes_of_raw(files, is_smoke=False) == expected
+
+    monkeypatch.setattr(hashes, "sha256_of", None)
+    assert Store(tmp_path / "runs").hashes_of_raw(files, is_smoke=False) == expected

@@ -25,61 +25,44 @@ if TYPE_CHECKING:
 
     from bmtool.data.dataset import Dataset
     from bmtool.data.passes.collect import KeptUnit
-    from bmtool.data.passes.workers import Tick
 
-FILE = "sketches.arrow"
+FOLDER = "sketches"
 
-SCHEMA = pa.schema(
-    [
-        pa.field("id", pa.string()),
-        pa.field("split", pa.uint8()),
-        pa.field("sketch", pa.list_(pa.uint16(), VALUES)),
-    ]
-)
+SCHEMA = pa.schema([pa.field("id", pa.string()), pa.field("sketch", pa.list_(pa.uint16(), VALUES))])
 
 
-@dataclass(frozen=True)
-class SketchesTask:
-    """What a worker needs to know. N rows."""
-
-    folder: Path
-    units: Sequence[KeptUnit]
-    keep: NDArray[np.bool_]
-    """(N,)"""
-    split: NDArray[np.uint8]
-    """(N,) index into SPLITS"""
+def sketches_path(folder: Path, split: str, shard: int) -> Path:
+    """Where a dataset in `folder` has the sketches of a shard of a split."""
+    return folder / FOLDER / f"{split}-{shard:05d}.arrow"
 
 
-def write_sketches(task: SketchesTask, tick: Tick) -> None:
-    """Write `sketches.arrow`: id, split and MinHash of every row that stays, in reading order."""
-    tick(0)
-    file = StreamFile(task.folder / FILE, SCHEMA)
+def write_sketches(path: Path, parts: Sequence[tuple[KeptUnit, NDArray[np.bool_]]]) -> None:
+    """Write id and MinHash of the chosen rows of some units, in their order; `parts` are units with (N,) which rows."""
+    file = StreamFile(path, SCHEMA)
     ids: list[pa.Array] = []
-    splits = np.empty(MAX_BATCH_ROWS, np.uint8)
     sketches = np.empty((MAX_BATCH_ROWS, VALUES), np.uint16)  # used again and again: it stays in the processor's cache
     filled = 0
-    for unit in task.units:
-        own, kept = SketchesOf(unit).load(), np.flatnonzero(task.keep[unit.rows])
+    for unit, chosen in parts:
+        own, kept = SketchesOf(unit).load(), np.flatnonzero(chosen)
         column = pa.chunked_array([batch.column("id") for batch in unit.batches()], pa.string())
         done = 0
         while done < len(kept):
             rows = kept[done : done + MAX_BATCH_ROWS - filled]
             end = filled + len(rows)
             ids.append(column.take(pa.array(rows)).combine_chunks())
-            splits[filled:end] = task.split[unit.rows][rows]
             np.take(own, rows, axis=0, out=sketches[filled:end], mode="clip")  # "raise" would copy twice
             done, filled = done + len(rows), end
             if filled == MAX_BATCH_ROWS:
-                _write(file, ids, splits, sketches)
+                _write(file, ids, sketches)
                 ids, filled = [], 0
     if filled:
-        _write(file, ids, splits[:filled], sketches[:filled])
+        _write(file, ids, sketches[:filled])
     file.close()
 
 
-def _write(file: StreamFile, ids: list[pa.Array], splits: NDArray[np.uint8], sketches: NDArray[np.uint16]) -> None:
+def _write(file: StreamFile, ids: list[pa.Array], sketches: NDArray[np.uint16]) -> None:
     lists = pa.FixedSizeListArray.from_arrays(pa.array(sketches.reshape(-1)), VALUES)
-    file.write(pa.record_batch([pa.concat_arrays(ids), pa.array(splits), lists], schema=SCHEMA))
+    file.write(pa.record_batch([pa.concat_arrays(ids), lists], schema=SCHEMA))
 
 
 @dataclass(frozen=True)
@@ -101,6 +84,8 @@ class SketchesOf:
 class _Part:
     """The sketches of a record batch of an earlier dataset."""
 
+    split: int
+    """Index into SPLITS"""
     batch: pa.RecordBatch
 
     def __len__(self) -> int:
@@ -113,33 +98,34 @@ class _Part:
 
 
 class Earlier:
-    """An earlier dataset, seen through its sketches. N rows.
+    """An earlier dataset, seen through its sketches. N rows, split after split.
 
     Raises:
         MissingInputError: it has none.
     """
 
     def __init__(self, folder: Path, texts: list[str]) -> None:
-        if not (folder / FILE).exists():
+        if not (folder / FOLDER).exists():
             raise MissingInputError(
                 f"{folder}: it holds no sketches of its rows. Prepare it with deduplicate: [near], then it does"
             )
         self.folder = folder
         self.names = texts
-        self.parts = [_Part(batch) for batch in read_stream(folder / FILE)]
+        self.parts = [
+            _Part(index, batch)
+            for index, split in enumerate(SPLITS)
+            for path in sorted((folder / FOLDER).glob(f"{split}-*.arrow"))
+            for batch in read_stream(path)
+        ]
 
     def __len__(self) -> int:
         return sum(len(part) for part in self.parts)
 
     @cached_property
-    def _places(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
+    def _places(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """(split, row in it) of each row."""
-        split = np.concatenate([np.zeros(0, np.uint8), *(part.batch.column("split").to_numpy() for part in self.parts)])
-        row = np.zeros(len(split), np.int64)
-        for index in range(len(SPLITS)):
-            mine = split == index
-            row[mine] = np.arange(mine.sum())
-        return split, row
+        split = np.repeat([part.split for part in self.parts], [len(part) for part in self.parts])
+        return split, np.arange(len(split)) - np.searchsorted(split, split)
 
     @cached_property
     def _dataset(self) -> Dataset:

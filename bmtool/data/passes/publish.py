@@ -101,8 +101,12 @@ class Published:
     label_counts: dict[str, Counter[str]]
 
 
-def publish(draft: Draft, splits: Sequence[str], *, stratify: str | None = None) -> Published:
+def publish(
+    draft: Draft, splits: Sequence[str], *, stratify: str | None = None, has_sketches: bool = False
+) -> Published:
     """Write every split: rows that are kept, labels as ids, token ids if there is a tokenizer; and what was dropped.
+
+    With `has_sketches` also MinHash of each row, for later datasets.
 
     Raises:
         DataError: the labels are none, or one that is to be in every split isn't.
@@ -118,7 +122,7 @@ def publish(draft: Draft, splits: Sequence[str], *, stratify: str | None = None)
         check_stratified(counts, stratify)
     costs = _drops_beside(draft)
     finished = Finished(Shelf(shelf_of(draft.job) / "shards"))
-    written = Writing(draft, splits, labels, finished).write()
+    written = Writing(draft, splits, labels, finished, has_sketches).write()
     _lose_rows(draft, costs.result())
     return Published(written, labels, counts)
 

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.data.dataset import TOKENS
+from bmtool.data.passes.earlier import write_sketches
 from bmtool.data.passes.kept import Shelf
+from bmtool.data.passes.shards import SKETCHES
 from bmtool.data.storage import SplitWriter
 
 if TYPE_CHECKING:
@@ -47,6 +49,8 @@ class ShardTask:
     label_columns: tuple[str, ...]
     labels: tuple[str, ...]
     parts: tuple[Part, ...]
+    has_sketches: bool
+    """Whether the rows' sketches are written, too"""
 
 
 @dataclass(frozen=True)
@@ -79,21 +83,24 @@ def pieces_of(unit: KeptUnit, encoded: NDArray[np.bool_]) -> Iterator[Piece]:
 
 def write_shard(task: ShardTask, tick: Tick) -> str:
     """Write a shard and keep its files under the task's key, which it gives back. Without rows there is no file."""
+    chosen = [(part.unit, _unpacked(part.chosen, part.unit)) for part in task.parts]
     with Shelf(task.shelf).filling(task.key) as (folder, _):
         writer = SplitWriter(folder, task.schema)
         try:
-            for part in task.parts:
-                _write_part(part, task, writer, tick)
+            for part, (_, mask) in zip(task.parts, chosen, strict=True):
+                _write_part(part, mask, task, writer, tick)
             writer.cut()
         finally:
             writer.abandon()
+        if task.has_sketches and writer.num_rows:
+            write_sketches(folder / SKETCHES, chosen)
     return task.key
 
 
-def _write_part(part: Part, task: ShardTask, writer: SplitWriter, tick: Tick) -> None:
-    chosen, encoded = _unpacked(part.chosen, part.unit), _unpacked(part.encoded, part.unit)
+def _write_part(part: Part, chosen: NDArray[np.bool_], task: ShardTask, writer: SplitWriter, tick: Tick) -> None:
     if not chosen.any():
         return
+    encoded = _unpacked(part.encoded, part.unit)
     ids = part.tokens.ids() if part.tokens is not None else None
     offsets = part.tokens.offsets() if part.tokens is not None else None
     for piece in pieces_of(part.unit, encoded):

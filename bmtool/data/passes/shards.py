@@ -12,9 +12,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bmtool.artifacts.files import link_files
 from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from bmtool.data.storage import SplitWriter
 
 #: Raised when the same units make another shard than before.
-VERSION = 1
+VERSION = 2
+
+#: The file of a shard that holds its rows' sketches; all others hold rows.
+SKETCHES = "sketches.arrow"
 
 #: From so much text on, a shard ends behind a unit whose key says so: new rows in front move few borders.
 LEAST_BYTES, MOST_BYTES = 2 * 1024 * 1024, 32 * 1024 * 1024
@@ -61,8 +66,12 @@ class Shard:
     key: str
 
 
-def shards_of(shares: Sequence[Share], schema: pa.Schema, labels: Sequence[str]) -> list[Shard]:
+def shards_of(
+    shares: Sequence[Share], schema: pa.Schema, labels: Sequence[str], *, has_sketches: bool = False
+) -> list[Shard]:
     """The shards of a split, in order; of the text before one, where it begins and ends depends on the amount alone."""
+    columns = [(one.name, str(one.type)) for one in schema]
+    form = [VERSION, columns, list(labels), has_sketches]
     shards: list[Shard] = []
     first = before = num_bytes = 0
     for index, share in enumerate(shares):
@@ -70,14 +79,13 @@ def shards_of(shares: Sequence[Share], schema: pa.Schema, labels: Sequence[str])
         early = min(max(before * GROWTH, LEAST_BYTES), MOST_BYTES)
         ends_early = num_bytes >= early and int(share.unit[:4], 16) % EARLY_ONE_IN == 0
         if num_bytes >= MOST_TIMES * early or ends_early or index == len(shares) - 1:
-            shards.append(Shard(first, index + 1, _key(shares[first : index + 1], schema, labels)))
+            shards.append(Shard(first, index + 1, _key(form, shares[first : index + 1])))
             first, before, num_bytes = index + 1, before + num_bytes, 0
     return shards
 
 
-def _key(shares: Sequence[Share], schema: pa.Schema, labels: Sequence[str]) -> str:
-    columns = [(one.name, str(one.type)) for one in schema]
-    plain = json.dumps([VERSION, columns, list(labels), [share.content for share in shares]], ensure_ascii=False)
+def _key(form: Sequence[object], shares: Sequence[Share]) -> str:
+    plain = json.dumps([*form, [share.content for share in shares]], ensure_ascii=False)
     return hashlib.sha256(plain.encode()).hexdigest()[:32]
 
 
@@ -88,12 +96,17 @@ class Finished:
     shelf: Shelf
 
     def find(self, key: str) -> list[Path] | None:
-        """The files of a shard (one, or several of a very large unit; none without rows), if they are there, whole."""
+        """The files of a shard, if they are there, whole.
+
+        They hold rows (one file, or several of a very large unit; none without rows) and, by its name, sketches.
+        """
         facts = self.shelf.find(key)
         return None if facts is None else [self.shelf.path(key) / name for name in sorted(facts["files"])]
 
-    def put(self, key: str, writer: SplitWriter) -> None:
-        """Let a split have the files of a shard, as links. Where none can be made they are moved, and nothing is kept.
+    def put(self, key: str, writer: SplitWriter, sketches: Path) -> None:
+        """Let a split have the rows of a shard, and `sketches` its sketches if it has some.
+
+        They are links. Where none can be made files are moved, and nothing is kept.
 
         Raises:
             TryAgainError: they were removed meanwhile.
@@ -101,6 +114,10 @@ class Finished:
         files = self.find(key)
         if files is None:
             raise TryAgainError(f"{self.shelf.path(key)}: this shard was removed. Run the command again")
-        if not writer.adopt(files):
-            writer.take(files)
+        rows = [path for path in files if path.name != SKETCHES]
+        places = dict(zip(rows, writer.next_places(len(rows)), strict=True))
+        places |= {path: sketches for path in files if path.name == SKETCHES}
+        if not link_files(places):
+            for path, place in places.items():
+                shutil.move(path, place)
             self.shelf.remove(key)

@@ -14,6 +14,8 @@ import pyarrow as pa
 from bmtool.artifacts.files import write_json
 from bmtool.contracts.kinds import LABELS, LISTS, READABLE
 from bmtool.data.dataset import TOKENS
+from bmtool.data.passes.earlier import FOLDER as SKETCHES_FOLDER
+from bmtool.data.passes.earlier import sketches_path
 from bmtool.data.passes.shard_pass import Part, Piece, ShardTask, pieces_of, write_shard
 from bmtool.data.passes.shards import Finished, Shard, Share, shards_of
 from bmtool.data.passes.workers import num_workers, run_tasks
@@ -68,6 +70,8 @@ class Writing:
     splits: Sequence[str]
     labels: tuple[str, ...]
     finished: Finished
+    has_sketches: bool
+    """Whether the rows' sketches are written, too"""
 
     @property
     def units(self) -> Sequence[KeptUnit]:
@@ -92,9 +96,12 @@ class Writing:
         described = features(schema, dict.fromkeys(self.draft.rules.of_kind(*LABELS), self.labels))
         written, shares = self._measure()
         for split, out in written.items():
-            out.shards = shards_of(shares[split], schema, self.labels)
+            out.shards = shards_of(shares[split], schema, self.labels, has_sketches=self.has_sketches)
         self._make(schema, written)
         job = self.draft.job
+        shutil.rmtree(job.folder / SKETCHES_FOLDER, ignore_errors=True)
+        if self.has_sketches:
+            (job.folder / SKETCHES_FOLDER).mkdir()
         for split, out in written.items():
             names = self._put_together(split, schema, out)
             write_split_info(job.folder / split, names, out.rows, described=described, fingerprint=job.fingerprint)
@@ -166,15 +173,16 @@ class Writing:
             tokens = self.draft.tokens[index] if self.draft.tokenizer is not None else None
             parts.append(Part(unit, np.packbits(chosen).tobytes(), np.packbits(encoded).tobytes(), tokens))
         columns = tuple(self.draft.rules.of_kind(*LABELS))
-        return ShardTask(shard.key, self.finished.shelf.folder, schema, columns, self.labels, tuple(parts))
+        shelf = self.finished.shelf.folder
+        return ShardTask(shard.key, shelf, schema, columns, self.labels, tuple(parts), self.has_sketches)
 
     def _put_together(self, split: str, schema: pa.Schema, out: Written) -> list[str]:
         """Put the shards of a split into its folder; their names there."""
         folder = self.draft.job.folder / split
         shutil.rmtree(folder, ignore_errors=True)
         writer = SplitWriter(folder, schema)
-        for shard in out.shards:
-            self.finished.put(shard.key, writer)
+        for number, shard in enumerate(out.shards):
+            self.finished.put(shard.key, writer, sketches_path(self.draft.job.folder, split, number))
         return writer.close()
 
 

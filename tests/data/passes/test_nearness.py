@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bmtool.config.model import validate
+from bmtool.data.dataset import open_dataset
 from bmtool.data.passes.collect import collect
 from bmtool.data.passes.decide import Rows
 from bmtool.data.passes.earlier import Earlier
@@ -36,16 +37,16 @@ def texts(tmp_path):
     return _Texts(old, rows, ["text"])
 
 
-EVERY = [*(f"one {n}" for n in range(4)), *(f"two {n}" for n in range(3)), *(f"new {n}" for n in range(3))]
-
-
 @pytest.mark.parametrize("wanted", [range(10), [0, 3, 4, 6, 7, 9], [5], [8], [2, 9], []])
-def test_texts_are_those_of_earlier_datasets_first(texts, wanted):
+def test_texts_are_those_of_earlier_datasets_first(texts, tmp_path, wanted):
     wanted = list(wanted)
+    splits = open_dataset(tmp_path / "one")
+    one = [*splits["train"].column("text").to_pylist(), *splits["test"].column("text").to_pylist()]
+    every = [*one, *(f"two {n}" for n in range(3)), *(f"new {n}" for n in range(3))]
 
     assert texts.settled == 7
     if wanted:
-        assert texts(np.array(wanted)).to_pylist() == [EVERY[n] for n in wanted]
+        assert texts(np.array(wanted)).to_pylist() == [every[n] for n in wanted]
 
 
 def test_ids_of_earlier_rows_come_in_any_order(texts):

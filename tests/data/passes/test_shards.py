@@ -9,10 +9,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bmtool.data.passes.collect import KeptUnit
-from bmtool.data.passes.kept import Shelf
+from bmtool.data.passes.kept import Shelf, write_array
 from bmtool.data.passes.shard_pass import Part, ShardTask, write_shard
 from bmtool.data.passes.shards import Finished, Share, shards_of
-from bmtool.data.passes.unit_pass import ROWS
+from bmtool.data.passes.unit_pass import ROWS, SKETCHES
 from bmtool.data.storage import SplitWriter, StreamFile, read_stream
 from bmtool.errors import TryAgainError
 
@@ -28,28 +28,35 @@ def finished(tmp_path):
     file = StreamFile(tmp_path / "unit" / ROWS, SCHEMA)
     file.write(batch)
     file.close()
+    write_array(tmp_path / "unit" / SKETCHES, np.arange(5 * 112, dtype=np.uint16).reshape(5, 112))
     unit = KeptUnit("u", 0, tmp_path / "unit", {"totals": {"rows": 5}}, 0)
     bits = np.packbits(CHOSEN).tobytes()
     shelf = Shelf(tmp_path / "shards")
 
-    write_shard(ShardTask("abc", shelf.folder, SCHEMA, (), (), (Part(unit, bits, bits, None),)), lambda _: None)
+    write_shard(ShardTask("abc", shelf.folder, SCHEMA, (), (), (Part(unit, bits, bits, None),), True), lambda _: None)
 
     return Finished(shelf)
 
 
 def put(finished, folder):
+    """The paths of the rows and of their sketches."""
     writer = SplitWriter(folder, SCHEMA)
-    finished.put("abc", writer)
+    finished.put("abc", writer, folder / "sketches")
     [name] = writer.close()
-    return folder / name
+    return folder / name, folder / "sketches"
 
 
 def test_a_shard_holds_the_chosen_rows_and_is_linked(finished, tmp_path):
-    path = put(finished, tmp_path / "train")
+    rows, sketches = put(finished, tmp_path / "train")
 
-    ids = [one for batch in read_stream(path) for one in batch.column("id").to_pylist()]
-    assert ids == ["id 0", "id 2", "id 3"]
-    assert path.samefile(finished.find("abc")[0])
+    [batch] = read_stream(rows)
+    assert batch.column("id").to_pylist() == ["id 0", "id 2", "id 3"]
+    [batch] = read_stream(sketches)
+    assert batch.column("id").to_pylist() == ["id 0", "id 2", "id 3"]
+    assert [one[0] for one in batch.column("sketch").to_pylist()] == [0, 224, 336]
+    assert [path.samefile(kept) for path, kept in zip((rows, sketches), finished.find("abc"), strict=True)] == [
+        True
+    ] * 2
 
 
 def test_where_no_link_can_be_made_a_shard_is_moved_and_nothing_is_kept(finished, tmp_path, monkeypatch):
@@ -57,11 +64,11 @@ def test_where_no_link_can_be_made_a_shard_is_moved_and_nothing_is_kept(finished
         raise OSError(errno.EPERM, "not on this file system")
 
     monkeypatch.setattr(os, "link", no_link)
-    expected = finished.find("abc")[0].read_bytes()
+    expected = [path.read_bytes() for path in finished.find("abc")]
 
-    path = put(finished, tmp_path / "train")
+    paths = put(finished, tmp_path / "train")
 
-    assert path.read_bytes() == expected
+    assert [path.read_bytes() for path in paths] == expected
     assert finished.find("abc") is None
 
 
