@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import datetime
 from itertools import islice
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.store import open_artifact
 from bmtool.commands.status import age_text
 from bmtool.console import size_text
 from bmtool.errors import DataError
+from bmtool.models.task_folders import TASKS_KEY, whole_of
 from bmtool.report.blocks import Table
 from bmtool.report.tables import cut, plain, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bmtool.artifacts.manifest import Artifact, Manifest
 
@@ -37,7 +39,7 @@ def inspect(folder: Path, *, as_json: bool = False) -> int:
         MissingInputError: no artifact is there.
         DataError: a file of it can't be read.
     """
-    artifact = open_artifact(folder)
+    artifact = _opened(folder)
     if artifact.manifest is None:
         raise AssertionError(f"{folder}: open_artifact gave no manifest")
     splits = _splits(artifact) if artifact.kind == "dataset" else {}
@@ -54,6 +56,25 @@ def inspect(folder: Path, *, as_json: bool = False) -> int:
     width = shutil.get_terminal_size((120, 24)).columns
     print("\n".join(_page(artifact, artifact.manifest, splits, scores, width)))  # noqa: T201  # the result
     return 0
+
+
+def _opened(folder: Path) -> Artifact:
+    """The artifact at a path; at the folder of one of several tasks what of the artifact is this task's."""
+    here = Path(os.path.abspath(folder))  # noqa: PTH100  # `.` has a parent, too; links stay
+    whole = whole_of(here)
+    artifact = open_artifact(folder if whole == here else whole)
+    if whole == here or artifact.manifest is None:
+        return artifact
+    task, manifest, summary = here.name, artifact.manifest, artifact.summary
+    own = {key: value for key, value in summary.items() if key != TASKS_KEY} | summary.get(TASKS_KEY, {}).get(task, {})
+    if "validation" in own:
+        own["validation"] = {key: value for key, value in own["validation"].items() if key.startswith(f"{task}.")}
+    files = {name: entry for name, entry in manifest.files.items() if name.startswith(f"{task}/")}
+    return replace(
+        artifact,
+        folder=artifact.folder / task,
+        manifest=replace(manifest, files=files, summary={"part of": str(artifact.folder)} | own),
+    )
 
 
 def _page(

@@ -40,6 +40,9 @@ class Metric(Component):
     """
 
     higher_is_better: ClassVar[bool] = True
+    perfect: ClassVar[float] = 1.0
+    """Where more is better, the value of answers that are all right: numbers of several metrics are compared as shares
+    of it."""
     reads: ClassVar[tuple[str, ...]] = ("references", "predictions")
     """The columns of outputs that it needs; a baseline that doesn't give them isn't judged by it."""
     judges: ClassVar[tuple[AnswerKind, ...]] = ("label", "tags", "labels")

@@ -49,6 +49,18 @@ def higher_is_better(name: str) -> bool:
     return name == MEAN_OF_TASKS or bool(METRICS.load(name.rpartition(".")[2]).higher_is_better)
 
 
+def share_of_perfect(name: str, value: float) -> float:
+    """A value of the metric called `name` on a scale that metrics share: 1 is perfect.
+
+    Where more is better, as the share of what is perfect; else as e^-value, of a loss in nats the probability of the
+    right answer (its geometric mean). 0 where it isn't a number.
+    """
+    if not np.isfinite(value):
+        return 0.0
+    metric = METRICS.load(name)
+    return float(value / metric.perfect if metric.higher_is_better else np.exp(-value))
+
+
 def readable(metric: Metric, outputs: Columns) -> bool:
     """Whether `outputs` hold all columns that the metric reads, and answers that it understands."""
     if not all(column in outputs for column in metric.reads):

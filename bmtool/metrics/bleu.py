@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 class Bleu(Metric):
     """BLEU in [0, 100] (Papineni et al. 2002) over all rows together, by sacreBLEU; 0 where nothing is shared."""
 
+    perfect = 100.0
     judges = ("target",)
 
     tokenize: Literal["13a", "zh", "ja-mecab", "char"] | None = None

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 class Chrf(Metric):
     """chrF2 in [0, 100] (Popović 2015), as sacreBLEU computes it, for all scripts; 0 where nothing is shared."""
 
+    perfect = 100.0
     judges = ("target",)
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:

@@ -45,11 +45,6 @@ class StopRequest:
             signal.setitimer(signal.ITIMER_REAL, 0)
         return self._reason
 
-    @property
-    def is_asked(self) -> bool:
-        """Whether there is a reason, without the promise."""
-        return bool(self._reason)
-
     @contextmanager
     def listening(self) -> Iterator[None]:
         """Listen to SIGINT, SIGTERM, SIGUSR1 and the clock, as long as the block runs."""

@@ -15,7 +15,7 @@ import torch
 
 from bmtool.artifacts.files import write_json
 from bmtool.contracts import Examples, Goal, WrappedGoal
-from bmtool.data.scores import MEAN_OF_TASKS, higher_is_better
+from bmtool.data.scores import MEAN_OF_TASKS, higher_is_better, share_of_perfect
 from bmtool.models.several_heads import SeveralHeads
 from bmtool.models.task_folders import INFO, TASKS_KEY
 from bmtool.train.finetuning import open_lesson
@@ -175,16 +175,15 @@ class Lessons:
         )
 
     def _with_mean(self, numbers: Columns) -> dict[str, float]:
-        """The tasks' metrics, and the mean of one a task: its first that is better when higher, from 0 to 1 or so.
+        """The tasks' metrics, and the mean of one a task, each as a share of what is perfect (`share_of_perfect`).
 
-        A task whose metrics are all better when lower gives 1 / (1 + the first of them). One that has no value gives 0.
+        It is a task's first metric that is better when higher; of one without any, such as those that write, the loss.
         """
         chosen = []
         for name in [name for name, lesson in self.tasks.items() if "validation" in lesson.parts]:
             metrics = self.tasks[name].task.metrics
-            best = next((metric for metric in metrics if higher_is_better(metric)), None)
-            value = float(numbers[f"{name}.{best or metrics[0]}"])
-            chosen.append(0.0 if not np.isfinite(value) else value if best else 1 / (1 + value))
+            best = next((metric for metric in metrics if higher_is_better(metric)), metrics[0])
+            chosen.append(share_of_perfect(best, float(numbers[f"{name}.{best}"])))
         return {**numbers, MEAN_OF_TASKS: float(np.mean(chosen))}
 
     def selection(self) -> Selection | None:

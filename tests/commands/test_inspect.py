@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import pytest
 from bmtool.artifacts.manifest import Manifest
@@ -97,3 +98,39 @@ def test_broken_metrics_are_named(tmp_path):
 
     with pytest.raises(DataError, match=r"metrics\.json: the metrics can't be read"):
         inspect(folder)
+
+
+def test_the_folder_of_one_of_several_tasks_shows_what_is_its_own(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    summary = {
+        "tasks": {"stars": {"task": "text_classification"}, "names": {"task": "token_classification"}},
+        "steps": 40,
+        "validation": {"stars.accuracy": 0.5, "names.f1_span": 0.25, "mean_of_tasks": 0.375},
+    }
+    folder = with_manifest(tmp_path / "finetune-1", "checkpoint", summary)
+    (folder / "bmtool.json").write_text(json.dumps({"tasks": ["names", "stars"]}))
+    (folder / "stars").mkdir()
+    (tmp_path / "finetune").symlink_to(folder)
+    monkeypatch.chdir(folder / "stars")
+
+    pages = []
+    for path in (tmp_path / "finetune" / "stars", Path()):
+        inspect(path)
+        pages.append(capsys.readouterr().out.splitlines())
+
+    for lines in pages:
+        assert f"artifact     {folder / 'stars'}" in lines
+        assert f"part of      {folder}" in lines
+        assert "task         text_classification" in lines
+        assert "steps        40" in lines
+        assert 'validation   {"stars.accuracy": 0.5}' in lines
+        assert not any(line.startswith("tasks") for line in lines)
+
+
+def test_a_folder_that_is_no_task_of_the_artifact_is_still_refused(tmp_path):
+    folder = with_manifest(tmp_path / "finetune-1", "checkpoint")
+    (folder / "bmtool.json").write_text(json.dumps({"tasks": ["names"]}))
+    (folder / "other").mkdir()
+
+    with pytest.raises(MissingInputError, match="no artifact is here"):
+        inspect(folder / "other")

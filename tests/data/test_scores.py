@@ -9,6 +9,7 @@ from bmtool.metrics.accuracy import Accuracy
 from bmtool.metrics.auroc import Auroc
 from bmtool.metrics.loss import Loss
 from bmtool.metrics.pearson import Pearson
+from bmtool.registry import METRICS
 
 
 def right_or_wrong(share, num_rows):
@@ -106,3 +107,19 @@ def test_a_metric_without_a_value_is_a_data_error(num_rows):
         bootstrap(Loss(), np.zeros((num_rows, 2)), seed=0)
 
     assert str(error.value) == f"loss can't be computed: it has no finite value over {num_rows} rows"
+
+
+def test_metrics_are_put_on_one_scale_by_what_is_perfect_and_losses_by_the_probability_that_they_are_of():
+    assert scores.share_of_perfect("accuracy", 0.75) == 0.75
+    assert scores.share_of_perfect("pearson", -0.5) == -0.5
+    assert scores.share_of_perfect("chrf", 25.0) == scores.share_of_perfect("bleu", 25.0) == 0.25
+    assert scores.share_of_perfect("loss", np.log(4)) == pytest.approx(0.25)
+    assert scores.share_of_perfect("accuracy", np.nan) == 0
+
+
+@pytest.mark.parametrize("name", ["bleu", "chrf", "rouge1", "rouge2", "rouge_l", "exact_match", "f1_answer"])
+def test_what_is_perfect_is_what_right_texts_get(name):
+    metric, texts = METRICS.load(name)(), ["a quick brown fox jumps", "over one lazy old dog"]
+    statistics = metric.statistics({"predictions": texts, "references": [[text] for text in texts]}, ())
+
+    assert float(scores.over_all(metric.values, statistics)) == pytest.approx(metric.perfect)

@@ -14,6 +14,7 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import read_info
 from bmtool.models.opening import load
+from bmtool.registry import TASKS
 from bmtool.stages import finetune
 from bmtool.train.monitor import read_log
 from bmtool.train.several_tasks import open_lessons
@@ -98,6 +99,21 @@ def test_the_best_is_chosen_by_the_mean_of_the_tasks(learned):
     assert "the best by mean_of_tasks" in finetune.describe(summary)[0]
 
 
+def test_the_mean_never_adds_up_numbers_of_different_scales(together, finetuned):
+    lessons = open_lessons(finetuned(**TOGETHER), finetuned(**TOGETHER).together, together())
+    writes = TASKS.load("translation")()
+    tasks = {"stars": lessons.tasks["stars"], "to_german": replace(lessons.tasks["names"], task=writes)}
+
+    def mean(task, **numbers):
+        given = {f"to_german.{name}": value for name, value in numbers.items()} | {"stars.accuracy": 0.5}
+        one = replace(lessons, tasks=tasks | {"to_german": replace(tasks["to_german"], task=task)})
+        return one._with_mean(given)["mean_of_tasks"]
+
+    assert mean(writes, chrf=50.0, bleu=20.0, loss=1.0) == pytest.approx(0.5)  # both are half of what is perfect
+    assert mean(writes.watched(None), loss=np.log(2)) == pytest.approx(0.5)
+    assert mean(TASKS.load("text_regression")(), rmse=400.0, mae=9.0, pearson=0.5) == pytest.approx(0.5)
+
+
 def test_the_best_can_be_chosen_by_one_tasks_metric(together, finetuned):
     settings = finetuned(**TOGETHER | {"num_train_epochs": 2}, metric_for_best_model="names.f1_macro")
 
@@ -158,7 +174,6 @@ def batches_of(phase, seed=0):
 
 def test_a_batch_goes_through_its_own_task_and_its_loss_is_that_tasks_own(together, finetuned, reviews, pretrained):
     from bmtool.data.dataset import open_dataset
-    from bmtool.registry import TASKS
 
     phase, model = phase_and_model(finetuned(**TOGETHER), together())
     batch = next(one for one in batches_of(phase) if one.task == "stars")

@@ -299,6 +299,32 @@ def test_processes_must_be_able_to_share_out_a_step(load):
     assert load(text, "runtime.processes=3", "finetune.gradient_accumulation_steps=3").runtime.processes == 3
 
 
+def test_weights_that_cannot_be_shared_out_are_refused_before_anything_is_made(load):
+    two = GOOD.replace("data: stars", "data: [stars, likes]").replace(
+        "metric_for_best_model: f1_macro", "weight_decay: 0.1"
+    )
+    two = two.replace(
+        "  stars:", "  likes: {task: text_classification, sources: data/likes.csv, split: {validation: 0.1}}\n  stars:"
+    )
+    steps = ["pretrain.gradient_accumulation_steps=2", "finetune.gradient_accumulation_steps=2", "runtime.processes=2"]
+
+    refused = messages(load, two, *steps, "runtime.fsdp=always")
+    by_muon = messages(load, GOOD, *steps, "runtime.fsdp=always", "pretrain.optim=muon")
+
+    assert [line.partition(": ")[2] for line in refused + by_muon] == [
+        (
+            "finetune: always adds up gradients that all processes have, and with several tasks each has those of "
+            "the heads that it used. Set runtime.fsdp to never, or fine-tune the tasks apart"
+        ),
+        (
+            "pretrain: always lets each process hold some rows of a weight, and optim muon needs whole matrices. "
+            "Set optim to adamw, or runtime.fsdp to never"
+        ),
+    ]
+    assert load(two, *steps).runtime.fsdp == "auto"
+    assert load(two, "runtime.fsdp=always").runtime.processes == 1
+
+
 DATASETS = """\
 version: 1
 name: x
