@@ -151,11 +151,13 @@ def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> 
 
 def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, count: Count) -> list[dict[str, Any]]:
     """The rows with what the model says of each, or why it says nothing."""
+    from bmtool.models.inference import NO_TEXT
+
     inputs, reasons = [], []
     for row in rows:
         values = {ours: (row.values or {}).get(theirs) for ours, theirs in read.items()}
         given = predictor.as_row(values)
-        reason = _fault(values, given, predictor)
+        reason = NO_TEXT if None in values.values() else predictor.fault(given)
         reasons.append(reason)
         if given is not None and not reason:
             inputs.append(given)
@@ -171,16 +173,6 @@ def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, cou
         ours = {**answer, "model": predictor.fingerprint, "error": reason or None}
         written.append(_beside(row.values or {}, ours) | ours)
     return written
-
-
-def _fault(values: Mapping[str, Any], given: Mapping[str, Any] | None, predictor: Predictor) -> str:
-    if any(value is None for value in values.values()):
-        return "no text"
-    if given is None:
-        return f"not {predictor.wanted}"
-    if any(not value or (isinstance(value, str) and not value.strip()) for value in given.values()):
-        return "no text"
-    return ""
 
 
 def _beside(values: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:

@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 #: Tokens of one forward pass; with it, memory is bounded whatever the input is.
 BATCH_TOKENS = 4096
 
+#: Why a blank text isn't answered, whatever the task is.
+NO_TEXT = "no text"
+
 
 @dataclass(frozen=True)
 class Rows:
@@ -133,14 +136,14 @@ class Predictor:
         reads several columns a mapping of them, which may be given to the others too.
 
         Raises:
-            DataError: one of them isn't what the task reads.
+            DataError: one of them isn't what the task reads, or has no text.
         """
         if isinstance(rows, str):
             raise DataError("give a list of texts, not a single text: model([text])")
         inputs = [self.as_row(row) for row in rows]
         for place, (given, row) in enumerate(zip(inputs, rows, strict=True)):
-            if given is None:
-                raise DataError(f"item {place} is not {self.wanted}: {row!r:.80}")
+            if fault := self.fault(given):
+                raise DataError(f"item {place} {'has' if fault == NO_TEXT else 'is'} {fault}: {row!r:.80}")
         asked = [row for row in inputs if row is not None]
         answers = self.answers(asked)[0]
         if self.shows_input:
@@ -170,6 +173,12 @@ class Predictor:
             value = {next(iter(self.inputs)): value} if len(self.inputs) == 1 else {}
         row = {name: _as_input(value.get(name), kind) for name, kind in self.inputs.items()}
         return None if any(one is None for one in row.values()) else row
+
+    def fault(self, row: Mapping[str, Any] | None) -> str:
+        """Why what `as_row` gave can't be answered; nothing if it can."""
+        if row is None:
+            return f"not {self.wanted}"
+        return NO_TEXT if any(_is_blank(row[name], kind) for name, kind in self.inputs.items()) else ""
 
     def table(self, rows: Sequence[Mapping[str, Any]]) -> pa.Table:
         """Rows of `as_row` as a table."""
@@ -221,6 +230,13 @@ def _as_input(value: Any, kind: str) -> Any:
     if isinstance(value, str):
         return value.split()
     return list(value) if isinstance(value, list | tuple) and all(isinstance(w, str) for w in value) else None
+
+
+def _is_blank(value: Any, kind: str) -> bool:
+    """Whether there is nothing to answer: white space alone, or a conversation that ends so; a tool may say nothing."""
+    if kind == "messages":
+        return value[-1]["role"] != "tool" and not value[-1]["content"].strip()
+    return not "".join(value).strip()
 
 
 def _unanswered(value: Any) -> list[dict[str, str]] | None:

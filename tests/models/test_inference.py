@@ -186,3 +186,38 @@ def test_a_cleaner_that_another_version_recorded_is_named(tmp_path):
 
     assert "its cleaner was recorded by another version" in str(raised.value)
     assert "of_tomorrow" in str(raised.value)
+
+
+ASKED = {
+    "bert": ({"type": "text_classification"}, [" ", {"text": "\n"}]),
+    "tags": ({"type": "token_classification"}, [" ", ["", " "]]),
+    "questions": ({"type": "question_answering"}, [{"question": " ", "context": "good"}]),
+    "vectors": ({"type": "similarity"}, [" "]),
+    "bart": ({"type": "translation"}, [" ", {"source": ""}]),
+    "writing_gpt": ({"type": "generation"}, [" "]),
+}
+CHAT = [{"role": "user", "content": "good?"}, {"role": "assistant", "content": "good"}]
+
+
+@pytest.mark.parametrize("kind", list(ASKED))
+def test_a_blank_text_is_refused_by_every_task(kind, tmp_path):
+    goal, blank = ASKED[kind]
+    model = load(write_checkpoint(tmp_path / kind, kind, INFO | {"goal": goal, "max_seq_length": 16, "labels": []}))
+
+    for row in blank:
+        with pytest.raises(DataError) as error:
+            model([row])
+        assert str(error.value) == f"item 0 has no text: {row!r}"
+
+
+def test_a_conversation_that_ends_with_a_blank_question_is_refused_and_a_tool_may_say_nothing(tmp_path):
+    settings = {"type": "generation", "messages": True, "max_new_tokens": 2}
+    folder = write_checkpoint(tmp_path / "gpt", "writing_gpt", INFO | {"goal": settings, "max_seq_length": 40})
+    (folder / "tokenizer_config.json").write_text(json.dumps({"eos_token": "[SEP]", "pad_token": "[PAD]"}))
+    model = load(folder)
+
+    assert model.fault(model.as_row([*CHAT, {"role": "user", "content": " \n"}])) == "no text"
+    assert model.fault(model.as_row("")) == "no text"
+    assert model.fault(model.as_row([*CHAT, {"role": "tool", "content": ""}])) == ""
+    assert model.fault(model.as_row(5)) == "not a text, or messages that ask something"
+    assert len(model(["good", CHAT])) == 2
