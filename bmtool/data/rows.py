@@ -179,14 +179,21 @@ def missing_columns(
     """
     missing = sorted(missing)
     ours = {name: our for our, theirs in columns.items() for name in ([theirs] if isinstance(theirs, str) else theirs)}
-    names = [ours.get(name, name) for name in missing]
+    names = list(dict.fromkeys(ours.get(name, name) for name in missing))
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
-    meant = (f"{name}: {close_to(their, known) or 'NAME'}" for name, their in zip(names, missing, strict=True))
+    meant = (f"{name}: {_meant(columns.get(name, name), missing, known)}" for name in names)
     return DataError(
         f"{path}: there is no column {' and no column '.join(map(repr, missing))}. Its columns are: {shown or 'none'}. "
         f"Say which one is {' and which one is '.join(map(repr, names))} under 'columns', "
         f"as in columns: {{{', '.join(meant)}}}"
     )
+
+
+def _meant(theirs: str | tuple[str, ...], missing: Sequence[str], known: Sequence[str]) -> str:
+    """What to write for a column: the name that each missing one is most like; the parts of a joined one as a list."""
+    names = (theirs,) if isinstance(theirs, str) else theirs
+    likely = [(close_to(name, known) or "NAME") if name in missing else name for name in names]
+    return likely[0] if isinstance(theirs, str) else f"[{', '.join(likely)}]"
 
 
 def row_ids(batch: pa.RecordBatch) -> pa.Array:

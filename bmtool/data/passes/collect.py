@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -27,6 +28,7 @@ from bmtool.data.passes.unit_pass import (
 )
 from bmtool.data.passes.units import RowRules, Unit, units_of
 from bmtool.data.passes.workers import num_workers, run_tasks
+from bmtool.data.readers.buffer import CONVERT, NOT_UTF8
 from bmtool.data.rows import missing_columns
 from bmtool.data.storage import read_stream
 from bmtool.errors import DataError
@@ -277,7 +279,17 @@ def check_rows(collected: Collected) -> None:
     if ledger.rows_out == 0:
         reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger.dropped.items() if count)
         text = f"{ledger.rows_in:,} came in; dropped: {reasons}" if ledger.rows_in else "the sources hold none"
-        raise DataError(f"no row is left: {text}")
+        raise DataError(f"no row is left: {text}{_first_rejection(collected)}")
+
+
+def _first_rejection(collected: Collected) -> str:
+    """Where no row could be read, what is wrong with the first one, and what to do about an encoding."""
+    if sum(collected.rejected_by_reason.values()) < max(collected.ledger.rows_in, 1):
+        return ""
+    notes = ((unit.folder / REJECTED).read_bytes() for unit in collected.units)
+    first = json.loads(next(note for note in notes if note).partition(b"\n")[0])
+    convert = f". {CONVERT}" if NOT_UTF8 in collected.rejected_by_reason else ""
+    return f". The first is {first['file']}, line {first['line']}: {first['reason']}{convert}"
 
 
 __all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
+import unicodedata
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
 from bmtool.data.passes.decide import DUPLICATE, NEAR
+from bmtool.data.readers.buffer import CONVERT, NOT_UTF8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -131,6 +134,8 @@ def say_rejected(collected: Collected, console: Console) -> None:
         shown = ", ".join(files[:5]) + (", ..." if len(files) > 5 else "")
         rows_in = collected.ledger.rows_in
         console.say(f"{rejected:,} of {rows_in:,} rows could not be read (in {shown}); rejected.jsonl says why")
+    if NOT_UTF8 in collected.rejected_by_reason:
+        console.warn(f"{collected.rejected_by_reason[NOT_UTF8]:,} rows aren't UTF-8. {CONVERT}")
 
 
 def _warn(
@@ -151,7 +156,20 @@ def _warn(
         if unseen and summary["splits"][split]:
             shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
             console.warn(f"no {split} row has the label {shown}: its numbers say nothing about it")
+    _warn_of_alike(label_counts, console)
     _warn_of_rules(summary, collected, console)
+
+
+def _warn_of_alike(label_counts: Mapping[str, Mapping[str, int]], console: Console) -> None:
+    """Name labels that differ only by white space, case, width or a decimal point, as 1 and 1.0 do."""
+    alike: dict[str, list[str]] = {}
+    for label in sorted({label for one in label_counts.values() for label in one}):
+        plain = unicodedata.normalize("NFKC", label).strip().casefold()
+        alike.setdefault(re.sub(r"^([+-]?\d+)\.0+$", r"\1", plain), []).append(label)
+    pairs = [" and ".join(map(repr, labels)) for labels in alike.values() if len(labels) > 1]
+    if pairs:
+        shown = ", ".join(pairs[:5]) + (", ..." if len(pairs) > 5 else "")
+        console.warn(f"labels that are written alike are told apart: {shown}. If they mean the same, mend the source")
 
 
 def _warn_of_rules(summary: Mapping[str, Any], collected: Collected, console: Console) -> None:

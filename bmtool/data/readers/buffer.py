@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 NOT_UTF8 = "invalid UTF-8"
 
+#: What to do about a file in another encoding.
+CONVERT = "Files are read as UTF-8; convert others, as in: iconv -f GB18030 -t UTF-8 OLD > NEW"
+
 
 def names_of(reading: Reading, column: str) -> tuple[str, ...]:
     """The source's columns that our `column` is made of."""

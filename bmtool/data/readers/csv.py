@@ -13,7 +13,7 @@ import xxhash
 from bmtool.contracts import Piece, Rejected
 from bmtool.contracts.kinds import NESTED
 from bmtool.data.readers import csv_kernel
-from bmtool.data.readers.buffer import wanted
+from bmtool.data.readers.buffer import CONVERT, wanted
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
 from bmtool.data.readers.typed import to_our_columns
 from bmtool.data.readers.unpack import inner_suffix, open_bytes
@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 #: A quoted field with more line breaks is one whose quote was never closed: reading goes on behind so many lines.
 MAX_ROW_LINES = 10_000
+
+#: What stands between columns where it isn't the comma or the tab that was looked for.
+OTHER_DELIMITERS = ";\t|,"
 
 
 def delimiter_of(path: Path, delimiter: str | None) -> int:
@@ -119,9 +122,12 @@ def _header(path: Path, data: bytes, delimiter: int) -> tuple[list[str], int, in
     try:
         header = [name.strip() for name in next(csv.reader(lines(), delimiter=chr(delimiter), strict=True), [])]
     except csv.Error as error:
-        raise DataError(f"{path}:1: the header line can't be read: {error}. Is this CSV?") from None
+        raise DataError(
+            f"{path}:1: the header line can't be read: {error}. Is this CSV? If another character stands between its "
+            f"columns, say so, as in sources: {{type: csv, path: {path}, delimiter: ';'}}"
+        ) from None
     if any("\udc80" <= character <= "\udcff" for character in "".join(header)):
-        raise DataError(f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?")
+        raise DataError(f"{path}:1: the header line isn't UTF-8 text. Is this CSV? {CONVERT}")
     return header, sum(sizes), len(sizes)
 
 
@@ -184,8 +190,20 @@ def _checked(path: Path, header: list[str], reading: Reading) -> list[str]:
     theirs = wanted(reading)
     missing = set(theirs) - set(header)
     if missing:
+        _check_delimiter(path, header)
         raise missing_columns(path, missing, header, reading.columns)
     twice = [name for name in theirs if header.count(name) > 1]
     if twice:
         raise DataError(f"{path}:1: the header names '{twice[0]}' more than once")
     return theirs
+
+
+def _check_delimiter(path: Path, header: list[str]) -> None:
+    """Refuse one column whose name holds what else stands between columns: of those it says which."""
+    found = next((other for other in OTHER_DELIMITERS if other in header[0]), None) if len(header) == 1 else None
+    if found:
+        shown = "\\t" if found == "\t" else found
+        raise DataError(
+            f"{path}:1: the header has one column only, and '{shown}' in it. If that stands between columns, "
+            f'say so, as in sources: {{type: csv, path: {path}, delimiter: "{shown}"}}'
+        )

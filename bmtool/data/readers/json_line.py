@@ -14,9 +14,12 @@ MAX_COMMAS = 4_000_000
 TOO_MANY = f"a line of more than {MAX_COMMAS:,} values"
 
 
-def _refuse_constant(name: str) -> None:
+class _ConstantError(ValueError):
     """NaN and Infinity, which Python's parser takes and JSON doesn't know."""
-    raise ValueError(name)
+
+
+def _refuse_constant(name: str) -> None:
+    raise _ConstantError(name)
 
 
 _STRICT, _LENIENT = json.JSONDecoder(parse_constant=_refuse_constant), json.JSONDecoder()
@@ -46,6 +49,8 @@ def _slowly(line: bytes, parser: json.JSONDecoder) -> dict[str, Any] | str:
         return "invalid UTF-8"
     except RecursionError:
         return "JSON nested too deeply"
+    except _ConstantError as error:
+        return f"broken JSON: {error} is no value of JSON; a missing one is null"
     except ValueError:
         return "broken JSON"
     return row if isinstance(row, dict) else "not a JSON object"

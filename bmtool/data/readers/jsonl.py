@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 #: From here on orjson gives whole numbers as floats.
 _INEXACT = float(2**63)
 
+#: Detail of the first line of a file that is one list of objects, on one line or many.
+LIST_BEGINS = ": a list begins here. If the file is JSON, make JSON lines of it: jq -c '.[]' OLD > NEW"
+
 #: So many names of columns are kept for the message about a missing one.
 _SHOWN_COLUMNS = 50
 
@@ -67,7 +70,8 @@ def _objects(first: int, lines: list[bytes], file: str, reading: Reading) -> tup
         if line.strip():
             row = object_on(line)
             if isinstance(row, str):
-                reading.reject(Rejected(file, place, row))
+                is_list = place == 1 and line.lstrip().startswith(b"[") and ": " not in row
+                reading.reject(Rejected(file, place, row + LIST_BEGINS if is_list else row))
             else:
                 places.append(place)
                 rows.append(row)

@@ -9,6 +9,7 @@ from bmtool.config.model import validate
 from bmtool.data.passes import units
 from bmtool.data.passes.collect import check_rows, collect, shelf_of
 from bmtool.data.readers import lines
+from bmtool.data.readers.buffer import CONVERT
 from bmtool.errors import DataError
 from bmtool.stages import prepare
 
@@ -86,6 +87,29 @@ def test_a_file_in_which_no_line_can_be_read_is_quarantined_line_by_line(tmp_pat
 def test_no_rows_at_all_are_refused(tmp_path):
     with pytest.raises(DataError, match=r"^no row is left: the sources hold none$"):
         check_rows(collected(tmp_path, write(tmp_path / "a.jsonl", [])))
+
+
+def test_where_no_row_can_be_read_the_first_reason_is_told(tmp_path):
+    write(tmp_path / "a.jsonl", [{"body": ["a", "list"], "author": "x"}] * 3)
+
+    with pytest.raises(DataError) as error:
+        check_rows(collected(tmp_path, [str(tmp_path / "a.jsonl")]))
+
+    assert str(error.value) == (
+        "no row is left: 3 came in; dropped: 3 wrong type in column 'body'. "
+        "The first is a.jsonl, line 1: wrong type in column 'body': expected text, got a list"
+    )
+
+
+def test_where_a_file_is_in_another_encoding_it_is_told_how_to_convert_it(tmp_path):
+    (tmp_path / "a.csv").write_bytes("body,author\n你好,他\n再见,她\n".encode("gb18030"))
+
+    with pytest.raises(DataError) as error:
+        check_rows(collected(tmp_path, [str(tmp_path / "a.csv")]))
+
+    assert str(error.value) == (
+        f"no row is left: 2 came in; dropped: 2 invalid UTF-8. The first is a.csv, line 2: invalid UTF-8. {CONVERT}"
+    )
 
 
 def test_without_a_store_work_is_kept_with_the_run(tmp_path):

@@ -42,6 +42,21 @@ def test_a_rule_that_drops_nearly_everything_is_said(tmp_path):
     assert "warning: length drops 19 of 21 rows (90%): is it set right?" in job.console.lines
 
 
+def test_labels_that_are_written_alike_are_said(tmp_path):
+    path = tmp_path / "x.jsonl"
+    labels = ["1", "1.0", "2", "好", "好 ", "Yes", "yes"] * 20
+    path.write_text("".join(json.dumps({"text": f"t {n}", "label": one}) + "\n" for n, one in enumerate(labels)))
+    job = job_for(tmp_path / "out")
+
+    prepare.run(validate(prepare.Config, {"task": "text_classification", "sources": str(path)}), job)
+
+    said = [line for line in job.console.lines if "alike" in line]
+    pairs = "'1' and '1.0', 'Yes' and 'yes', '好' and '好 '"
+    assert said == [
+        f"warning: labels that are written alike are told apart: {pairs}. If they mean the same, mend the source"
+    ]
+
+
 def test_a_rule_that_drops_nothing_is_said(tmp_path):
     _, job = prepared(
         tmp_path, ["one", "two"], filters=[{"type": "length", "min_chars": 1}], deduplicate=["exact", "near"]

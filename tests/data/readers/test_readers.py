@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from bmtool.data.readers import csv as csv_reader
 from bmtool.data.readers import json_line, lines, parquet_limits
+from bmtool.data.readers.buffer import CONVERT
 from bmtool.errors import DataError
 from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
@@ -53,7 +54,7 @@ def test_jsonl_rejects_each_bad_line_by_name(tmp_path):
         4: "invalid UTF-8",
         5: "JSON nested too deeply",
         6: "not a JSON object",
-        7: "broken JSON",
+        7: "broken JSON: NaN is no value of JSON; a missing one is null",
         8: "no value in column 'text'",
         10: "broken JSON",
     }
@@ -79,6 +80,19 @@ def test_jsonl_says_which_columns_there_are_when_one_is_missing(tmp_path):
         f"{path}: there is no column 'text'. Its columns are: body, stars. "
         "Say which one is 'text' under 'columns', as in columns: {text: NAME}"
     )
+
+
+def test_a_missing_part_of_a_joined_column_is_named_within_its_list(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"title": "t", "bodies": "b", "label": "a"}\n')
+
+    with pytest.raises(DataError) as error:
+        read(Jsonl, path, mapping={"text": ("title", "body")})
+    with pytest.raises(DataError) as both:
+        read(Jsonl, path, mapping={"text": ("head", "rest")})
+
+    assert str(error.value).endswith("Say which one is 'text' under 'columns', as in columns: {text: [title, bodies]}")
+    assert str(both.value).endswith("Say which one is 'text' under 'columns', as in columns: {text: [NAME, NAME]}")
 
 
 def test_a_file_without_rows_is_no_error_of_its_own(tmp_path):
@@ -187,7 +201,35 @@ def test_a_header_that_is_not_text_is_said_without_showing_its_bytes(tmp_path):
     with pytest.raises(DataError) as error:
         read(Csv, path)
 
-    assert str(error.value) == f"{path}:1: the header line isn't UTF-8 text. Is this CSV, and in UTF-8?"
+    assert str(error.value) == f"{path}:1: the header line isn't UTF-8 text. Is this CSV? {CONVERT}"
+
+
+@pytest.mark.parametrize(("delimiter", "shown"), [(";", ";"), ("\t", "\\t"), ("|", "|")])
+def test_a_csv_with_another_delimiter_is_told_which_one_and_where_to_say_so(tmp_path, delimiter, shown):
+    path = tmp_path / "x.csv"
+    path.write_text(f"\ufefftext{delimiter}label\na{delimiter}c\n")
+
+    with pytest.raises(DataError) as error:
+        read(Csv, path)
+
+    assert str(error.value) == (
+        f"{path}:1: the header has one column only, and '{shown}' in it. If that stands between columns, say so, "
+        f'as in sources: {{type: csv, path: {path}, delimiter: "{shown}"}}'
+    )
+    assert read(Csv, path, delimiter=delimiter)[0] == [{"text": "a", "label": "c"}]
+
+
+def test_a_quoted_header_with_another_delimiter_is_told_to_name_it(tmp_path):
+    path = tmp_path / "x.csv"
+    path.write_text('"text";"label"\n"a";"c"\n')
+
+    with pytest.raises(DataError) as error:
+        read(Csv, path)
+
+    assert str(error.value) == (
+        f"{path}:1: the header line can't be read: ',' expected after '\"'. Is this CSV? If another character stands "
+        f"between its columns, say so, as in sources: {{type: csv, path: {path}, delimiter: ';'}}"
+    )
 
 
 def test_csv_errors_of_the_whole_file_are_named(tmp_path):
