@@ -68,7 +68,9 @@ class Piece:
     first: int = 1
     """The number of its first line (or row) in the file."""
     data: bytes | None = field(default=None, repr=False)
-    """Its bytes, unpacked, where the file was read to cut it; else the piece is read from `path`."""
+    """Its bytes, unpacked, where a packed file was read to cut it; else the piece is read from `path`."""
+    span: tuple[int, int] | None = None
+    """Which bytes (first, end) of a plain file it is; its key is their hash."""
     part: tuple[int, int] | None = None
     """Which row groups (first, end) of a Parquet file it is."""
 

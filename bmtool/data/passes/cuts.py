@@ -22,17 +22,17 @@ if TYPE_CHECKING:
 
 
 #: Raised when a file is cut otherwise than before.
-VERSION = 1
+VERSION = 2
 
 
 class Cuts:
-    """The pieces of one source's files. A piece that is only remembered has no `data` until `filled` reads it."""
+    """The pieces of one source's files. Of a packed file, one that is only remembered has no `data` until `filled`."""
 
     def __init__(self, source: Source, folder: Path, *, is_fresh: bool) -> None:
         self.source = source
         self.folder = folder
         self.is_fresh = is_fresh
-        self._is_cut: dict[tuple[str, str, int], bool] = {}
+        self._is_held: dict[tuple[str, str, int], bool] = {}
         self._reading: tuple[str, Iterator[Piece]] | None = None
 
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
@@ -41,13 +41,13 @@ class Cuts:
         known = None if self.is_fresh else _read(note)
         if known is not None:
             for one in known:
-                self._is_cut[name, one["key"], one["first"]] = one["is_cut"]
+                self._is_held[name, one["key"], one["first"]] = one["is_held"]
                 yield Piece(name, path, **_plain(one))
             return
         noted = []
         for piece in self.source.pieces(name, path, sha256):
             noted.append({key: value for key, value in asdict(replace(piece, data=None)).items() if key in _NOTED})
-            noted[-1]["is_cut"] = piece.data is not None
+            noted[-1]["is_held"] = piece.data is not None
             yield piece
         self.folder.mkdir(parents=True, exist_ok=True)
         new = note.with_suffix(f".{socket.gethostname()}.{os.getpid()}")
@@ -60,7 +60,7 @@ class Cuts:
         Raises:
             TryAgainError: it isn't in the file any more.
         """
-        if piece.data is not None or not self._is_cut.get((piece.file, piece.key, piece.first)):
+        if piece.data is not None or not self._is_held.get((piece.file, piece.key, piece.first)):
             return piece
         if self._reading is None or self._reading[0] != piece.file:
             self._reading = (piece.file, self.source.pieces(piece.file, piece.path, sha256))
@@ -75,12 +75,11 @@ class Cuts:
         return self.folder / f"{hashlib.sha256(plain.encode()).hexdigest()[:32]}.json"
 
 
-_NOTED = ("key", "size", "first", "part")
+_NOTED = ("key", "size", "first", "span", "part")
 
 
 def _plain(noted: dict[str, Any]) -> dict[str, Any]:
-    part = noted["part"]
-    return {**{key: noted[key] for key in _NOTED}, "part": tuple(part) if part else None}
+    return {key: tuple(value) if isinstance(value := noted[key], list) else value for key in _NOTED}
 
 
 def _read(note: Path) -> list[dict[str, Any]] | None:

@@ -11,6 +11,7 @@ import orjson
 from bmtool.contracts import Rejected
 from bmtool.data.readers.buffer import line_groups, to_batch, wanted
 from bmtool.data.readers.json_line import object_on
+from bmtool.data.readers.lines import bytes_of
 from bmtool.data.rows import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def read_jsonl(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
     theirs = wanted(reading)
     reading.unseen.update(theirs)
     known = dict[str, None]()
-    for skipped, lines in line_groups(piece.data or b""):
+    for skipped, lines in line_groups(bytes_of(piece)):
         first = piece.first + skipped
         places, rows = _objects(first, lines, piece.file, reading)
         for row in rows:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import xxhash
 
 from bmtool.contracts import Piece
 from bmtool.data.readers.unpack import open_bytes
+from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -62,22 +64,49 @@ def cut_lines(name: str, path: Path, *, by_paragraph: bool = False) -> Iterator[
         MissingInputError, DataError: as `open_bytes`.
     """
     with open_bytes(path) as handle:
-        first = 1
+        is_plain, first = handle.seekable(), 1
         rest = handle.read(len(BYTE_ORDER_MARK)).removeprefix(BYTE_ORDER_MARK)
         while data := rest + handle.read(PIECE_BYTES - len(rest)):
+            start = handle.tell() - len(data) if is_plain else None
             end, more, num_lines = len(data), b"", 0
             if end == PIECE_BYTES:
                 end = _last_blank_line(data) if by_paragraph else data.rfind(b"\n") + 1
             if not end:
                 end = len(data)
                 more, num_lines = _to_the_end(handle, data, by_paragraph=by_paragraph)
-            yield _piece(name, path, data[:end] + more, first)
+            yield _piece(Piece(name, path, "", end + len(more), first), memoryview(data)[:end], more, start)
             first += data.count(b"\n", 0, end) + num_lines
-            rest = data[end:]
+            if start is None or more:
+                rest = data[end:]
+            else:  # read again what is left of it: a few lines, where all of the next piece would be copied
+                rest = b""
+                handle.seek(start + end)
 
 
-def _piece(name: str, path: Path, data: bytes, first: int) -> Piece:
-    return Piece(name, path, xxhash.xxh3_128_hexdigest(data), len(data), first, data)
+def _piece(piece: Piece, data: memoryview, more: bytes, start: int | None) -> Piece:
+    """The piece that begins with `data`, which starts in a plain file at `start`."""
+    digest = xxhash.xxh3_128(data)
+    digest.update(more)
+    if start is None:
+        return replace(piece, key=digest.hexdigest(), data=bytes(data) + more)
+    return replace(piece, key=digest.hexdigest(), span=(start, start + piece.size))
+
+
+def bytes_of(piece: Piece) -> bytes:
+    """The bytes of a piece that was cut: those that it holds, else those of its span.
+
+    Raises:
+        TryAgainError: these are no longer the ones that it was cut from.
+    """
+    if piece.span is None:
+        return piece.data or b""
+    start, end = piece.span
+    with piece.path.open("rb") as handle:
+        handle.seek(start)
+        data = handle.read(end - start)
+    if xxhash.xxh3_128_hexdigest(data) != piece.key:
+        raise TryAgainError(f"{piece.path}: the file changed while it was read. Run the command again")
+    return data
 
 
 def _last_blank_line(data: bytes) -> int:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from bmtool.contracts import Rejected
 from bmtool.data.readers.buffer import NOT_UTF8, line_groups, to_batch, wanted
-from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
+from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, bytes_of
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ COLUMNS = ("text", "file")
 
 def read_lines(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
     """Batches with a row for each line that isn't blank."""
-    for skipped, lines in line_groups(piece.data or b""):
+    for skipped, lines in line_groups(bytes_of(piece)):
         first = piece.first + skipped
         rows = [(place, line) for place, line in enumerate(lines, first) if not line.isspace()]
         yield from _to_batch(rows, piece.file, reading, "line")
@@ -56,7 +56,7 @@ def _to_batch(rows: list[tuple[int, bytes]], file: str, reading: Reading, what: 
 
 def _paragraphs(piece: Piece) -> Iterator[tuple[int, bytes]]:
     first, gathered = piece.first, list[bytes]()
-    for skipped, lines in line_groups(piece.data or b""):
+    for skipped, lines in line_groups(bytes_of(piece)):
         for place, line in enumerate(lines, piece.first + skipped):
             if not line.isspace():
                 first = first if gathered else place

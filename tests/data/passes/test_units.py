@@ -1,5 +1,6 @@
 """Units end where their pieces say, are known by all that decides what comes out, and cuts are remembered."""
 
+import gzip
 from pathlib import Path
 
 import pyarrow as pa
@@ -128,8 +129,8 @@ def test_a_default_that_a_later_version_changes_is_another_key(monkeypatch):
 @pytest.fixture
 def file(tmp_path, monkeypatch):
     monkeypatch.setattr(lines, "PIECE_BYTES", 40)
-    path = tmp_path / "x.jsonl"
-    path.write_text("".join(f'{{"text": "number {n}"}}\n' for n in range(9)))
+    path = tmp_path / "x.jsonl.gz"
+    path.write_bytes(gzip.compress("".join(f'{{"text": "number {n}"}}\n' for n in range(9)).encode()))
     return path
 
 
@@ -176,13 +177,26 @@ def test_a_file_that_changed_after_it_was_cut_is_said_and_cut_anew(file, tmp_pat
     pieces_of(Cuts(SOURCE, tmp_path / "cuts", is_fresh=False), file)
     cuts = Cuts(SOURCE, tmp_path / "cuts", is_fresh=False)
     known = pieces_of(cuts, file)
-    file.write_text('{"text": "another"}\n')
+    file.write_bytes(gzip.compress(b'{"text": "another"}\n'))
 
     with pytest.raises(TryAgainError) as error:
         cuts.filled(known[1], "sha")
 
     assert str(error.value) == f"{file}: the file changed while it was read. Run the command again"
     assert list((tmp_path / "cuts").iterdir()) == []
+
+
+def test_pieces_of_a_plain_file_are_remembered_by_their_places(file, tmp_path):
+    plain = tmp_path / "x.jsonl"
+    plain.write_bytes(gzip.decompress(file.read_bytes()))
+    cuts = Cuts(SOURCE, tmp_path / "cuts", is_fresh=False)
+    whole = pieces_of(cuts, plain)
+
+    known = pieces_of(Cuts(SOURCE, tmp_path / "cuts", is_fresh=False), plain)
+
+    assert len(whole) > 5
+    assert known == whole
+    assert cuts.filled(known[1], "sha") is known[1]
 
 
 def test_a_source_that_is_read_by_its_path_needs_no_filling(tmp_path):

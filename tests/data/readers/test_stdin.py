@@ -6,6 +6,7 @@ import pytest
 
 READ = """
 import os, sys
+from bmtool.data.readers.lines import bytes_of
 from bmtool.sources.jsonl import Jsonl
 source = Jsonl(path="-")
 [(name, path)] = source.files()
@@ -14,7 +15,7 @@ assert (again, same) == (name, path)
 if os.fork() == 0:
     sys.exit(0)
 os.wait()
-print(name, path, [piece.data for piece in source.pieces(name, path, "")])
+print(name, path, [bytes_of(piece) for piece in source.pieces(name, path, "")])
 """
 
 
