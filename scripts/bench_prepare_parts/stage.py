@@ -165,17 +165,21 @@ def workers(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
     """Wall time with one process and with two, in turns; meaningful only on a machine with nothing else to do."""
     tokenizer = taken_over(bench.work, tokenizers[0])
     warm_up(bench, tokenizer)
-    sources = packed(bench, "night-1", night=1)
-    trees = set()
-    for _ in range(bench.rounds):
-        for count in (1, 2):
-            folder = bench.fresh(f"workers-{count}")
-            config(folder, sources, is_lenient=True, tokenizer=tokenizer, workers=count)
-            done = prepare(bench, folder, cores=count)
-            bench.note(f"workers {count} wall", megabytes / done.spent.wall)
-            bench.note(f"workers {count} cpu", megabytes / done.spent.cpu)
-            trees.add(digest(done.artifact))
-    bench.notes["workers bytes"] = "the same bytes" if len(trees) == 1 else "OTHER BYTES"
+    plain = enlarge(bench, 1000, "texts-1000")
+    for size, sources, total in (
+        ("packed", packed(bench, "night-1", night=1), megabytes),
+        ("1 GB plain", plain, float((bench.work / "texts-1000" / "done").read_text())),
+    ):
+        trees = set()
+        for _ in range(bench.rounds):
+            for count in (1, 2):
+                folder = bench.fresh(f"workers-{count}")
+                config(folder, sources, is_lenient=True, tokenizer=tokenizer, workers=count)
+                done = prepare(bench, folder, cores=count)
+                bench.note(f"workers {count} {size} wall", total / done.spent.wall)
+                bench.note(f"workers {count} {size} cpu", total / done.spent.cpu)
+                trees.add(digest(done.artifact))
+        bench.notes[f"workers {size}"] = "the same bytes" if len(trees) == 1 else "OTHER BYTES"
 
 
 def digest(artifact: Path) -> str:

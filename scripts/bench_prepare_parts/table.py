@@ -111,10 +111,11 @@ def stages(bench: Bench) -> Iterator[Row]:
 
 
 def workers(bench: Bench) -> Iterator[Row]:
-    if bench.rate("workers 2 wall"):
-        times = bench.rate("workers 2 wall") / bench.rate("workers 1 wall")
-        measured = f"{times:.2f} times by the clock ({met(times >= 1.8)}), {bench.notes['workers bytes']}"
-        yield "two workers", "1.8 x one", measured, "", ""
+    for size in ("packed", "1 GB plain"):
+        if bench.rate(f"workers 2 {size} wall"):
+            times = bench.rate(f"workers 2 {size} wall") / bench.rate(f"workers 1 {size} wall")
+            measured = f"{times:.2f} times by the clock ({met(times >= 1.8)}), {bench.notes[f'workers {size}']}"
+            yield f"two workers, {size}", "1.8 x one", measured, "", ""
 
 
 def memory(bench: Bench) -> Iterator[Row]:
