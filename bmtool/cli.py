@@ -101,6 +101,11 @@ def _call(console: Console, command: Callable[[], int]) -> None:
         raise typer.Exit(code)
 
 
+def _refuse(text: str) -> int:
+    """Flags that don't go together."""
+    raise ConfigError(text)
+
+
 def _seconds(flag: str, text: str | None) -> float | None:
     from pydantic_core import PydanticCustomError
 
@@ -392,7 +397,14 @@ def inspect(
     from bmtool.commands.mask import mask as show_mask
     from bmtool.commands.trace import trace
 
-    if mask:
+    if (model is not None and not mask) or (mask and row is not None):
+        flags = (
+            "--model says who reads the rows that --mask shows: add --mask"
+            if row is None
+            else (f"{'--mask' if mask else '--model'} and --row show different things: give one of them")
+        )
+        _call(Console(), lambda: _refuse(flags))
+    elif mask:
         _call(Console(), lambda: _enter(folder) or show_mask(artifact, model, as_json=json))
     elif row is not None:
         _call(Console(), lambda: _enter(folder) or trace(artifact, row, as_json=json))

@@ -21,6 +21,7 @@ class Bert(Sized):
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
     """
 
+    layout = "encoder"
     objectives = ("mlm", "mlm_nsp")
     detours = ("clm",)
 

@@ -21,6 +21,7 @@ class Gpt(Sized):
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
     """
 
+    layout = "decoder"
     objectives = ("clm",)
 
     dropout: Ratio = 0.1

@@ -21,6 +21,7 @@ class Llama(SharedHeads):
     and `tiny` is ours.
     """
 
+    layout = "decoder"
     objectives = ("clm",)
     sizes: ClassVar = {
         "tiny": Size(128, 2, 2, key_heads=2),

@@ -23,6 +23,7 @@ class Modernbert(Sized):
     asks of fine-tuning; the published models have none.
     """
 
+    layout = "encoder"
     objectives = ("mlm",)
     detours = ("clm",)
     sizes: ClassVar = {

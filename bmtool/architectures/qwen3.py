@@ -22,6 +22,7 @@ class Qwen3(SharedHeads):
     have the widths of BERT's.
     """
 
+    layout = "decoder"
     objectives = ("clm",)
     sizes: ClassVar = {
         "tiny": Size(128, 2, 2, key_heads=1),

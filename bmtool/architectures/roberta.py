@@ -22,6 +22,7 @@ class Roberta(Sized):
     Dropout is what the checkpoint's config.json asks of fine-tuning; pretrain has a setting of its own, 0 by default.
     """
 
+    layout = "encoder"
     objectives = ("mlm",)
     detours = ("clm",)
 

@@ -20,6 +20,7 @@ class T5(Sized):
     small models gain by it; outputs aren't scaled down, as in T5 1.1, since models from new weights learn faster so.
     """
 
+    layout = "encoder-decoder"
     objectives = ("span_corruption", "denoising")
 
     dropout: Ratio = 0.1

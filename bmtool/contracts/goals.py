@@ -28,9 +28,15 @@ if TYPE_CHECKING:
     from bmtool.contracts.rows import TokenizerTrainer
 
 
+#: How a model reads: an encoder a text both ways, a decoder what is before; an encoder-decoder one text both ways while
+#: it writes another.
+Layout = Literal["encoder", "decoder", "encoder-decoder"]
+
+
 class Architecture(Component):
     """A family of models that can be built from settings. Sizes are shorthands for its dimensions."""
 
+    layout: ClassVar[Layout]
     objectives: ClassVar[tuple[str, ...]]
     """Names of the objectives that it can be pre-trained with."""
     detours: ClassVar[tuple[str, ...]] = ()
@@ -151,6 +157,11 @@ class Task(Goal):
     def of_kind(self, *kinds: str) -> list[str]:
         """The columns of these kinds, in order."""
         return [name for name, kind in self.columns.items() if kind in kinds]
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts of models that can learn it."""
+        return ("encoder", "decoder")
 
     @property
     def asked(self) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
     from transformers import PretrainedConfig
 
-    from bmtool.contracts import Batch, Columns, Examples
+    from bmtool.contracts import Batch, Columns, Examples, Layout
     from bmtool.data.targets import Prompt
     from bmtool.models.search import Search
 
@@ -108,6 +108,11 @@ class Writing(Task):
         return "AutoModelForSeq2SeqLM" if self._decoder is None else "AutoModelForCausalLM"
 
     @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """The layouts of models that write."""
+        return ("encoder-decoder", "decoder")
+
+    @property
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
         return {self.asked_column: "text", "target": "target"}
@@ -184,6 +189,11 @@ class Writing(Task):
         from bmtool.data.targets import Prompt
 
         return Prompt.of(self.asked_column, default if self.prompt is None else self.prompt)
+
+    def prompt_room(self, max_seq_length: int) -> int:
+        """How long prompts may be of a model that nobody tuned: what its answers leave of its positions."""
+        positions = None if self._decoder is None else self._decoder.positions
+        return max_seq_length if positions is None else max(1, min(max_seq_length, positions - self.max_new_tokens))
 
     def _check_positions(self, decoder: Decoder, max_seq_length: int) -> None:
         """Refuse prompts and answers that together are longer than what the model can read."""

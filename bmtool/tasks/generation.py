@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from transformers import PretrainedConfig
 
-    from bmtool.contracts import Examples
+    from bmtool.contracts import Examples, Layout
 
 
 class Generation(Writing):
@@ -46,6 +46,11 @@ class Generation(Writing):
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
         return {"messages": "messages"} if self.messages else super().columns
+
+    @property
+    def layouts(self) -> tuple[Layout, ...]:
+        """A conversation is one text that a decoder goes on with."""
+        return ("decoder",) if self.messages else super().layouts
 
     def suited(self, config: PretrainedConfig, tokenizer_folder: Path) -> Self:
         """The task for a decoder, or without `messages` also for an encoder-decoder.

@@ -9,9 +9,10 @@ from bmtool.data.labelled import with_labels
 from bmtool.data.targets import answers_cut
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import DataError
-from bmtool.models.checkpoint import open_config, open_model, read_info
+from bmtool.models.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.supervised import head_logits
 from bmtool.models.task_folders import task_folders
+from bmtool.models.writing import Writing
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
 from bmtool.train.predict import READ, Readout, run_goal
@@ -59,7 +60,10 @@ def run_checkpoint(
     job.console.detail(", ".join(f"{name} {value}" for name, value in choices.items()))
     model: torch.nn.Module = open_model(folder, goal.auto_class)
     model.to(device)
-    examples = goal.examples(split, load_tokenizer(folder), int(info["max_seq_length"]))
+    length = int(info["max_seq_length"])
+    if isinstance(goal, Writing) and not (folder / INFO).is_file():
+        length = goal.prompt_room(length)
+    examples = goal.examples(split, load_tokenizer(folder), length)
     if own:
         examples = with_labels(examples, own)
     outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")

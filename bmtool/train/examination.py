@@ -12,8 +12,9 @@ from bmtool.data.labelled import task_of
 from bmtool.data.seeds import study_seeds
 from bmtool.data.tokenizers import read_alike
 from bmtool.errors import ConfigError, DataError, MissingInputError
-from bmtool.models.checkpoint import read_info
+from bmtool.models.checkpoint import INFO, read_info
 from bmtool.models.task_folders import task_folders
+from bmtool.models.writing import Writing
 from bmtool.registry import METRICS, OBJECTIVES, TASKS
 from bmtool.train.apply import run_checkpoint
 
@@ -59,6 +60,10 @@ def examine(config: Config, job: Job, name: str) -> Examination:
     dataset = open_dataset(job.inputs[f"data:{name}"].folder)
     checkpoint = job.inputs["from"].folder
     goal = _goal(checkpoint, dataset)
+    if _is_untuned(checkpoint, goal):
+        job.console.say(
+            f"{checkpoint} was tuned for no task: it is asked as it is for what '{name}' is for ({goal.name()})"
+        )
     split = _split(config, dataset)
     answers = run_checkpoint(checkpoint, goal, dataset[split], job)
     metrics: tuple[Metric, ...] = config.metrics or tuple(METRICS.load(metric)() for metric in goal.metrics)
@@ -101,12 +106,15 @@ def _as_seen_by(task: str, job: Job) -> Job:
 
 
 def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
-    """What the checkpoint was trained for.
+    """What the checkpoint was trained for; of a foreign one without a task what the dataset asks to write.
 
     Raises:
         MissingInputError: nothing that can be evaluated, or not what the dataset is for.
     """
     info = read_info(checkpoint)
+    asked = None if dataset.task is None else task_of(dataset)
+    if info["goal_kind"] != "task" and _is_untuned(checkpoint, asked):
+        return cast("Goal", asked)
     if info["goal"] is None:
         raise MissingInputError(f"{checkpoint}: this checkpoint has no head to evaluate. Fine-tune it first")
     if info["goal_kind"] == "objective":
@@ -120,6 +128,11 @@ def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
             f"and {dataset.folder} is for {task.name()}"
         )
     return cast("Goal", read_back(TASKS, info["goal"], checkpoint, _OTHER_VERSION))
+
+
+def _is_untuned(checkpoint: Path, goal: Goal | None) -> bool:
+    """Whether a checkpoint that bmtool didn't train can be asked for it as it is: language models have all it takes."""
+    return isinstance(goal, Writing) and not (checkpoint / INFO).is_file()
 
 
 def _check_tokenizer(checkpoint: Path, dataset: Dataset) -> None:

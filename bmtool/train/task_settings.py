@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bmtool.errors import ConfigError, did_you_mean
-from bmtool.registry import METRICS
+from bmtool.registry import ARCHITECTURES, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
@@ -43,6 +43,7 @@ def check_file(config: Config, pipeline: Pipeline) -> None:
             continue
         tasks.append(prepared.task)
         check_method(config, prepared.task, where)
+        check_layout(config, prepared.task, pipeline)
         by, _, metric = (config.metric_for_best_model or "").rpartition(".")
         if metric and by == name:
             check_metric(prepared.task, metric, where)
@@ -56,6 +57,20 @@ def check_method(config: Config, task: Task, where: str = "") -> None:
     unfit = config.method.unfit(task)
     if unfit:
         raise ConfigError(f"{where}finetune.method: {config.method.name()} {unfit}")
+
+
+def check_layout(config: Config, task: Task, pipeline: Pipeline) -> None:
+    """Raise ConfigError if the file itself says what model is built, and such a one can't learn the task."""
+    start = config.from_ or config.method.start
+    is_own = config.model is None and pipeline.pretrain is not None and (start is None or str(start) == "pretrain")
+    model = pipeline.pretrain.model if is_own else config.model
+    if model is None or model.layout in task.layouts:
+        return
+    suited = [name for name in ARCHITECTURES.names() if ARCHITECTURES.load(name).layout in task.layouts]
+    raise ConfigError(
+        f"{pipeline.file}: {'pretrain' if is_own else 'finetune'}.model: '{model.name()}' ({model.layout}) can't learn "
+        f"{task.name()} from {', '.join(task.columns)}. Those that can: {', '.join(suited)}"
+    )
 
 
 def check_metric(task: Task, metric: str, where: str = "") -> None:

@@ -80,3 +80,53 @@ def test_a_check_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=dict(os.environ))
 
     assert done.stdout.splitlines()[-1] == "[]", done.stderr
+
+
+WRITES = """\
+version: 1
+name: x
+prepare:
+  corpus: {sources: a.jsonl, tokenizer: {type: bpe, sentinels: 100, mask: true}}
+  rows: {task: TASK, sources: a.jsonl}
+pretrain: {data: corpus, model: MODEL, max_steps: 9, learning_rate: 1e-3}
+finetune: {data: rows, max_steps: 9, learning_rate: 1e-3}
+"""
+READERS = "bert, gpt, llama, modernbert, qwen3, roberta"
+CHAT = "{type: generation, messages: true}"
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "said"),
+    [
+        (
+            CHAT,
+            "bart",
+            "'bart' (encoder-decoder) can't learn generation from messages. Those that can: gpt, llama, qwen3",
+        ),
+        (CHAT, "gpt", ""),
+        ("generation", "bart", ""),
+        (
+            "translation",
+            "bert",
+            "'bert' (encoder) can't learn translation from source, target. Those that can: bart, gpt, llama, qwen3, t5",
+        ),
+        (
+            "text_classification",
+            "t5",
+            "'t5' (encoder-decoder) can't learn text_classification from text, label. Those that can: " + READERS,
+        ),
+    ],
+)
+def test_a_model_that_can_not_learn_the_task_is_refused_where_it_is_set(capsys, task, model, said):
+    objective = {"bert": ", objective: mlm", "gpt": ", objective: clm"}.get(model, ", objective: span_corruption")
+    own = WRITES.replace("TASK", task).replace("MODEL", model + objective)
+    Path("own.yaml").write_text(own)
+    Path("new.yaml").write_text(own.replace("finetune: {", f"finetune: {{model: {model}, "))
+
+    codes = [check([Path(name)], as_json=False, console=Console(quiet=True)) for name in ("own.yaml", "new.yaml")]
+
+    lines = capsys.readouterr().err.splitlines()
+    assert codes == ([2, 2] if said else [0, 0])
+    assert lines == (
+        [f"own.yaml:6:26: pretrain.model: {said}", f"new.yaml:7:12: finetune.model: {said}"] if said else []
+    )

@@ -2,9 +2,11 @@ import json
 from pathlib import Path
 
 import pytest
+from bmtool import cli
 from bmtool.artifacts.manifest import Manifest
 from bmtool.commands.inspect import inspect
 from bmtool.errors import DataError, MissingInputError
+from typer.testing import CliRunner
 
 
 def with_manifest(folder, kind, summary=None, config=None):
@@ -134,3 +136,18 @@ def test_a_folder_that_is_no_task_of_the_artifact_is_still_refused(tmp_path):
 
     with pytest.raises(MissingInputError, match="no artifact is here"):
         inspect(folder / "other")
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (["--model", "m"], "--model says who reads the rows that --mask shows: add --mask"),
+        (["--model", "m", "--row", "a"], "--model and --row show different things: give one of them"),
+        (["--mask", "--row", "a"], "--mask and --row show different things: give one of them"),
+    ],
+)
+def test_flags_that_would_have_no_effect_are_refused(tmp_path, flags, said):
+    result = CliRunner().invoke(cli.app, ["inspect", str(with_manifest(tmp_path / "a", "bundle")), *flags])
+
+    assert result.exit_code == 2
+    assert said in result.stderr
