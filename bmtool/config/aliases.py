@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bmtool.errors import did_you_mean
+
 #: Our key -> what other tools call it (lower case, `_` for `-`). Of several meanings the one that fits the place
 #: counts.
 _KEYS = {
@@ -108,11 +110,36 @@ _VALUES = {
     "text_classification": "sequence_classification classification sentiment sentiment_analysis single_label "
     "single_label_classification classify text-classification multiclass",
     "token_classification": "ner pos tagging sequence_labeling sequence_labelling token-classification tagger",
+    "text_regression": "regression grading scoring text-regression",
+    "question_answering": "qa squad extractive_qa question-answering reading_comprehension",
+    "similarity": "embedding embeddings sentence_similarity retrieval bi_encoder biencoder sts sentence_transformer",
+    "translation": "translate machine_translation mt nmt",
+    "summarization": "summarize summarisation summary",
+    "generation": "chat sft instruct instruction instruction_tuning text_generation dialog dialogue conversational",
     "f1_macro": "f1 macro_f1 f1-macro eval_f1 f1_score",
     "f1_micro": "micro_f1 f1-micro",
     "f1_span": "seqeval span_f1 entity_f1",
     "accuracy": "acc eval_accuracy",
-    "loss": "eval_loss val_loss validation_loss",
+    "loss": "eval_loss val_loss validation_loss log_loss cross_entropy",
+    "rmse": "mse mean_squared_error root_mean_squared_error",
+    "mae": "mean_absolute_error",
+    "pearson": "pearsonr",
+    "spearman": "spearmanr",
+    "kappa_quadratic": "qwk kappa cohen_kappa quadratic_kappa quadratic_weighted_kappa",
+    "auroc": "auc roc_auc auc_roc",
+    "auprc": "average_precision pr_auc",
+    "mcc": "matthews matthews_correlation matthews_corrcoef",
+    "ece": "calibration_error expected_calibration_error",
+    "exact_match": "em",
+    "f1_answer": "squad_f1",
+    "rouge_l": "rouge rougel rouge-l rougelsum",
+    "bleu": "sacrebleu",
+    "chrf": "chrf++ chrfpp",
+    "recall_at": "recall@10 recall_at_10 hit_rate hits_at",
+    "ndcg_at": "ndcg ndcg@10 ndcg_at_10",
+    "perplexity": "ppl",
+    "bits_per_byte": "bpb",
+    "subset_accuracy": "exact_match_ratio",
     "jsonl": "json ndjson jsonlines json_lines",
     "csv": "tsv",
     "parquet": "pq",
@@ -145,3 +172,9 @@ def keys_for(name: str) -> list[str]:
 def value_for(name: str, known: list[str]) -> str:
     """Our word for another tool's value among the `known` ones; empty if there is none."""
     return next((ours for ours in known if name.lower() in _VALUES.get(ours, "").split()), "")
+
+
+def meant_by(word: str, known: list[str]) -> str:
+    """Return ` Did you mean 'x'?` for what others call so, else for the closest known word, or the empty string."""
+    meant = value_for(word, known)
+    return f" Did you mean '{meant}'?" if meant else did_you_mean(word, known)

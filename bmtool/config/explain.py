@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bmtool.config.aliases import NOTES, keys_for, value_for
+from bmtool.config.aliases import NOTES, keys_for, meant_by
 from bmtool.config.describe import expects, listing
 from bmtool.config.model import chooser_of, shown
 from bmtool.config.shape import alternatives, at, chooser, members, settings_at
-from bmtool.errors import close_to, did_you_mean
+from bmtool.errors import close_to
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -202,6 +202,4 @@ def _not_among(annotation: Any, context: dict[str, Any], value: Any) -> str:
     choices = [c for a in alternatives(annotation) if get_origin(a) is Literal for c in get_args(a)]
     known = [str(choice) for choice in choices] or re.findall(r"'([^']*)'", str(context.get("expected", "")))
     word = str(value)
-    meant = value_for(word, known)
-    hint = f" Did you mean '{meant}'?" if meant else did_you_mean(word, known)
-    return f"expected {listing(known)}, got {shown(value)}.{hint}".removesuffix(".")
+    return f"expected {listing(known)}, got {shown(value)}.{meant_by(word, known)}".removesuffix(".")

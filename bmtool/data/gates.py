@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import field_validator, model_validator
 
+from bmtool.config.aliases import meant_by
 from bmtool.config.model import Settings, explained
 from bmtool.contracts import GateResult
-from bmtool.errors import did_you_mean
 from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ class Gate(Settings):
     def _known(cls, name: str) -> str:
         if name not in METRICS.names():
             known = ", ".join(METRICS.names())
-            raise explained(f"unknown metric '{name}'.{did_you_mean(name, METRICS.names())} Known: {known}")
+            raise explained(f"unknown metric '{name}'.{meant_by(name, METRICS.names())} Known: {known}")
         return name
 
     @model_validator(mode="after")

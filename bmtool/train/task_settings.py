@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmtool.errors import ConfigError, did_you_mean
+from bmtool.config.aliases import meant_by
+from bmtool.errors import ConfigError
 from bmtool.registry import ARCHITECTURES, METRICS
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ def unknown_metric(wanted: str, tasks: Collection[str]) -> str:
         return f"say {meant[0]}" if len(meant) == 1 else f"with several tasks, say which task's: {', '.join(meant)}"
     if metric in METRICS.names():
         return ""
-    return f"unknown metric '{metric}'.{did_you_mean(metric, METRICS.names())} Known: {', '.join(METRICS.names())}"
+    return f"unknown metric '{metric}'.{meant_by(metric, METRICS.names())} Known: {', '.join(METRICS.names())}"
 
 
 def check_file(config: Config, pipeline: Pipeline) -> None:

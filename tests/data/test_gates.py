@@ -70,6 +70,8 @@ def test_a_gate_on_seeds_fails_where_there_is_one():
     ("gate", "message"),
     [
         ({"metric": "acuracy", "min": 0.5}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
+        ({"metric": "acc", "min": 0.5}, "unknown metric 'acc'. Did you mean 'accuracy'?"),
+        ({"metric": "roc_auc", "min": 0.5}, "unknown metric 'roc_auc'. Did you mean 'auroc'?"),
         ({"metric": "accuracy"}, "a gate needs exactly one of min and max"),
         ({"metric": "accuracy", "min": 0.1, "max": 0.2}, "a gate needs exactly one of min and max"),
     ],

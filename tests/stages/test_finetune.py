@@ -219,6 +219,7 @@ def test_a_strange_metric_is_refused_before_anything_is_made():
         ({"from": "pretrain", "model": "bert"}, "set one of from and model"),
         ({"tokenizer": "corpus"}, "has an effect only with model"),
         ({"metric_for_best_model": "acuracy"}, "unknown metric 'acuracy'. Did you mean 'accuracy'?"),
+        ({"metric_for_best_model": "f1"}, "unknown metric 'f1'. Did you mean 'f1_macro'?"),
         ({"max_steps": 5}, "set exactly one of max_tokens, max_steps, num_train_epochs"),
     ],
 )
