@@ -61,17 +61,23 @@ def check_method(config: Config, task: Task, where: str = "") -> None:
 
 
 def check_layout(config: Config, task: Task, pipeline: Pipeline) -> None:
-    """Raise ConfigError if the file itself says what model is built, and such a one can't learn the task."""
+    """Raise ConfigError if the file says what model is built, and such a one can't learn the task, or not several."""
     start = config.from_ or config.method.start
     is_own = config.model is None and pipeline.pretrain is not None and (start is None or str(start) == "pretrain")
     model = pipeline.pretrain.model if is_own else config.model
-    if model is None or model.layout in task.layouts:
+    if model is None:
         return
-    suited = [name for name in ARCHITECTURES.names() if ARCHITECTURES.load(name).layout in task.layouts]
-    raise ConfigError(
-        f"{pipeline.file}: {'pretrain' if is_own else 'finetune'}.model: '{model.name()}' ({model.layout}) can't learn "
-        f"{task.name()} from {', '.join(task.columns)}. Those that can: {', '.join(suited)}"
-    )
+    where = f"{pipeline.file}: {'pretrain' if is_own else 'finetune'}.model: '{model.name()}' ({model.layout}) can't"
+    if model.layout not in task.layouts:
+        known = [name for name in ARCHITECTURES.names() if ARCHITECTURES.load(name).layout in task.layouts]
+        raise ConfigError(
+            f"{where} learn {task.name()} from {', '.join(task.columns)}. Those that can: {', '.join(known)}"
+        )
+    if config.together is not None and model.layout == "encoder-decoder":
+        known = [name for name in ARCHITECTURES.names() if ARCHITECTURES.load(name).layout == "decoder"]
+        raise ConfigError(
+            f"{where} be shared by several tasks yet. Fine-tune them apart, or take a decoder: {', '.join(known)}"
+        )
 
 
 def check_metric(task: Task, metric: str, where: str = "") -> None:

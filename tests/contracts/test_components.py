@@ -27,7 +27,7 @@ from bmtool.contracts import (
 )
 from bmtool.contracts.kinds import INPUTS
 from bmtool.contracts.kinds import KINDS as COLUMN_KINDS
-from bmtool.registry import KINDS, METRICS, OBJECTIVES, TASKS
+from bmtool.registry import ARCHITECTURES, KINDS, METRICS, OBJECTIVES, TASKS
 
 BASES = {
     "source": Source,
@@ -151,3 +151,16 @@ def test_a_task_is_one_short_file(name):
     lines = (TASKS.folder / f"{name}.py").read_text(encoding="utf-8").splitlines()
 
     assert len(lines) <= 110
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES.names())
+def test_an_architecture_has_the_layout_of_what_it_builds(name):
+    from bmtool.models.families import family_for
+
+    architecture = ARCHITECTURES.load(name)()
+    config = architecture.config(vocab_size=64, max_seq_length=32, special_ids={"pad": 0, "bos": 1, "eos": 2})
+
+    if getattr(config, "is_encoder_decoder", False):
+        assert architecture.layout == "encoder-decoder"
+    else:
+        assert architecture.layout == ("decoder" if family_for(config).is_decoder else "encoder")

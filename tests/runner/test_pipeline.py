@@ -299,6 +299,22 @@ def test_processes_must_be_able_to_share_out_a_step(load):
     assert load(text, "runtime.processes=3", "finetune.gradient_accumulation_steps=3").runtime.processes == 3
 
 
+def test_several_tasks_on_an_encoder_decoder_are_refused_before_anything_is_made(load):
+    datasets = "".join(f"  {name}: {{task: summarization, sources: {name}.jsonl}}\n" for name in ("titles", "subjects"))
+    text = GOOD.partition("  metric_for_best_model")[0].replace("\npretrain:\n", f"{datasets}\npretrain:\n")
+    alone = text.replace("data: stars", "data: titles\n  model: t5")
+    together = text.replace("data: stars", "data: [titles, subjects]\n  model: t5")
+
+    assert load(alone).finetune.model.name() == "t5"
+    assert load(together.replace("model: t5", "model: gpt")).finetune.together is not None
+    assert messages(load, together) == [
+        (
+            "c.yaml:36:3: finetune.model: 't5' (encoder-decoder) can't be shared by several tasks yet. Fine-tune them apart, or "
+            "take a decoder: gpt, llama, qwen3"
+        )
+    ]
+
+
 def test_weights_that_cannot_be_shared_out_are_refused_before_anything_is_made(load):
     two = GOOD.replace("data: stars", "data: [stars, likes]").replace(
         "metric_for_best_model: f1_macro", "weight_decay: 0.1"
