@@ -323,16 +323,19 @@ def list_(
 @app.command()
 def init(
     source: Annotated[Path, typer.Argument(help="A CSV, JSONL or Parquet file, or a folder of them.")],
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="NAME", help="For which task, if it can't tell.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the configuration that is there.")] = False,
     json: Json = False,
     folder: Folder = None,
     quiet: Quiet = False,
 ) -> None:
-    """Look at a file, guess its columns, write a commented configuration that runs."""
+    """Look at a file, guess its task and columns, write a commented configuration that runs."""
     from bmtool.commands.init import init as command
 
     console = Console(quiet=quiet)
-    _call(console, lambda: _enter(folder) or command(source, force=force, as_json=json, console=console))
+    _call(console, lambda: _enter(folder) or command(source, task=task, force=force, as_json=json, console=console))
 
 
 @app.command()

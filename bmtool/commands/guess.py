@@ -18,7 +18,7 @@ LABEL_NAMES = (
     "label labels class category sentiment stars star rating score target topic intent polarity tag y "
     "标签 类别 分类 情感 评分 星级 分数"
 )
-GROUP_NAMES = "customer user author client account reviewer patient speaker member buyer 用户 客户 作者 顾客"
+GROUP_NAMES = "customer user author client account reviewer patient speaker member buyer group 用户 客户 作者 顾客"
 
 #: More kinds of values than this are no labels.
 MOST_LABELS = 50
@@ -46,12 +46,15 @@ class Column:
     han: int = 0
     """characters of such scripts"""
     values: Counter[str] = field(default_factory=Counter)
+    shapes: Counter[str] = field(default_factory=Counter)
+    """values that are numbers, or lists and mappings that a task may read"""
     longest: int = 0
     lengths: list[int] = field(default_factory=list)
 
     def see(self, value: Any) -> None:
         """Count one value."""
         self.rows += 1
+        self.shapes[_shape(value)] += 1
         if value is None or value == "" or isinstance(value, list | dict):
             return
         self.scalars += 1
@@ -66,6 +69,14 @@ class Column:
             self.han += han
             self.with_space += " " in value.strip() or han > 1
             self.lengths.append(len(value))
+
+    def holds(self, kind: str) -> bool:
+        """Whether more than half of its values may be of a kind of column that tasks read."""
+        if kind == "label":
+            return 2 <= len(self.values) <= MOST_LABELS and self.longest <= LONGEST_LABEL_CHARS
+        if kind == "number" and not self.shapes["fraction"] and len(self.values) <= MOST_LABELS:
+            return False  # a few whole numbers may be labels
+        return sum(self.shapes[shape] for shape in _SHAPES[kind]) > self.rows / 2
 
     @property
     def mean_chars(self) -> float:
@@ -105,7 +116,7 @@ def guess(columns: Mapping[str, Column], num_rows: int) -> Guess | None:
     text = max(texts, key=_text_score)
     others = [column for column in columns.values() if column is not text]
     label = max((c for c in others if _may_label(c, num_rows)), key=_label_score, default=None)
-    group = next((c for c in others if c is not label and _may_group(c, num_rows)), None)
+    group = group_of([column for column in others if column is not label], num_rows)
     reasons = [f"'{text.name}' holds the text: {text.mean_chars:,.0f} characters on average, the longest of its kind"]
     if label is None:
         reasons.append(f"no column looks like a label: 2 to {MOST_LABELS} short values, each of them in several rows")
@@ -118,6 +129,11 @@ def guess(columns: Mapping[str, Column], num_rows: int) -> Guess | None:
             f"'{group.name}' says whose row it is: {len(group.values):,} values; rows of one stay in one split"
         )
     return Guess(text, label, group, tuple(reasons))
+
+
+def group_of(columns: Iterable[Column], num_rows: int) -> Column | None:
+    """The first column that says whose row it is."""
+    return next((column for column in columns if _may_group(column, num_rows)), None)
 
 
 def _named(name: str, names: str) -> bool:
@@ -147,6 +163,33 @@ def _may_group(column: Column, num_rows: int) -> bool:
     is_whole = column.scalars == num_rows
     kinds = len(column.values)
     return is_whole and _named(column.name, GROUP_NAMES) and 10 <= kinds <= 0.95 * num_rows
+
+
+#: Shapes of values that a kind of column has.
+_SHAPES = {
+    "text": ("text",),
+    "target": ("text",),
+    "words": ("texts",),
+    "tags": ("texts",),
+    "labels": ("texts",),
+    "answers": ("answers", "texts"),
+    "messages": ("messages",),
+    "number": ("whole", "fraction"),
+}
+
+
+def _shape(value: Any) -> str:
+    if isinstance(value, list):
+        first = value[0] if value else ""
+        is_turn = isinstance(first, dict) and {"role", "from"} & first.keys()
+        return "messages" if is_turn else "answers" if isinstance(first, dict) else "texts"
+    if isinstance(value, dict):
+        return "answers" if "text" in value else "other"
+    try:
+        number = float(value)
+    except (TypeError, ValueError):  # no number
+        return "text" if isinstance(value, str) and value.strip() else "other"
+    return "whole" if number.is_integer() else "fraction"
 
 
 def _as_label(value: Any) -> str:

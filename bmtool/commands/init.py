@@ -6,6 +6,7 @@ import json
 import re
 import shlex
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from itertools import islice
@@ -13,7 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_text
-from bmtool.commands.guess import Column, Guess, guess, look, percentile
+from bmtool.commands.guess import Column, Guess, group_of, guess, look
+from bmtool.commands.init_page import Sizes, sections
+from bmtool.commands.init_sizes import FINETUNE_TOKENS, finetune_budget, max_seq_length, pretrain_budget, vocab_size
+from bmtool.commands.init_tasks import match
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
@@ -24,13 +28,6 @@ if TYPE_CHECKING:
 
 #: So many rows are looked at; what the rest holds is estimated by the files' sizes.
 MOST_ROWS = 20_000
-
-#: Training budgets in tokens: what a tiny BERT gets through in a few minutes on two cores.
-PRETRAIN_TOKENS = (400_000, 3_000_000)
-FINETUNE_TOKENS = 2_000_000
-
-#: Tokens of pre-training for each token of text: beyond it the same texts teach little that is new.
-PRETRAIN_EPOCHS = 20
 
 READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
 
@@ -53,39 +50,78 @@ class Found:
     """all rows for each row seen, roughly"""
 
 
-def init(source: Path, *, force: bool = False, as_json: bool = False, console: Console) -> int:
+def init(source: Path, *, task: str | None = None, force: bool = False, as_json: bool = False, console: Console) -> int:
     """Write `<stem>.yaml` into the current folder, print its path, say on stderr what was guessed and why.
 
     Raises:
         MissingInputError: nothing readable is there.
-        ConfigError: the configuration exists already, or the files' format isn't known.
+        ConfigError: the configuration exists already, the files' format isn't known, or it isn't clear for which task
+            they are.
         DataError: no column holds text.
     """
     found = _find(source)
     target = Path(f"{found.stem}.yaml")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already. Move it away, or use --force to write it again")
+    page, reasons, columns = _for_task(found, task) or _for_labels(found, source)
+    rows = round(found.rows_seen * found.scale)
+    about = "" if found.scale == 1 else "about "
+    console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
+    for reason in reasons:
+        console.say(reason)
+    if rows < 200:
+        console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
+    write_text(target, page)
+    document = {"command": "init", "exit_code": 0, "results": [{"file": str(target), "rows": rows, **columns}]}
+    print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
+    console.say(f"next: bmtool run {shlex.quote(str(target))}")
+    return 0
+
+
+#: What is to be written, why, and our columns with theirs.
+_Plan = tuple[str, Sequence[str], dict[str, str | None]]
+
+
+def _for_task(found: Found, task: str | None) -> _Plan | None:
+    """The plan for a task that reads columns of the table's names; None: it is one label of a text, or no task's."""
+    chosen = match(found.columns, task)
+    if chosen is None:
+        return None
+    texts, reasons = chosen.texts, list(chosen.reasons)
+    group = group_of([c for c in found.columns.values() if c not in chosen.columns.values()], found.rows_seen)
+    if group is None and texts and all(column.texts for column in texts):
+        group = min(texts, key=lambda column: len(column.values))
+    if group is not None:
+        reasons.append(f"rows with the same '{group.name}' stay in one split")
+    if not texts:
+        reasons.append(
+            "words in lists teach no tokenizer: put an encoder's checkpoint into ./encoder/, or change 'from'"
+        )
+    tokens = round(sum(column.tokens for column in texts) * found.scale) or FINETUNE_TOKENS  # lists aren't counted
+    longest = [max_seq_length(column) for column in texts if column.texts] or [256]
+    sizes = Sizes(
+        max_seq_length=min(sum(longest) if chosen.task.layouts[0] == "encoder" else max(longest), 256),
+        vocab_size=vocab_size(max(texts, key=lambda column: column.chars), tokens) if texts else 0,
+        pretraining=pretrain_budget(tokens),
+        finetuning=finetune_budget(tokens),
+    )
+    about = (
+        f"# Written by `bmtool init` for {chosen.task.name()}. Run it with `bmtool run`; `bmtool list` shows the rest."
+    )
+    head = [about, "version: 1", f"name: {_name(found.stem)}"]
+    lines = [*head, *sections(chosen, _sources(found), group.name if group else None, sizes, _word)]
+    columns = {ours: theirs.name for ours, theirs in chosen.columns.items()}
+    return "\n".join(lines) + "\n", reasons, {"task": chosen.task.name(), **columns}
+
+
+def _for_labels(found: Found, source: Path) -> _Plan:
+    """The plan for one label of a text, whatever their columns are called."""
     chosen = guess(found.columns, found.rows_seen)
     if chosen is None:
         names = ", ".join(found.columns) or "none"
         raise DataError(f"{source}: no column holds text. The columns are: {names}")
-    rows = round(found.rows_seen * found.scale)
-    about = "" if found.scale == 1 else "about "
-    console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
-    for reason in chosen.reasons:
-        console.say(reason)
-    if rows < 200:
-        console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
-    write_text(target, render(found, chosen))
     columns = {"text": chosen.text, "label": chosen.label, "group": chosen.group}
-    document = {
-        "command": "init",
-        "exit_code": 0,
-        "results": [{"file": str(target), "rows": rows, **{k: c.name if c else None for k, c in columns.items()}}],
-    }
-    print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
-    console.say(f"next: bmtool run {shlex.quote(str(target))}")
-    return 0
+    return render(found, chosen), chosen.reasons, {name: one.name if one else None for name, one in columns.items()}
 
 
 # ---------------------------------------------------------------- looking
@@ -183,7 +219,7 @@ def _datasets(found: Found, chosen: Guess) -> list[str]:
     group = _word(chosen.group.name) if chosen.group else "text"
     shared = "clean: [unicode, whitespace], deduplicate: [exact],\n"
     shared += f"     split: {{validation: 0.1, test: 0.1, group: {group}}}"
-    vocabulary = f"tokenizer: {{type: wordpiece, vocab_size: {_vocab_size(chosen.text, _tokens(found, chosen))}}}"
+    vocabulary = f"tokenizer: {{type: wordpiece, vocab_size: {vocab_size(chosen.text, _tokens(found, chosen))}}}"
     lines = [
         "  corpus:  # the texts alone, to pre-train on",
         f"    {{sources: {sources}, columns: {{{text}}}, {shared}, {vocabulary}}}",
@@ -200,13 +236,13 @@ def _datasets(found: Found, chosen: Guess) -> list[str]:
 
 def _training(found: Found, chosen: Guess) -> list[str]:
     tokens = _tokens(found, chosen)
-    length = _max_seq_length(chosen.text)
-    budget = _count(min(max(PRETRAIN_EPOCHS * tokens, PRETRAIN_TOKENS[0]), PRETRAIN_TOKENS[1]))
+    length = max_seq_length(chosen.text)
+    budget = pretrain_budget(tokens)
     model = "model: {architecture: bert, size: tiny}, objective: mlm"
     common = f"max_seq_length: {length}"
     lines = [f"pretrain: {{data: corpus, {model}, {common}, max_tokens: {budget}, learning_rate: 3e-3}}"]
     if chosen.label is not None:
-        data = f"data: {_dataset_name(chosen.label.name)}, {common}, {_finetune_budget(tokens)}"
+        data = f"data: {_dataset_name(chosen.label.name)}, {common}, {finetune_budget(tokens)}"
         best = "metric_for_best_model: f1_macro, early_stopping_patience: 5"
         lines.append(f"finetune: {{{data}, learning_rate: 5e-4, head_learning_rate: 2e-3, {best}}}")
     return lines
@@ -223,28 +259,6 @@ def _sources(found: Found) -> str:
     if table.format == "csv" and table.delimiter != expected:
         return f"{{type: csv, path: {path}, delimiter: {json.dumps(table.delimiter)}}}"
     return path
-
-
-def _max_seq_length(text: Column) -> int:
-    """Room for 95 of 100 texts, within what trains in minutes."""
-    tokens = percentile(text.lengths, 0.95) * text.tokens / max(text.chars, 1) + 2
-    return next((length for length in (32, 64, 128) if tokens <= length), 256)
-
-
-def _vocab_size(text: Column, tokens: int) -> int:
-    """More text, more words; in Chinese and its like, room for the characters, which get half of a vocabulary."""
-    if text.han > 0.3 * text.chars:
-        return 12_288
-    return 8192 if tokens > 1_000_000 else 4096 if tokens > 100_000 else 2048
-
-
-def _finetune_budget(tokens: int) -> str:
-    epochs = FINETUNE_TOKENS // tokens
-    return f"num_train_epochs: {min(epochs, 20)}" if epochs >= 2 else f"max_tokens: {_count(2 * FINETUNE_TOKENS)}"
-
-
-def _count(tokens: int) -> str:
-    return f"{tokens / 1e6:.1f}".removesuffix(".0") + "M" if tokens >= 1_000_000 else f"{tokens // 1000}k"
 
 
 def _word(text: str) -> str:

@@ -1,0 +1,127 @@
+"""Which task a table's columns are for: each task says itself which columns it reads, by name and kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from itertools import product
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from bmtool.config.model import validate
+from bmtool.contracts.kinds import TEXTS
+from bmtool.errors import ConfigError
+from bmtool.registry import TASKS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.commands.guess import Column
+    from bmtool.contracts import Task
+
+#: What others call the tasks' columns; small letters. A column's own name is right, too.
+OTHER_NAMES = {
+    "text": "anchor sentence sentence1 text1 query premise",
+    "text_pair": "positive sentence2 text2 hypothesis",
+    "source": "document article input",
+    "target": "summary translation response completion output answer",
+    "prompt": "instruction",
+    "messages": "conversations conversation",
+    "words": "tokens",
+    "tags": "ner_tags pos_tags",
+    "labels": "topics categories",
+    "label": "class category",
+    "score": "grade similarity",
+}
+
+#: A summary is shorter than that share of its source; a translation isn't.
+SUMMARY_RATIO = 0.5
+
+#: The task that init finds by its own rules, from columns of any name.
+CLASSIFICATION = {"type": "text_classification"}
+
+
+@dataclass(frozen=True)
+class Match:
+    """A task for which the table has all columns."""
+
+    settings: Mapping[str, Any]
+    task: Task
+    columns: Mapping[str, Column]
+    """Ours to theirs"""
+    reasons: list[str] = field(default_factory=list)
+
+    @property
+    def texts(self) -> list[Column]:
+        """What is read and written as text."""
+        return [self.columns[name] for name in self.task.of_kind(*TEXTS, "messages")]
+
+
+def match(columns: Mapping[str, Column], wanted: str | None = None) -> Match | None:
+    """The task that reads most of the table's columns, by their names; None: none does, or one label of a text.
+
+    Raises:
+        ConfigError: the table isn't one for the task that is `wanted`, or several tasks fit it alike.
+    """
+    if wanted is not None and wanted not in TASKS.names():
+        TASKS.load(wanted)
+    found = [one for one in (_matched(*variant, columns) for variant in _variants(wanted)) if one is not None]
+    most = max((len(one.columns) for one in found), default=0)
+    best = [one for one in found if len(one.columns) == most]
+    names = sorted({one.task.name() for one in best})
+    if names == ["summarization", "translation"]:
+        best = [_by_length(best)]
+    if len(best) > 1:
+        raise ConfigError(
+            f"the columns {', '.join(columns)} fit {' and '.join(names)}. Say which one: --task {names[0]}"
+        )
+    if best:
+        return None if best[0].settings == CLASSIFICATION else best[0]
+    if wanted not in {None, CLASSIFICATION["type"]}:
+        reads = " or ".join(dict.fromkeys(", ".join(task.columns) for _, task in _variants(wanted)))
+        raise ConfigError(
+            f"--task {wanted}: it reads {reads}, and the columns are {', '.join(columns)}. Rename them, or write the "
+            f"configuration with 'columns: {{OURS: THEIRS}}'"
+        )
+    return None
+
+
+def _variants(wanted: str | None) -> Iterator[tuple[dict[str, Any], Task]]:
+    """Each task with each set of its own switches that says which columns it reads."""
+    for name in [wanted] if wanted else TASKS.names():
+        kind = TASKS.load(name)
+        switches = [key for key, info in kind.model_fields.items() if info.annotation is bool]
+        seen = []
+        for values in product([False, True], repeat=len(switches)):
+            on = {key: True for key, value in zip(switches, values, strict=True) if value}
+            try:
+                task = validate(kind, on)
+            except ValidationError:  # switches that exclude each other
+                continue
+            if dict(task.columns) not in seen:
+                seen.append(dict(task.columns))
+                yield {"type": name, **on}, task
+
+
+def _matched(settings: dict[str, Any], task: Task, columns: Mapping[str, Column]) -> Match | None:
+    found: dict[str, Column] = {}
+    for ours, kind in task.columns.items():
+        names = [ours, *OTHER_NAMES.get(ours, "").split()]
+        fits = [c for name in names for c in columns.values() if c.name.lower() == name and c.holds(kind)]
+        if not fits:
+            return None
+        found[ours] = fits[0]
+    reads = ", ".join(f"{ours} from '{theirs.name}'" for ours, theirs in found.items())
+    switches = "".join(f", {key}" for key in settings if key != "type")
+    return Match(settings, task, found, [f"{task.name()}{switches}: by the columns' names it reads {reads}"])
+
+
+def _by_length(both: list[Match]) -> Match:
+    """A summary or a translation, by how long the second text is."""
+    source, target = both[0].columns["source"], both[0].columns["target"]
+    ratio = target.mean_chars / max(source.mean_chars, 1)
+    name = "summarization" if ratio < SUMMARY_RATIO else "translation"
+    one = next(one for one in both if one.task.name() == name)
+    other = "translation" if name == "summarization" else "summarization"
+    one.reasons.append(f"'{target.name}' has {ratio:.0%} of the characters of '{source.name}'; if not: --task {other}")
+    return one
