@@ -105,6 +105,9 @@ class Batch:
     """int64 (1, T), 0 in a document's text A and 1 in its text B; None: there is no text B"""
     is_causal: bool = False
     """Whether tokens see only what is before them, also in a model that reads both ways"""
+    reads_all: bool = False
+    """Whether what is learned depends on the last hidden states of all tokens, such as on their mean, and not on those
+    of the targets alone: so much arithmetic is needed"""
     task: str = ""
     """Of several tasks, which one it is of; a batch never has examples of two"""
 

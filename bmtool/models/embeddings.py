@@ -34,6 +34,7 @@ def pack_rows(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     names, term = (["references"], "squared_error") if is_scored else (["first_ids", "second_ids"], "ranking")
     targets = {name: examples.columns[name][rows] for name in names if name in examples.columns}
     batch = pack(examples, rows, targets=targets, counts={term: len(rows)} if targets else {})
+    batch = replace(batch, reads_all=True)
     second = examples.columns.get("second_starts")
     return batch if second is None else _cut_in_two(batch, second[rows])
 

@@ -91,7 +91,7 @@ class Work:
             return self._of_two_sides(batch, batch.token_type_ids[0])
         lengths = batch.cu_seq_lens.diff().double()
         pairs = sum(_pairs(lengths, window) for window in self.windows)
-        targets = sum(batch.counts.values())
+        targets = batch.num_tokens if batch.reads_all else sum(batch.counts.values())
         return self.per_token * batch.num_tokens + self.per_target * targets + self.per_pair * pairs
 
     def _of_two_sides(self, batch: Batch, types: Tensor) -> float:

@@ -5,6 +5,7 @@ Shape letters: N windows, T tokens of the batch.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -27,7 +28,7 @@ def pack_spans(examples: Examples, rows: NDArray[np.int64]) -> Batch:
     if "spans" in examples.columns:
         spans = examples.columns["spans"][rows]
         targets, counts = {"spans": torch.from_numpy(spans)}, {"cross_entropy": int((spans[:, 0] != UNKNOWN).sum())}
-    batch = pack(examples, rows, targets=targets, counts=counts)
+    batch = replace(pack(examples, rows, targets=targets, counts=counts), reads_all=True)
     second = examples.columns.get("second_starts")
     return batch if second is None else with_types(batch, second[rows])
 

@@ -10,10 +10,13 @@ from bmtool.architectures.bart import Bart
 from bmtool.architectures.bert import Bert
 from bmtool.architectures.gpt import Gpt
 from bmtool.architectures.t5 import T5
-from bmtool.contracts import Batch
+from bmtool.contracts import Batch, Examples
+from bmtool.data.tokens import InMemoryTokens
 from bmtool.models.build import new_model
+from bmtool.models.embeddings import pack_rows
 from bmtool.models.flops import Work
 from bmtool.models.several_heads import SeveralHeads
+from bmtool.models.spans import pack_spans
 from bmtool.train.adapters import add_adapters
 from bmtool.train.layers import freeze
 from bmtool.train.peak import FILE, matmul_peak
@@ -80,6 +83,25 @@ def test_forward_alone_is_a_third():
     batch = batch_of(16, targets=16)
 
     assert Work.of(model, trains=False).of_batch(batch) == pytest.approx(Work.of(model).of_batch(batch) / 3)
+
+
+def test_where_all_tokens_are_read_none_is_left_out_of_the_last_layer():
+    model = make(Bert(**SMALL), "AutoModel")
+    batch = replace(batch_of(16, targets=1), reads_all=True)
+
+    with FlopCounterMode(display=False) as counter:
+        model(input_ids=batch.input_ids).last_hidden_state.sum().backward()
+
+    assert Work.of(model).of_batch(batch) == pytest.approx(counter.get_total_flops(), rel=0.01)
+
+
+@pytest.mark.parametrize("module", ["embeddings", "spans"])
+def test_vectors_and_answers_in_texts_read_all_tokens(module):
+    columns = {"second_starts": np.array([2, 2])}
+    examples = Examples(InMemoryTokens(np.arange(8)), np.array([0, 4]), np.array([4, 4]), (), (), columns)
+    pack = {"embeddings": pack_rows, "spans": pack_spans}[module]
+
+    assert pack(examples, np.arange(2)).reads_all
 
 
 def test_of_several_heads_a_batch_takes_that_of_its_own_task():
