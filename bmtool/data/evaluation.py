@@ -161,7 +161,7 @@ def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples
 def comparisons(evaluation: Evaluation, main: Metric) -> list[tuple[str, str]]:
     """(tone, sentence) for each baseline: `good` where the model surely wins by the main metric, `bad` where it loses.
 
-    The tones are those of the report: good, warning, bad.
+    It is sure where the whole interval of the difference says so. The tones are those of the report.
     """
     return [
         _compare(baseline, main, evaluation.metrics[main.name()].value, scores[main.name()].value, differences)
@@ -172,14 +172,14 @@ def comparisons(evaluation: Evaluation, main: Metric) -> list[tuple[str, str]]:
 
 def _compare(baseline: str, main: Metric, ours: float, theirs: float, difference: Score) -> tuple[str, str]:
     sign = 1 if main.higher_is_better else -1
-    ahead = sign * difference.value
-    surely = (difference.low if sign > 0 else -difference.high) > 0
+    least, most = sorted((sign * difference.low, sign * difference.high))
     numbers = (
         f"{main.name()} {ours:.3f} against {theirs:.3f}, "
         f"difference {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
     )
-    if surely:
+    if least > 0:
         return "good", f"better than {baseline}: {numbers}"
-    if ahead < 0:
+    if most < 0:
         return "bad", f"the model LOSES to {baseline}: {numbers}"
-    return "warning", f"not surely better than {baseline}: {numbers}"
+    word = "no" if sign * difference.value < 0 else "not surely"
+    return "warning", f"{word} better than {baseline}: {numbers}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bmtool.config.model import validate
-from bmtool.data.evaluation import evaluate_outputs
+from bmtool.data.evaluation import comparisons, evaluate_outputs
 from bmtool.errors import ConfigError
 from bmtool.metrics.bleu import Bleu
 from bmtool.registry import METRICS
@@ -39,6 +39,26 @@ def test_a_metric_that_is_no_sum_is_compared_with_a_baseline_on_the_same_rows():
     assert evaluation.baselines["guessing"]["auroc"].value == 0.5
     assert difference.value == pytest.approx(score.value - 0.5)
     assert (difference.low, difference.high) == pytest.approx((score.low - 0.5, score.high - 0.5))
+
+
+@pytest.mark.parametrize(
+    ("errors", "tone", "beginning"),
+    [
+        ((2.0, 2.0), "good", "better than rival: mae 1.000 against 2.000, "),
+        ((0.1, 1.95), "warning", "not surely better than rival: mae 1.000 against 1.025, "),
+        ((0.1, 1.85), "warning", "no better than rival: mae 1.000 against 0.975, "),
+        ((0.5, 0.5), "bad", "the model LOSES to rival: mae 1.000 against 0.500, "),
+    ],
+)
+def test_a_model_wins_or_loses_only_where_the_whole_interval_of_the_difference_says_so(errors, tone, beginning):
+    right = numbers()["references"]
+    ours = {**numbers(), "predictions": right + 1.0}
+    rival = {**ours, "predictions": right + np.resize(errors, len(right))}
+    metric = METRICS.load("mae")()
+
+    [(found, sentence)] = comparisons(evaluated(ours, [metric], baselines={"rival": rival}), metric)
+
+    assert (found, sentence[: len(beginning)]) == (tone, beginning)
 
 
 def test_a_baseline_is_not_judged_by_a_metric_that_has_no_value_for_it():
