@@ -1,8 +1,8 @@
 """Attention of BERT's layers on packed batches, from the tokens' states on: one product makes queries, keys and values.
 
 The checkpoint keeps three matrices a layer, and so does the model; they are put together for each product, which costs
-little beside it. Forward and backward are written by hand, so that a document's small products read and write parts of
-one matrix where they lie. A step of BERT 4x256, with documents of up to 128 tokens, took 5 to 6 % less CPU time with
+little beside it. Forward and backward are written by hand, so that documents are gathered from one matrix, and
+gradients go back to one (`bmtool.models.short_documents`). A step of BERT 4x256, with documents of up to 128 tokens, took 5 to 6 % less CPU time with
 AVX2; half of that is the last layer's, in which only tokens that are asked for look at others.
 
 Shape letters: A heads, D width of a head, L length of a document, T tokens, W = A x D.
@@ -11,27 +11,26 @@ Shape letters: A heads, D width of a head, L length of a document, T tokens, W =
 from __future__ import annotations
 
 import itertools
-import math
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 
 from bmtool.models.attention import packed_attention, packed_attention_backward
+from bmtool.models.short_documents import Layout, Span
+from bmtool.models.short_documents import attend as attend_short
+from bmtool.models.short_documents import attend_backward as attend_short_backward
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from torch import Tensor, nn
 
-#: Longer documents go to ATen's flash kernel, which keeps no matrix of probabilities (A x L x L). Measured, ms of one
-#: core for 2,750 tokens of 4 heads of 64, forward and backward, small products against that kernel, float32 with AVX2:
-#: documents of 20 to 128 tokens 16.7 and 19.6, 300 35.5 and 36.8; with AVX-512 11.8 and 14.2, 300 27.8 and 25.1.
+#: Longer documents go to ATen's flash kernel, which keeps no matrix of probabilities (A x L x L). Measured when each
+#: document had products of its own, ms of one core for 2,750 tokens of 4 heads of 64, forward and backward, products
+#: against that kernel, float32 with AVX2: documents of 20 to 128 tokens 16.7 and 19.6, 300 35.5 and 36.8.
 SHORT_TOKENS = 256
-
-# The only name of softmax's gradient alone.
-_softmax_backward = torch.ops.aten._softmax_backward_data.default  # noqa: SLF001
 
 #: transformers' classes with the projections `query`, `key` and `value`, whose forward is the same but for its name.
 _CLASSES = ("BertSelfAttention", "RobertaSelfAttention", "XLMRobertaSelfAttention", "ElectraSelfAttention")
@@ -78,20 +77,6 @@ class _How(NamedTuple):
     scale: float
 
 
-class _Span(NamedTuple):
-    """A short document, or a run of long ones."""
-
-    first: int
-    """Its first query"""
-    last: int
-    """Behind its last query"""
-    start: int
-    """Its first token"""
-    end: int
-    """Behind its last token"""
-    is_short: bool
-
-
 class _SelfAttention(torch.autograd.Function):
     """States (T, W), the three matrices and biases, borders, and rows or None, to what attention gives, (T, W)."""
 
@@ -101,33 +86,34 @@ class _SelfAttention(torch.autograd.Function):
         weight, bias = torch.cat(parameters[::2]), torch.cat(parameters[1::2])
         width = len(weight) // 3
         if rows is None:
-            joined = torch.addmm(bias, states, weight.t())
-            query, keys = joined[:, :width], joined[:, width:]
+            query = keys = torch.addmm(bias, states, weight.t())
         else:
             query = torch.addmm(bias[:width], states[rows], weight[:width].t())
             keys = torch.addmm(bias[width:], states, weight[width:].t())
-        ctx.spans = _spans(borders, rows)
-        out, kept = _attend(query, keys, borders, ctx.spans, ctx.how)
-        ctx.save_for_backward(states, weight, query, keys, out, borders, rows, *kept)
+        ctx.layout, ctx.runs = _parts(borders, rows, ctx.how)
+        out, kept = attend_short(query, keys, ctx.layout, width, ctx.how.scale)
+        kept_of_runs = [_attend(out, query, borders, run, ctx.how) for run in ctx.runs]
+        query_of_runs = query if ctx.runs else None
+        ctx.num_runs = len(ctx.runs)
+        ctx.save_for_backward(states, weight, out, borders, rows, query_of_runs, *kept_of_runs, *kept)
         return out if rows is None else torch.zeros_like(states).index_copy_(0, rows, out)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
-        states, weight, query, keys, out, borders, rows, *kept = ctx.saved_tensors
+        states, weight, out, borders, rows, joined, *kept = ctx.saved_tensors
         width = len(weight) // 3
+        grad = grads[0].contiguous() if rows is None else grads[0][rows]
+        short: list[Any] = attend_short_backward(
+            grad, kept[ctx.num_runs :], ctx.layout, ctx.how.scale, joined=rows is None
+        )
         if rows is None:
-            joined = query.new_empty(len(states), 3 * width, dtype=torch.float32)
-            grad, into = grads[0], (joined[:, :width], joined[:, width:])
+            (of_joined,) = short
+            for run, log_sum in zip(ctx.runs, kept, strict=False):
+                _attend_backward(of_joined, grad, joined, out, borders, run, log_sum, ctx.how)
+            of_states = of_joined @ weight
+            of_weights, of_biases = (of_joined.t() @ states).split(width), of_joined.sum(0).split(width)
         else:
-            of_query, of_keys = (torch.zeros_like(one, dtype=torch.float32) for one in (query, keys))
-            grad, into = grads[0][rows], (of_query, of_keys)
-        _attend_backward(into, grad, query, keys, out, borders, ctx.spans, kept, ctx.how)
-        if rows is None:
-            joined = joined.to(states.dtype)
-            of_states = joined @ weight
-            of_weights, of_biases = (joined.t() @ states).split(width), joined.sum(0).split(width)
-        else:
-            of_query, of_keys = (one.to(states.dtype) for one in into)
+            of_query, of_keys = short
             of_states = (of_keys @ weight[width:]).index_add_(0, rows, of_query @ weight[:width])
             of_weights = (of_query.t() @ states[rows], *(of_keys.t() @ states).split(width))
             of_biases = (of_query.sum(0), *of_keys.sum(0).split(width))
@@ -135,94 +121,68 @@ class _SelfAttention(torch.autograd.Function):
         return (of_states, *pairs, None, None, None)
 
 
-def _spans(borders: Tensor, rows: Tensor | None) -> list[_Span]:
-    """Of all tokens, or of ascending rows; with rows each document counts as short: it has few queries."""
-    tokens = list(itertools.pairwise(borders.tolist()))
-    if rows is not None:
-        queries = itertools.pairwise(torch.searchsorted(rows, borders.to(rows.dtype)).tolist())
-        return [_Span(*asked, *own, is_short=True) for asked, own in zip(queries, tokens, strict=True)]
-    documents = [(start, end) for start, end in tokens if start < end]
-    spans = []
-    for is_short, group in itertools.groupby(documents, lambda pair: pair[1] - pair[0] <= SHORT_TOKENS):
+def _parts(borders: Tensor, rows: Tensor | None, how: _How) -> tuple[Layout, list[slice]]:
+    """Short documents, and runs of neighbouring long ones; with ascending rows each counts as short: it asks little."""
+    tokens = tuple(borders.tolist())
+    asked = None if rows is None else tuple(torch.searchsorted(rows, borders.to(rows.dtype)).tolist())
+    return _parts_at(tokens, asked, how.heads, how.causal)
+
+
+@lru_cache(maxsize=2)  # all layers but the last have the same
+def _parts_at(
+    tokens: tuple[int, ...], asked: tuple[int, ...] | None, heads: int, causal: bool
+) -> tuple[Layout, list[slice]]:
+    pairs = itertools.pairwise(tokens if asked is None else asked)
+    documents = [Span(*queries, *own) for queries, own in zip(pairs, itertools.pairwise(tokens), strict=True)]
+    short: list[Span] = []
+    runs = []
+    for is_short, group in itertools.groupby(documents, lambda one: asked is not None or one.length <= SHORT_TOKENS):
         members = list(group)
-        runs = members if is_short else [(members[0][0], members[-1][1])]
-        spans += [_Span(*run, *run, is_short=is_short) for run in runs]
-    return spans
-
-
-def _inside(borders: Tensor, span: _Span) -> Tensor:
-    """Borders of a span's documents, counted from its first token."""
-    return borders[(borders >= span.start) & (borders <= span.end)] - span.start
-
-
-def _heads(query: Tensor, keys: Tensor, span: _Span, heads: int) -> list[Tensor]:
-    """A span's queries of (., W), and keys and values of (T, 2 W), each (A, ., D), as views."""
-    width = query.shape[1]
-    parts = (query[span.first : span.last], keys[span.start : span.end, :width], keys[span.start : span.end, width:])
-    return [_by_heads(part, heads).transpose(0, 1) for part in parts]
-
-
-def _by_heads(part: Tensor, heads: int) -> Tensor:
-    """(., W) to (., A, D)."""
-    return part.view(len(part), heads, part.shape[1] // heads)
-
-
-def _attend(query: Tensor, keys: Tensor, borders: Tensor, spans: list[_Span], how: _How) -> tuple[Tensor, list[Tensor]]:
-    """What attention gives for each query, (., W), and of each span probabilities (A, ., L) or log-sum-exps (L, A).
-
-    Short documents are computed in float32, also where the model runs in bfloat16.
-    """
-    out = query.new_empty(query.shape, dtype=torch.float32)
-    kept = []
-    for span in spans:
-        into = _by_heads(out[span.first : span.last], how.heads)
-        if span.is_short:
-            q, k, v = (part.float() for part in _heads(query, keys, span, how.heads))
-            scores = torch.baddbmm(_mask(q, k, how.causal), q, k.transpose(1, 2), beta=int(how.causal), alpha=how.scale)
-            kept.append(torch.softmax(scores, -1, out=scores))
-            torch.bmm(scores, v, out=into.transpose(0, 1))
+        if is_short:
+            short += members
         else:
-            tensors = (tensor[None] for tensor in _heads(query, keys, span, how.heads))
-            result, log_sum = packed_attention(*tensors, _inside(borders, span), how.causal, None, how.scale)
-            into.copy_(result[0])
-            kept.append(log_sum)
-    return out.to(query.dtype), kept
+            runs.append(slice(members[0].start, members[-1].end))
+    num_queries = (asked or tokens)[-1]
+    return Layout.of(short, num_queries, tokens[-1], heads, causal=causal), runs
 
 
-def _mask(query: Tensor, key: Tensor, causal: bool) -> Tensor:
-    """(1, L, L): minus infinity where a token would see what is behind it."""
-    if not causal:
-        return query.new_zeros(1, 1, 1)
-    return query.new_full((1, query.shape[1], key.shape[1]), -math.inf).triu_(1)
+def _inside(borders: Tensor, run: slice) -> Tensor:
+    """Borders of a run's documents, counted from its first token."""
+    inside: Tensor = borders[(borders >= run.start) & (borders <= run.stop)] - run.start
+    return inside
+
+
+def _heads(matrix: Tensor, run: slice, heads: int, parts: int) -> Iterator[Tensor]:
+    """A run's rows of (T, `parts` x W) as views of each part, (1, A, ., D)."""
+    rows = matrix[run]
+    for part in rows.view(len(rows), parts, heads, -1).unbind(1):
+        yield part.transpose(0, 1)[None]
+
+
+def _attend(into: Tensor, joined: Tensor, borders: Tensor, run: slice, how: _How) -> Tensor:
+    """Write what a run's queries get where `into` (T, W) has room for it; its log-sum-exps (., A)."""
+    log_sum: Tensor
+    result, log_sum = packed_attention(
+        *_heads(joined, run, how.heads, 3), _inside(borders, run), how.causal, None, how.scale
+    )
+    into[run].copy_(result[0].flatten(1))
+    return log_sum
 
 
 def _attend_backward(
-    into: tuple[Tensor, Tensor],
-    grad: Tensor,
-    query: Tensor,
-    keys: Tensor,
-    out: Tensor,
-    borders: Tensor,
-    spans: list[_Span],
-    kept: list[Tensor],
-    how: _How,
+    into: Tensor, grad: Tensor, joined: Tensor, out: Tensor, borders: Tensor, run: slice, log_sum: Tensor, how: _How
 ) -> None:
-    """Write gradients of `query` and `keys` in float32 where `into` has room for them."""
-    for span, known in zip(spans, kept, strict=True):
-        of_q, of_k, of_v = _heads(*into, span, how.heads)
-        if span.is_short:
-            q, k, v = (part.float() for part in _heads(query, keys, span, how.heads))
-            of_out = _by_heads(grad[span.first : span.last].float(), how.heads).transpose(0, 1)
-            torch.bmm(known.transpose(1, 2), of_out, out=of_v)
-            of_scores = torch.bmm(of_out, v.transpose(1, 2))
-            of_scores = _softmax_backward(of_scores, known, -1, torch.float32).mul_(how.scale)
-            torch.bmm(of_scores, k, out=of_q)
-            torch.bmm(of_scores.transpose(1, 2), q, out=of_k)
-        else:
-            tensors = (tensor[None] for tensor in _heads(query, keys, span, how.heads))
-            of_out, result = (_by_heads(one[span.first : span.last], how.heads)[None] for one in (grad, out))
-            parts = packed_attention_backward(
-                of_out, *tensors, result, known, _inside(borders, span), how.causal, None, how.scale
-            )
-            for place, part in zip((of_q, of_k, of_v), parts, strict=True):
-                place.copy_(part[0])
+    """Write gradients of a run's queries, keys and values where `into` (T, 3 W) has room for them."""
+    of_out, result = (next(_heads(one, run, how.heads, 1)).transpose(1, 2) for one in (grad, out))
+    parts = packed_attention_backward(
+        of_out,
+        *_heads(joined, run, how.heads, 3),
+        result,
+        log_sum,
+        _inside(borders, run),
+        how.causal,
+        None,
+        how.scale,
+    )
+    for place, part in zip(_heads(into, run, how.heads, 3), parts, strict=True):
+        place.copy_(part)

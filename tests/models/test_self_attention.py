@@ -15,6 +15,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import CONFIGS, LABELS, make_batch
 
 SHORT = [5, 5, 9, 1, 20]
+#: More than a block holds, and none that is full.
+MANY = [19] * 19
 MIXED = [SHORT_TOKENS + 1, 20, SHORT_TOKENS, SHORT_TOKENS + 9, SHORT_TOKENS + 9, 3]
 
 
@@ -33,7 +35,7 @@ def run(monkeypatch, family, auto_class, answer, batch, *, joined):
     return result.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
-@pytest.mark.parametrize("lengths", [SHORT, MIXED])
+@pytest.mark.parametrize("lengths", [SHORT, MIXED, MANY])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
     ("family", "auto_class", "answer"),
@@ -59,12 +61,34 @@ def test_joined_projections_give_what_separate_ones_do(monkeypatch, family, auto
 
 def test_in_the_last_layer_only_tokens_that_are_asked_for_look_at_others(monkeypatch):
     model, queries = new_model(CONFIGS["bert"](), "AutoModelForMaskedLM"), []
-    attend = self_attention._attend
-    monkeypatch.setattr(self_attention, "_attend", lambda *given: queries.append(len(given[0])) or attend(*given))
+    attend = self_attention.attend_short
+    monkeypatch.setattr(self_attention, "attend_short", lambda *given: queries.append(len(given[0])) or attend(*given))
 
     lm_logits_at(model, make_batch(SHORT), torch.tensor([7, 3, 7]))
 
     assert queries == [make_batch(SHORT).num_tokens, 2]
+
+
+@pytest.mark.parametrize("lengths", [SHORT, MANY])
+def test_bfloat16_is_as_near_to_float32_as_its_rounding(lengths):
+    batch, generator = make_batch(lengths), torch.Generator().manual_seed(0)
+    model = new_model(CONFIGS["bert"](), "AutoModel")
+    joined = model.encoder.layer[0].attention.self
+    states = torch.randn(1, batch.num_tokens, model.config.hidden_size, generator=generator)
+    before = torch.backends.mkldnn.matmul.fp32_precision
+
+    def attention(dtype):
+        low = states.detach().to(dtype, copy=True).requires_grad_()
+        with self_attention.joined_projections(joined.to(dtype)):
+            out = joined(low, cu_seq_lens_q=batch.cu_seq_lens, max_length_q=batch.max_length)[0]
+        out.float().square().sum().backward()
+        return out.float(), low.grad.float()
+
+    (high, of_high), (low, of_low) = attention(torch.float32), attention(torch.bfloat16)
+
+    assert (low - high).norm() < 0.01 * high.norm()
+    assert (of_low - of_high).norm() < 0.02 * of_high.norm()
+    assert torch.backends.mkldnn.matmul.fp32_precision == before
 
 
 def test_the_model_is_left_as_it_was():
