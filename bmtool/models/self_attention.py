@@ -1,9 +1,10 @@
 """Attention of BERT's layers on packed batches, from the tokens' states on: one product makes queries, keys and values.
 
 The checkpoint keeps three matrices a layer, and so does the model; they are put together for each product, which costs
-little beside it. Forward and backward are written by hand, so that documents are gathered from one matrix, and
-gradients go back to one (`bmtool.models.short_documents`). A step of BERT 4x256, with documents of up to 128 tokens, took 5 to 6 % less CPU time with
-AVX2; half of that is the last layer's, in which only tokens that are asked for look at others.
+little beside it. Forward and backward are written by hand, so that documents are gathered from one matrix, and their
+gradients go back to one (`bmtool.models.short_documents`). In the last layer only tokens that are asked for look at
+others. A step of BERT 4x256, with documents of up to 128 tokens, took 5 to 6 % less CPU time with AVX2; half of that
+is the last layer's.
 
 Shape letters: A heads, D width of a head, L length of a document, T tokens, W = A x D.
 """
