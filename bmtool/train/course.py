@@ -116,7 +116,9 @@ class Course:
     def description(self) -> str:
         """One line for the log."""
         num_tokens = int(self.lengths.sum(dtype=np.int64))
-        return f"{self.num_steps:,} steps over {len(self.lengths):,} examples of {num_tokens:,} tokens"
+        in_batch = max(1, round(self.training.batch_tokens * len(self.lengths) / num_tokens))
+        examples = f"{len(self.lengths):,} examples of {num_tokens:,} tokens, about {in_batch:,} a batch"
+        return f"{self.num_steps:,} steps over {examples}"
 
     def _batches_for(self, max_tokens: int) -> int:
         """Batches until at least `max_tokens` tokens have been seen."""

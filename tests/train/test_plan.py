@@ -199,6 +199,12 @@ def make_course(lengths, **settings):
     return Course(lengths, validate(Training, plain), seed=0)
 
 
+def test_the_log_says_how_many_examples_share_a_batch():
+    short = make_course(np.full(4000, 2), num_train_epochs=3)
+
+    assert short.description == "750 steps over 4,000 examples of 8,000 tokens, about 16 a batch"
+
+
 def test_a_run_of_epochs_has_as_many_steps_as_windows():
     lengths = np.full(10, 16)  # 5 batches an epoch
 
