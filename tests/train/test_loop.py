@@ -144,11 +144,12 @@ def test_bfloat16_follows_float32(make_job, pieces, tmp_path):
 # ---------------------------------------------------------------- windows
 
 
-def gradients(goal, batches, model, dtype):
+def gradients(goal, examples, batches, model, dtype):
     weights = WholeWeights.of(model, dtype, World())
+    only = phase(goal, examples, None)
     stepper = Stepper(
-        phases=[phase(goal, None, None)],
-        courses=[],
+        phases=[only],
+        courses=[only.course(0, 0)],
         weights=weights,
         optimizer=None,
         state=State(),
@@ -172,8 +173,8 @@ def test_several_small_batches_equal_one_batch(pieces, goal, dtype, tolerance):
     uneven = [goal.collate(examples, part, rng) for part in (rows[:7], rows[7:8], rows[8:])]
     model, same = make_model(goal).eval(), make_model(goal).eval()
 
-    one_loss, one = gradients(goal, [goal.collate(examples, rows, rng)], model, dtype)
-    many_loss, many = gradients(goal, uneven, same, dtype)
+    one_loss, one = gradients(goal, examples, [goal.collate(examples, rows, rng)], model, dtype)
+    many_loss, many = gradients(goal, examples, uneven, same, dtype)
 
     assert len({batch.counts[goal.name()] for batch in uneven}) > 1
     assert many_loss[goal.name()] == pytest.approx(one_loss[goal.name()], rel=max(tolerance, 1e-6))
