@@ -136,9 +136,9 @@ def warm_up(bench: Bench, tokenizer: dict[str, str]) -> None:
     folder = bench.fresh("warm-up")
     folder.mkdir(parents=True)
     with min((bench.folder / "corpus").glob("*.jsonl")).open() as lines:
-        (folder / "few-1.jsonl").write_text("".join(itertools.islice(lines, 2000)))
+        (folder / "few-1.jsonl").write_text("".join(itertools.islice(lines, 6000)))
         more = "".join(itertools.islice(lines, 20))
-    for is_lenient in (True, False):
+    for is_lenient in (False, True):
         config(folder, "few-*.jsonl", is_lenient=is_lenient, tokenizer=tokenizer, workers=1)
         prepare(bench, folder)
     (folder / "few-2.jsonl").write_text(more)
