@@ -1,0 +1,150 @@
+"""The commands beside the stages: they look, tidy up, write a first configuration, and answer."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bmtool.cli.calling import call
+from bmtool.cli.flags import Folder, Json, OutputDir, Quiet, Set
+from bmtool.console import Console
+from bmtool.errors import ConfigError
+
+
+def status(output_dir: OutputDir = Path("runs"), json: Json = False, folder: Folder = None) -> None:
+    """What is there: names, artifacts, sizes, ages, unfinished work and who is at it."""
+    from bmtool.commands.status import status as command
+
+    call(Console(), lambda: command(output_dir, as_json=json), folder)
+
+
+def clean(
+    output_dir: OutputDir = Path("runs"),
+    keep: Annotated[
+        int, typer.Option("--keep", min=0, help="Keep so many of the newest unneeded artifacts a stage.")
+    ] = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be removed; remove nothing.")] = False,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Remove what no name and no needed artifact stands on, and unfinished work that nobody is at."""
+    from bmtool.commands.clean import clean as command
+
+    console = Console(quiet=quiet)
+    call(console, lambda: command(output_dir, keep=keep, dry_run=dry_run, as_json=json, console=console), folder)
+
+
+def check(
+    files: Annotated[list[Path], typer.Argument(help="Configurations.")],
+    set_: Set = None,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Say everything that is wrong with configurations, without opening data."""
+    from bmtool.commands.check import check as command
+
+    console = Console(quiet=quiet)
+    call(console, lambda: command(files, set_ or [], as_json=json, console=console), folder)
+
+
+def list_(
+    kind: Annotated[str | None, typer.Argument(help="A kind of component, or a section of the file.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A component: its settings, defaults and an example.")] = None,
+    json: Json = False,
+) -> None:
+    """Show the components that a configuration can name, and all settings."""
+    from bmtool.commands.list_ import list_ as command
+
+    call(Console(), lambda: command(kind, name, as_json=json))
+
+
+def init(
+    source: Annotated[Path, typer.Argument(help="A CSV, JSONL or Parquet file, or a folder of them.")],
+    task: Annotated[
+        str | None, typer.Option("--task", metavar="NAME", help="For which task, if it can't tell.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Replace the configuration that is there.")] = False,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Look at a file, guess its task and columns, write a commented configuration that runs."""
+    from bmtool.commands.init import init as command
+
+    console = Console(quiet=quiet)
+    call(console, lambda: command(source, task=task, force=force, as_json=json, console=console), folder)
+
+
+def predict(
+    model: Annotated[Path, typer.Argument(help="A checkpoint or an ONNX bundle.")],
+    source: Annotated[str, typer.Argument(help="A CSV, JSONL or Parquet file, or - for JSONL on standard input.")],
+    task: Annotated[str, typer.Option("--task", metavar="NAME", help="Which one, of several tasks of a model.")] = "",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Where to write; JSONL to stdout without it.")
+    ] = None,
+    column: Annotated[list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="e.g. text=body")] = None,
+    batch_tokens: Annotated[int | None, typer.Option("--batch-tokens", min=1, help="Tokens in a batch.")] = None,
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Answer each row of a file, in order, beside the row's own columns."""
+    from bmtool.commands.predict import predict as command
+
+    columns = _pairs(column or [])
+    console = Console(quiet=quiet)
+    call(
+        console,
+        lambda: command(
+            model, source, task=task, output=output, columns=columns,
+            batch_tokens=batch_tokens, as_json=json, console=console,
+        ),
+        folder,
+    )  # fmt: skip
+
+
+def _pairs(given: list[str]) -> dict[str, str]:
+    """`--column text=body` by our name."""
+    pairs = {}
+    for pair in given:
+        ours, equals, theirs = pair.partition("=")
+        if not (ours and equals and theirs):
+            raise typer.BadParameter(f"'{pair}' is not of the form text=body", param_hint="--column")
+        pairs[ours] = theirs
+    return pairs
+
+
+def inspect(
+    artifact: Annotated[Path, typer.Argument(help="The folder of an artifact, or a name such as runs/x/finetune.")],
+    row: Annotated[
+        str | None, typer.Option("--row", metavar="ID", help="What became of one row of a dataset, and who saw it.")
+    ] = None,
+    mask: Annotated[
+        bool, typer.Option("--mask", help="Which tokens of its rows a model reads that writes, and which it learns.")
+    ] = False,
+    model: Annotated[
+        Path | None, typer.Option("--model", help="With --mask: the checkpoint, or the corpus, that reads a dataset.")
+    ] = None,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Show what an artifact is, what it was made from and what is in it."""
+    call(Console(), lambda: _inspect(artifact, row=row, mask=mask, model=model, as_json=json), folder)
+
+
+def _inspect(artifact: Path, *, row: str | None, mask: bool, model: Path | None, as_json: bool) -> int:
+    from bmtool.commands.inspect import inspect as command
+    from bmtool.commands.mask import mask as show_mask
+    from bmtool.commands.trace import trace
+
+    if row is not None and (mask or model is not None):
+        raise ConfigError(f"{'--mask' if mask else '--model'} and --row show different things: give one of them")
+    if model is not None and not mask:
+        raise ConfigError("--model says who reads the rows that --mask shows: add --mask")
+    if mask:
+        return show_mask(artifact, model, as_json=as_json)
+    if row is not None:
+        return trace(artifact, row, as_json=as_json)
+    return command(artifact, as_json=as_json)
