@@ -63,7 +63,7 @@ class LinearProbe(Baseline):
 
         has_validation = "validation" in dataset.splits and dataset["validation"].num_rows > 0
         known = (scaled("validation"), references_of(dataset["validation"], task, labels)) if has_validation else None
-        model, reason = fit(((features - mean) / scale, train_answers), known, self.strengths)
+        model, reason = fit(((features - mean) / scale, train_answers), known, self.strengths, job.console)
         cut = f", {num_cut:,} train texts cut at {encoder.max_seq_length} tokens" if num_cut else ""
         job.console.say(f"linear_probe: {features.shape[1]:,} features{cut}, {reason}")
         return {"predictions": model.predict(scaled(split))}

@@ -38,6 +38,7 @@ class Tfidf(Baseline):
             for name in ("train", "validation")
             if name in dataset.splits and dataset[name].num_rows
         }
-        predictions, reason = choose_and_predict(parts["train"], parts.get("validation"), texts(split), self.strengths)
+        known, asked = parts.get("validation"), texts(split)
+        predictions, reason = choose_and_predict(parts["train"], known, asked, self.strengths, job.console)
         job.console.say(f"tfidf: {reason}")
         return {"predictions": predictions}

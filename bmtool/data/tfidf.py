@@ -14,12 +14,15 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from bmtool.data.labelled import same_answer
 from bmtool.data.linear import fit, has_one_answer
+from bmtool.data.merging import merging
 from bmtool.data.text.scripts import is_without_spaces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
+
+    from bmtool.console import Console
 
     Answered = tuple[Sequence[Sequence[str]], NDArray[Any]]
 
@@ -38,7 +41,11 @@ def vectorizer(texts: Sequence[str]) -> TfidfVectorizer:
 
 
 def choose_and_predict(
-    train: Answered, validation: Answered | None, texts: Sequence[Sequence[str]], strengths: Sequence[float]
+    train: Answered,
+    validation: Answered | None,
+    texts: Sequence[Sequence[str]],
+    strengths: Sequence[float],
+    console: Console,
 ) -> tuple[NDArray[Any], str]:
     """Predictions for N rows, and how the strength `C` was chosen: on `validation`, if there is one.
 
@@ -51,12 +58,13 @@ def choose_and_predict(
         )
     columns = [(vectorizer(column), column) for column in train_texts]
     features = hstack([words.fit_transform(column) for words, column in columns]).tocsr()
+    merge = merging(features)
 
     def transformed(rows: Sequence[Sequence[str]]) -> Any:
-        return hstack([words.transform(row) for (words, _), row in zip(columns, rows, strict=True)]).tocsr()
+        return hstack([words.transform(row) for (words, _), row in zip(columns, rows, strict=True)]).tocsr() @ merge
 
     first = columns[0][0]
     what = f"{features.shape[1]:,} {'character' if first.analyzer == 'char' else 'word'} n-grams"
     known = None if validation is None else (transformed(validation[0]), validation[1])
-    chosen, reason = fit((features, answers), known, strengths)
+    chosen, reason = fit((features @ merge, answers), known, strengths, console)
     return chosen.predict(transformed(texts)), f"{what}, {reason}"

@@ -137,6 +137,8 @@ class Runner:
             self.store.verify(artifact)
             self.store.tidy(node.place)
             console.say(f"up to date ({artifact.folder})")
+            for warning in artifact.summary.get("warnings", ()):
+                console.say(f"warning: {warning}")
         return artifact
 
     def _work(self, node: Node, console: Console) -> tuple[str, Artifact]:

@@ -14,6 +14,7 @@ from bmtool.baselines.tfidf import Tfidf
 from bmtool.baselines.tfidf_retrieval import TfidfRetrieval
 from bmtool.config.model import validate
 from bmtool.config.references import Reference
+from bmtool.console import Console
 from bmtool.data.dataset import open_dataset
 from bmtool.data.labelled import references_of
 from bmtool.data.rows import ANSWERS
@@ -106,7 +107,7 @@ def test_tfidf_chooses_on_validation():
     train = ([["a a a b", "a b", "b b a", "b"] * 5], np.asarray([0, 0, 1, 1] * 5))
     upside_down = (train[0], 1 - train[1])
 
-    _, reason = choose_and_predict(train, upside_down, [["a"]], [1e-9, 100.0])
+    _, reason = choose_and_predict(train, upside_down, [["a"]], [1e-9, 100.0], Console(quiet=True))
 
     assert "C 1e-09 by" in reason  # the weaker fit is less wrong where validation says the opposite
 
@@ -130,7 +131,9 @@ def test_one_letter_words_count():
 def test_tfidf_tells_texts_without_words_apart_by_their_characters():
     column = ["😀", "😡"] * 4
 
-    predictions, reason = choose_and_predict(([column], np.asarray([1, 0] * 4)), None, [["😡", "😀"]], [10.0])
+    predictions, reason = choose_and_predict(
+        ([column], np.asarray([1, 0] * 4)), None, [["😡", "😀"]], [10.0], Console(quiet=True)
+    )
 
     assert predictions.tolist() == [0, 1]
     assert reason.startswith("2 character n-grams")
@@ -138,7 +141,7 @@ def test_tfidf_tells_texts_without_words_apart_by_their_characters():
 
 @pytest.mark.parametrize("train", [([["a b", "c"]], np.asarray([1, 1])), ([["", " "]], np.asarray([0, 1]))])
 def test_tfidf_with_nothing_to_tell_apart_gives_one_label(train):
-    predictions, reason = choose_and_predict(train, None, [["a", "b"]], [1.0])
+    predictions, reason = choose_and_predict(train, None, [["a", "b"]], [1.0], Console(quiet=True))
 
     assert len(set(predictions.tolist())) == 1
     assert reason.startswith("nothing to tell apart")

@@ -338,3 +338,16 @@ def test_a_bug_keeps_its_traceback_in_a_file(prepared):
     assert done.returncode == 1
     path = prepared / done.stderr.strip().rpartition(" ")[2]
     assert "Traceback" in path.read_text()
+
+
+def test_warnings_are_told_again_when_up_to_date(folder):
+    alike = ("prepare", "tiny.yaml", "stars", "--set", "prepare.stars.split={validation: 0, test: 0.001}")
+    first = bmtool(folder, *alike)
+
+    again = bmtool(folder, *alike)
+
+    warnings = [line for line in first.stderr.splitlines() if "warning: " in line]
+    assert warnings
+    assert "up to date" in again.stderr
+    assert [line for line in again.stderr.splitlines() if "warning: " in line] == warnings
+    assert bmtool(folder, *alike, "-q").stderr == ""

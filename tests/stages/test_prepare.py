@@ -507,6 +507,16 @@ def test_a_label_column_that_holds_no_labels_is_named(tmp_path, make_job):
     assert str(error.value) == "column 'label' has one value only, '1': there is nothing to tell apart"
 
 
+def test_numbers_that_are_all_the_same_are_refused_like_labels(tmp_path, make_job):
+    one = [{"text": f"text {n}", "score": 3} for n in range(20)]
+    plan = {"task": "text_regression", "sources": write_jsonl(tmp_path / "x.jsonl", one), "split": {"test": 0.2}}
+
+    with pytest.raises(DataError) as error:
+        run(plan, make_job())
+
+    assert str(error.value) == "column 'score' has one value only, 3: there is nothing to learn"
+
+
 def test_a_column_that_no_file_has_is_named(tmp_path, make_job):
     path = write_jsonl(tmp_path / "x.jsonl", reviews(10))
 

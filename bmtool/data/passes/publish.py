@@ -118,6 +118,8 @@ def publish(
         split: count_labels(kept_rows(units, decisions.of_split(split)), columns, most=MAX_LABELS) for split in splits
     }
     labels = find_labels(draft.rules, counts)
+    for column in draft.rules.of_kind("number"):
+        _check_numbers(column, kept_rows(units, decisions.keep))
     if stratify is not None:
         check_stratified(counts, stratify)
     costs = _drops_beside(draft)
@@ -161,6 +163,18 @@ def find_labels(rules: RowRules, counts: Mapping[str, Counter[str]]) -> tuple[st
     if len(labels) < 2:
         raise DataError(f"column '{column}' has one value only, '{labels[0]}': there is nothing to tell apart")
     return labels
+
+
+def _check_numbers(column: str, batches: Iterator[pa.RecordBatch]) -> None:
+    """Raise DataError if all rows have the same number; it is over at the first other one."""
+    first = None
+    for batch in batches:
+        for value in pc.unique(batch.column(column).drop_null()).to_pylist():
+            first = value if first is None else first
+            if value != first:
+                return
+    if first is not None:
+        raise DataError(f"column '{column}' has one value only, {first:g}: there is nothing to learn")
 
 
 @dataclass(frozen=True)

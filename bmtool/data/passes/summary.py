@@ -68,9 +68,13 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
         },
         **{name: value for name, value in decisions.facts.items() if name != "overlap"},
     }
+    conflicts = decisions.facts.get("conflicting_labels", {"rows": 0})["rows"]
+    summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts)
+    for warning in summary["warnings"]:
+        draft.job.console.warn(warning)
+    _say_idle_rules(collected, draft.job.console)
     report = summary | details
     write_json(draft.job.folder / "report.json", report)
-    _warn(summary, label_counts, collected, draft.job.console)
     kept = {
         "rows": [unit.key for unit in collected.units],
         "tokens": [one.folder.name for one in draft.tokens],
@@ -138,46 +142,59 @@ def say_rejected(collected: Collected, console: Console) -> None:
         console.warn(f"{collected.rejected_by_reason[NOT_UTF8]:,} rows aren't UTF-8. {CONVERT}")
 
 
-def _warn(
-    summary: Mapping[str, Any],
-    label_counts: Mapping[str, Mapping[str, int]],
-    collected: Collected,
-    console: Console,
-) -> None:
-    for split, rows in summary["splits"].items():
-        if not rows:
-            console.warn(f"the {split} split is empty: {summary['ledger']['rows_out']:,} rows are too few for it")
+def _warnings(
+    summary: Mapping[str, Any], label_counts: Mapping[str, Mapping[str, int]], collected: Collected
+) -> list[str]:
+    """What looks wrong, to be told now and again by every command that finds the dataset up to date."""
+    warnings = [
+        f"the {split} split is empty: {summary['ledger']['rows_out']:,} rows are too few for it"
+        for split, rows in summary["splits"].items()
+        if not rows
+    ]
     missing = [label for label, count in label_counts.get("train", {}).items() if not count]
     if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        console.warn(f"no train row has the label {shown}: a model can't learn it")
+        warnings.append(f"no train row has the label {_shown(missing)}: a model can't learn it")
     for split in ("validation", "test"):
         unseen = [label for label, count in label_counts.get(split, {}).items() if not count]
         if unseen and summary["splits"][split]:
-            shown = ", ".join(unseen[:5]) + (", ..." if len(unseen) > 5 else "")
-            console.warn(f"no {split} row has the label {shown}: its numbers say nothing about it")
-    _warn_of_alike(label_counts, console)
-    _warn_of_rules(summary, collected, console)
+            warnings.append(f"no {split} row has the label {_shown(unseen)}: its numbers say nothing about it")
+    return warnings + _alike(label_counts) + _greedy_rules(summary, collected)
 
 
-def _warn_of_alike(label_counts: Mapping[str, Mapping[str, int]], console: Console) -> None:
+def _of_conflicts(rows: int) -> list[str]:
+    if not rows:
+        return []
+    return [f"{rows:,} copies had another label than the row that stays; report.json names some (conflicting_labels)"]
+
+
+def _shown(names: Sequence[str]) -> str:
+    return ", ".join(names[:5]) + (", ..." if len(names) > 5 else "")
+
+
+def _alike(label_counts: Mapping[str, Mapping[str, int]]) -> list[str]:
     """Name labels that differ only by white space, case, width or a decimal point, as 1 and 1.0 do."""
     alike: dict[str, list[str]] = {}
     for label in sorted({label for one in label_counts.values() for label in one}):
         plain = unicodedata.normalize("NFKC", label).strip().casefold()
         alike.setdefault(re.sub(r"^([+-]?\d+)\.0+$", r"\1", plain), []).append(label)
     pairs = [" and ".join(map(repr, labels)) for labels in alike.values() if len(labels) > 1]
-    if pairs:
-        shown = ", ".join(pairs[:5]) + (", ..." if len(pairs) > 5 else "")
-        console.warn(f"labels that are written alike are told apart: {shown}. If they mean the same, mend the source")
+    if not pairs:
+        return []
+    return [f"labels that are written alike are told apart: {_shown(pairs)}. If they mean the same, mend the source"]
 
 
-def _warn_of_rules(summary: Mapping[str, Any], collected: Collected, console: Console) -> None:
-    """Say which rules drop nearly everything, and which nothing."""
+def _greedy_rules(summary: Mapping[str, Any], collected: Collected) -> list[str]:
+    """Say which rules drop nearly everything."""
+    warnings = []
     left = summary["ledger"]["rows_in"] - summary["rejected"]
     for reason, (rows, _, _) in collected.losses.items():
         if left and rows >= NEARLY_ALL * left and reason in collected.by_rule:
-            console.warn(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
-        elif not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
-            console.say(f"{reason} drops nothing")
+            warnings.append(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
         left -= rows
+    return warnings
+
+
+def _say_idle_rules(collected: Collected, console: Console) -> None:
+    for reason, (rows, _, _) in collected.losses.items():
+        if not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
+            console.say(f"{reason} drops nothing")

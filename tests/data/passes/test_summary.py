@@ -110,3 +110,20 @@ def test_a_ledger_that_does_not_balance_is_a_bug(tmp_path, rows_out, message):
 
     with pytest.raises(AssertionError, match=message):
         write_report(None, draft, published)
+
+
+def test_warnings_stay_with_the_dataset(tmp_path):
+    summary, job = prepared(tmp_path, ["one", "two"], split={"test": 0.5})
+
+    assert summary["warnings"]
+    assert [f"warning: {one}" for one in summary["warnings"]] == [
+        line for line in job.console.lines if line.startswith("warning")
+    ]
+
+
+def test_copies_with_another_label_are_warned_of(tmp_path):
+    summary, _ = prepared(tmp_path, ["one", "one", "two", "three"], deduplicate=["exact"])
+
+    assert summary["warnings"] == [
+        "1 copies had another label than the row that stays; report.json names some (conflicting_labels)"
+    ]
