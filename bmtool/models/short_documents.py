@@ -216,8 +216,8 @@ def attend(query: Tensor, keys: Tensor, layout: Layout, width: int, scale: float
         mask, beta = mask.expand(count, num_queries, num_keys), int(block.mask is not None)
         with _by_onednn(is_wanted=q.dtype == torch.bfloat16):
             scores = torch.baddbmm(mask, one, other.transpose(1, 2), beta=beta, alpha=scale)
-        kept.append(torch.softmax(scores, -1, out=scores))
-        torch.bmm(scores.to(q.dtype), _block(v, block.keys, count), out=_block(out, block.queries, count))
+        kept.append(torch.softmax(scores, -1, out=scores).to(q.dtype))
+        torch.bmm(kept[-1], _block(v, block.keys, count), out=_block(out, block.queries, count))
     return out.index_select(0, layout.queries.places).view(len(query), width), kept
 
 
@@ -237,10 +237,10 @@ def attend_backward(grad: Tensor, kept: list[Tensor], layout: Layout, scale: flo
         count = block.shape[0]
         q_, o_, high_o, into_q = (_block(part, block.queries, count) for part in (q, of_out, high_out, of_q))
         k_, high_v_, into_k, into_v = (_block(part, block.keys, count) for part in (k, high_v, of_k, of_v))
-        torch.bmm(known.to(q.dtype).transpose(1, 2), o_, out=into_v)
+        torch.bmm(known.transpose(1, 2), o_, out=into_v)
         with _by_onednn(is_wanted=q.dtype == torch.bfloat16):
             of_scores = torch.bmm(high_o, high_v_.transpose(1, 2))
-        of_scores = _softmax_backward(of_scores, known, -1, torch.float32).to(q.dtype)
+        of_scores = _softmax_backward(of_scores, known.float(), -1, torch.float32).to(q.dtype)
         torch.baddbmm(into_q, of_scores, k_, beta=0, alpha=scale, out=into_q)
         torch.baddbmm(into_k, of_scores.transpose(1, 2), q_, beta=0, alpha=scale, out=into_k)
     of_keys = [layout.keys.places + len(of_q), layout.keys.places + len(of_q) + len(of_k)]

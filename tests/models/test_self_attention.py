@@ -9,7 +9,6 @@ import torch
 from bmtool.models import self_attention
 from bmtool.models.build import new_model
 from bmtool.models.packed import document_logits, hidden_states, lm_logits_at
-from bmtool.models.self_attention import SHORT_TOKENS
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import CONFIGS, LABELS, make_batch
@@ -17,7 +16,9 @@ from packing import CONFIGS, LABELS, make_batch
 SHORT = [5, 5, 9, 1, 20]
 #: More than a block holds, and none that is full.
 MANY = [19] * 19
-MIXED = [SHORT_TOKENS + 1, 20, SHORT_TOKENS, SHORT_TOKENS + 9, SHORT_TOKENS + 9, 3]
+#: From here on documents are long, in these tests.
+BORDER = 40
+MIXED = [BORDER + 1, 20, BORDER, BORDER + 9, BORDER + 9, 3]
 
 
 def masked(model, batch):
@@ -30,6 +31,7 @@ def run(monkeypatch, family, auto_class, answer, batch, *, joined):
     classes = self_attention._CLASSES if joined else ()
     with monkeypatch.context() as patch:
         patch.setattr(self_attention, "_CLASSES", classes)
+        patch.setattr(self_attention, "SHORT_TOKENS", BORDER)
         result = answer(model, batch)
     result.backward(torch.randn(result.shape, generator=torch.Generator().manual_seed(0)))
     return result.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}

@@ -3,6 +3,7 @@
 import pytest
 import torch
 import transformers
+from bmtool.errors import ConfigError
 from bmtool.models.build import new_model, quiet_transformers
 from bmtool.models.several_heads import SeveralHeads
 from transformers import BertConfig, GPT2Config, ModernBertConfig, T5Config
@@ -24,7 +25,6 @@ TOGETHER = [
     (MODERN, "AutoModelForTokenClassification", "AutoModelForSequenceClassification", {"head", "classifier"}),
     (GPT, "AutoModelForSequenceClassification", "AutoModelForCausalLM", set()),
     (GPT, "AutoModelForCausalLM", "AutoModelForSequenceClassification", {"score"}),
-    (WRITER, "AutoModelForSeq2SeqLM", "AutoModelForSeq2SeqLM", set()),
 ]
 
 
@@ -59,3 +59,10 @@ def test_each_is_saved_whole_and_opens_in_its_own_class(config, first, second, o
         wanted = dict(model.of(name).named_parameters())
         assert all(torch.equal(parameter, wanted[place]) for place, parameter in opened.named_parameters())
         assert opened.num_parameters() == model.of(name).num_parameters()
+
+
+def test_writers_with_an_encoder_share_nothing_yet():
+    one, other = (new_model(WRITER, "AutoModelForSeq2SeqLM", None, seed, attention="any") for seed in (0, 1))
+
+    with pytest.raises(ConfigError, match=r"one, other can't share a 't5' yet, which has an encoder and a decoder"):
+        SeveralHeads({"one": one, "other": other})
