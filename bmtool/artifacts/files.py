@@ -14,6 +14,10 @@ from bmtool.artifacts.faults import fault
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
+    from threading import Event
+
+#: A file is hashed in parts of this size; hashlib takes as much itself (`file_digest`).
+_BLOCK_BYTES = 256 * 1024
 
 #: Errors of a file system, or of two, on which no link can be made.
 NO_LINKS = (errno.EXDEV, errno.EPERM, errno.EMLINK, errno.ENOTSUP)
@@ -49,10 +53,15 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False) + "\n")
 
 
-def sha256_of(path: Path) -> str:
-    """The sha256 of a file's bytes, in hex."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+def sha256_of(path: Path, stop: Event | None = None) -> str:
+    """The sha256 of a file's bytes, in hex; InterruptedError once another thread sets `stop`."""
+    digest, room = hashlib.sha256(), memoryview(bytearray(_BLOCK_BYTES))
+    with path.open("rb", buffering=0) as handle:
+        while size := handle.readinto(room):
+            if stop is not None and stop.is_set():
+                raise InterruptedError
+            digest.update(room[:size])
+    return digest.hexdigest()
 
 
 def sha256_of_ends(path: Path) -> str:

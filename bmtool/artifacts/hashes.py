@@ -16,6 +16,7 @@ from bmtool.artifacts.files import sha256_of
 
 if TYPE_CHECKING:
     from pathlib import Path
+    from threading import Event
 
 #: What Linux stamps files with (CLOCK_REALTIME_COARSE, for which Python has no name); it moves every 1 to 10 ms.
 STAMP_CLOCK = 5
@@ -38,15 +39,18 @@ class HashCache:
         self._unwritten: list[str] = []
         self._loading, self._writing = Lock(), Lock()
 
-    def sha256(self, path: Path, *, ours: bool = False) -> str:
-        """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too."""
+    def sha256(self, path: Path, *, ours: bool = False, stop: Event | None = None) -> str:
+        """The sha256 of `path`; `ours` says that nobody else writes it, so that a fresh file is remembered too.
+
+        InterruptedError once another thread sets `stop`.
+        """
         key = _key(path)
         known = self._load()
         if ours and key not in known and (linked := self._of_link(path)):
             self._note(key, linked)
         if key not in known:
             now = time.clock_gettime_ns(STAMP_CLOCK)  # before the first byte is read
-            known[key] = sha256_of(path)
+            known[key] = sha256_of(path, stop)
             if ours or is_settled(key[3], now):
                 # Under the key from before: if the file changed while it was read, the next question hashes it again.
                 self._note(key, known[key])

@@ -12,7 +12,9 @@ import shutil
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from threading import Event
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.faults import fault
@@ -82,10 +84,14 @@ class Store:
 
         Files are hashed on all processors at once.
         """
-        hash_of = sha256_of_ends if is_smoke else self.hashes.sha256
+        stop = Event()
+        hash_of = sha256_of_ends if is_smoke else partial(self.hashes.sha256, stop=stop)
         with ThreadPoolExecutor(os.cpu_count()) as threads:  # they read, or work outside of Python's lock
-            hashes = threads.map(hash_of, [path for _, path in files])
-            return {name: sha256 for (name, _), sha256 in zip(files, hashes, strict=True)}
+            try:
+                hashes = threads.map(hash_of, [path for _, path in files])
+                return {name: sha256 for (name, _), sha256 in zip(files, hashes, strict=True)}
+            finally:
+                stop.set()  # after Ctrl-C nobody waits for the end of a large file
 
     def must_exist(self) -> None:
         """Raise MissingInputError if nothing was ever made here."""

@@ -50,6 +50,7 @@ def prepare(
     if sample is not None:
         from bmtool.commands.preview import Request, preview
 
+        _forgo_network(wanted=offline)
         given = {"--dry-run": dry_run, "--force": force, "--max-time": max_time, "--wait": wait, "--locked": locked}
         given["--smoke"] = smoke
         others = [flag for flag, value in given.items() if value not in (False, None)]
@@ -129,6 +130,11 @@ def _between(first: str | None, last: str | None) -> tuple[str, ...]:
     return STAGES[start : end + 1]
 
 
+def _forgo_network(*, wanted: bool) -> None:
+    if wanted:
+        os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is loaded, by processes of this one too
+
+
 def _make(
     command: str,
     file: Path,
@@ -151,8 +157,7 @@ def _make(
     from bmtool.commands.make import Request, make
     from bmtool.runner.life import Options
 
-    if offline:
-        os.environ["HF_HUB_OFFLINE"] = "1"  # read by huggingface_hub when it is loaded, by processes of this one too
+    _forgo_network(wanted=offline)
     options = Options(force, dry_run, locked, seconds_of("--wait", wait) or 0.0, tuple(overrides or ()), smoke)
     request = Request(command, file, stages, dataset, as_json, seconds_of("--max-time", max_time), options)
     console = Console(quiet=quiet, verbose=verbose)

@@ -75,6 +75,8 @@ class _Rows(NamedTuple):
     """Which rows are; (M,)"""
     places: Tensor
     """(T x A,) to a row; N for tokens of other documents"""
+    num_heads: int
+    """A"""
 
     @classmethod
     def of(cls, tokens: list[NDArray[np.int64]], is_real: list[NDArray[np.bool_]], num: int, heads: int) -> _Rows:
@@ -90,14 +92,15 @@ class _Rows(NamedTuple):
         order = np.concatenate([np.empty(0, np.int64), *(_numbers(block).ravel() for block in repeated)])
         places = np.full(num * heads, len(flat))
         places[(flat * heads + order)[real]] = np.flatnonzero(real)
-        return cls(*(torch.from_numpy(array) for array in (flat, order, np.flatnonzero(~real), places)))
+        arrays = (flat, order, np.flatnonzero(~real), places)
+        of_tokens, of_heads, of_padding, of_places = map(torch.from_numpy, arrays)
+        return cls(of_tokens, of_heads, of_padding, of_places, heads)
 
     def gather(self, source: Tensor, part: int, width: int) -> Tensor:
         """Of the part `part` of a matrix whose rows hold several of `width`: (N, D)."""
-        num_heads = len(self.places) // len(source)
-        a_row = source.shape[1] // (width // num_heads)
-        index = self.tokens * a_row + (self.heads + part * num_heads)
-        return source.view(-1, width // num_heads).index_select(0, index)
+        a_row = source.shape[1] // (width // self.num_heads)
+        index = self.tokens * a_row + (self.heads + part * self.num_heads)
+        return source.view(-1, width // self.num_heads).index_select(0, index)
 
 
 @dataclass(frozen=True)
@@ -186,11 +189,15 @@ def _by_onednn(*, is_wanted: bool) -> Iterator[None]:
     """Let float32 products of what came from bfloat16 run where those of bfloat16 do: exact, and 2.4 times as fast.
 
     oneDNN may round the factors to bfloat16, which they are already; sums are float32. MKL, which torch takes else, has
-    no AVX-512 on a processor of AMD.
+    no AVX-512 on a processor of AMD. The setting is the whole process's: no other thread may compute meanwhile, as none
+    does in a training, and only trainings compute in bfloat16 here.
     """
+    if not is_wanted:
+        yield
+        return
     settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
     before = settings.fp32_precision
-    settings.fp32_precision = "bf16" if is_wanted else before
+    settings.fp32_precision = "bf16"
     try:
         yield
     finally:

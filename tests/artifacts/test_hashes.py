@@ -15,7 +15,7 @@ def hashed_twice(tmp_path, monkeypatch, *, age):
     while not path.stat().st_ctime_ns % SECOND:
         os.utime(path)
     asked = []
-    monkeypatch.setattr(hashes, "sha256_of", lambda file: asked.append(file) or sha256_of(file))
+    monkeypatch.setattr(hashes, "sha256_of", lambda file, stop: asked.append(file) or sha256_of(file, stop))
     monkeypatch.setattr(time, "clock_gettime_ns", lambda clock: path.stat().st_ctime_ns + age)
     for _ in range(2):
         HashCache(tmp_path / "hashes").sha256(path)

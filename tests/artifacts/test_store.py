@@ -1,8 +1,10 @@
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -152,7 +154,7 @@ def test_a_file_that_changes_while_it_is_hashed_is_hashed_again(tmp_path, monkey
     path = tmp_path / "data.jsonl"
     path.write_text("old")
 
-    def slow_hash(file):
+    def slow_hash(file, stop):
         path.write_text("new text")
         return "hash of the old text"
 
@@ -197,7 +199,7 @@ def test_what_a_run_is_at_is_not_removed(tmp_path):
 
 def test_another_name_of_a_file_needs_no_hashing_until_the_file_is_written_to(tmp_path, monkeypatch):
     hashed = []
-    monkeypatch.setattr(hashes, "sha256_of", lambda path: hashed.append(path.name) or sha256_of(path))
+    monkeypatch.setattr(hashes, "sha256_of", lambda path, stop: hashed.append(path.name) or sha256_of(path, stop))
     cache = HashCache(tmp_path / ".hashes")
     one, other, third = (tmp_path / name for name in ("one", "other", "third"))
     one.write_bytes(b"abc")
@@ -227,3 +229,17 @@ def test_raw_files_are_hashed_side_by_side_and_each_is_remembered(tmp_path, monk
 
     monkeypatch.setattr(hashes, "sha256_of", None)
     assert Store(tmp_path / "runs").hashes_of_raw(files, is_smoke=False) == expected
+
+
+def test_ctrl_c_waits_for_no_large_raw_file(tmp_path):
+    large = tmp_path / "large.txt"
+    large.touch()
+    os.truncate(large, 30 * 1024**3)  # takes no room on the disk, and ten seconds and more to hash
+    asking = threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT))
+    asking.start()
+    started = time.monotonic()
+
+    with pytest.raises(KeyboardInterrupt):
+        Store(tmp_path / "runs").hashes_of_raw([("large", large)], is_smoke=False)
+
+    assert time.monotonic() - started < 5

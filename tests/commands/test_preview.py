@@ -1,6 +1,7 @@
 """`bmtool prepare FILE --sample 1%`, through the real command: it shows, and leaves nothing behind."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,14 @@ def test_each_dataset_gets_a_table_and_nothing_is_written(folder):
     assert "corpus: 100 % of the rows are 6 of 6\n1 of 7 rows can't be read: 1 " in done.stdout
     assert "\nother: 100 % of the rows are 6 of 6\n" in done.stdout
     assert {path.name: path.stat().st_mtime_ns for path in folder.iterdir()} == before
+
+
+def test_offline_holds_for_a_look_too(monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "0")
+
+    run("c.yaml", "--sample", "100%", "--offline")
+
+    assert os.environ["HF_HUB_OFFLINE"] == "1"
 
 
 def test_counts_and_examples_are_in_the_table():

@@ -71,6 +71,15 @@ def test_in_the_last_layer_only_tokens_that_are_asked_for_look_at_others(monkeyp
     assert queries == [make_batch(SHORT).num_tokens, 2]
 
 
+def test_a_batch_in_which_nothing_is_asked_for_goes_through():
+    model = new_model(CONFIGS["bert"](), "AutoModelForMaskedLM")
+
+    logits = lm_logits_at(model, make_batch(SHORT), torch.tensor([], dtype=torch.int64))
+    logits.sum().backward()
+
+    assert logits.shape == (0, model.config.vocab_size)
+
+
 @pytest.mark.parametrize("lengths", [SHORT, MANY])
 def test_bfloat16_is_as_near_to_float32_as_its_rounding(lengths):
     batch, generator = make_batch(lengths), torch.Generator().manual_seed(0)
