@@ -184,15 +184,12 @@ def run(config: Config, job: Job) -> dict[str, Any]:
         model, config.learning_rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate
     )
     phases = config.method.phases(lesson.phase(), model, job)
-    fitted = fit(
-        model,
-        phases,
-        job=job,
-        selection=lesson.selection(),
-        rates=rates | lesson.rates(),
-    )
+    rates |= lesson.rates()
+    fitted = fit(model, phases, job=job, selection=lesson.selection(), rates=rates)
     lesson.save(job.folder, config.method.finished(model), fitted.best)
     summary = _summary(lesson, fitted) | {name: one for phase in phases for name, one in phase.counts.items()}
+    for warning in summary["warnings"]:
+        job.console.warn(warning)
     settings = config.model_dump(mode="json", by_alias=True)
     for name, one in lesson.tasks.items():
         write_checkpoint_card(job.folder / name, job, settings, summary | one.facts(), task=name)
@@ -282,6 +279,8 @@ def _described(summary: dict[str, Any]) -> list[str]:
 
 
 def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
+    from bmtool.train.doubts import doubts
+
     return {
         **lesson.facts(),
         "steps": fitted.steps,
@@ -292,6 +291,7 @@ def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
         "rollbacks": fitted.rollbacks,
         "best": fitted.best,
         "validation": fitted.metrics,
+        "warnings": doubts(lesson.tasks, fitted.metrics),
         "tokens_per_second": round(fitted.tokens_per_second),
         "flop_utilisation": fitted.flop_utilisation,
         "environment": {"choices": fitted.choices},
