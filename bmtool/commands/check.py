@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.references import STAGES
 from bmtool.errors import ConfigError
 from bmtool.runner.pipeline import load_pipeline
+from bmtool.sources._files import FileSource
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
 
     from bmtool.console import Console
     from bmtool.runner.pipeline import Pipeline
@@ -23,11 +24,14 @@ def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool
     for file in files:
         result: dict[str, Any] = {"file": str(file), "status": "done", "sections": [], "error": None}
         try:
-            result["sections"] = sections(load_pipeline(file, overrides))
+            pipeline = load_pipeline(file, overrides)
+            result["sections"] = sections(pipeline)
         except ConfigError as error:
             result |= {"status": "failed", "error": str(error)}
             console.error(str(error))
         else:
+            for text in absent_sources(pipeline):
+                console.say(f"warning: {file}: {text}")
             if not as_json and not console.quiet:
                 print(f"{file}: ok ({'; '.join(result['sections'])})")  # noqa: T201  # the result
         results.append(result)
@@ -35,6 +39,18 @@ def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool
     if as_json:
         print(json.dumps({"command": "check", "exit_code": code, "results": results}, ensure_ascii=False))  # noqa: T201
     return code
+
+
+def absent_sources(pipeline: Pipeline) -> list[str]:
+    """Paths of sources that name nothing yet, patterns aside: no fault of the file, as they may still come."""
+    return [
+        f"prepare.{name}.sources: {path} isn't there (relative to {Path.cwd()}); prepare will stop with 66"
+        for name, config in pipeline.prepare.items()
+        for source in config.sources
+        if isinstance(source, FileSource)
+        for path in ([source.path] if isinstance(source.path, str) else source.path)
+        if path != "-" and not set("*?[") & set(path) and not Path(path).exists()
+    ]
 
 
 def sections(pipeline: Pipeline) -> list[str]:

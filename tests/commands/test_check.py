@@ -26,6 +26,8 @@ def files(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     Path("good.yaml").write_text(GOOD)
     Path("bad.yaml").write_text(BAD)
+    Path("a.csv").touch()
+    Path("b.csv").touch()
 
 
 def test_a_good_file_gets_one_line(capsys):
@@ -33,6 +35,16 @@ def test_a_good_file_gets_one_line(capsys):
 
     assert code == 0
     assert capsys.readouterr() == ("good.yaml: ok (prepare a, b; export)\n", "")
+
+
+def test_a_source_that_is_not_there_is_warned_of_and_is_no_fault(capsys, tmp_path):
+    Path("b.csv").unlink()
+
+    code = check([Path("good.yaml")], as_json=False, console=Console())
+
+    text = f"prepare.b.sources: b.csv isn't there (relative to {tmp_path}); prepare will stop with 66"
+    assert code == 0
+    assert capsys.readouterr() == ("good.yaml: ok (prepare a, b; export)\n", f"warning: good.yaml: {text}\n")
 
 
 def test_quiet_says_nothing_about_a_good_file(capsys):
