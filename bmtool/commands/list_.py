@@ -12,6 +12,7 @@ from bmtool.config.describe import Described, describe, example
 from bmtool.config.references import STAGES
 from bmtool.config.shape import alternatives, members
 from bmtool.config.shared import Head
+from bmtool.contracts import Task
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.registry import KINDS, Kind
 
@@ -106,7 +107,7 @@ def _all() -> str:
 
 def _component(kind: Kind, name: str) -> str:
     component = kind.load(name)
-    flat = _flat(component)
+    flat = _effective(component)
     settings = _table(flat) if flat else "  It has no settings."
     shown = textwrap.indent(example_of(kind, name), "  ")
     reads = f"\n\nreads columns: {', '.join(component().columns)}" if kind.name == "task" else ""
@@ -115,6 +116,12 @@ def _component(kind: Kind, name: str) -> str:
 
 def _doc(settings: type[Settings]) -> str:
     return inspect.cleandoc(settings.__doc__ or "")
+
+
+def _effective(settings: type[Settings]) -> list[Described]:
+    """The settings that have an effect: the order of labels has none where a task has no labels."""
+    is_without = issubclass(settings, Task) and not settings().has_labels
+    return [row for row in _flat(settings) if not (is_without and row.name == "labels")]
 
 
 def _flat(settings: type[Settings], prefix: str = "") -> list[Described]:
@@ -142,4 +149,4 @@ def _table(rows: list[Described]) -> str:
 
 
 def _as_json(name: str, settings: type[Settings]) -> dict[str, Any]:
-    return {"name": name, "summary": _doc(settings), "settings": [asdict(row) for row in _flat(settings)]}
+    return {"name": name, "summary": _doc(settings), "settings": [asdict(row) for row in _effective(settings)]}

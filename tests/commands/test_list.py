@@ -48,8 +48,10 @@ def test_a_component_shows_its_summary_and_all_its_settings(capsys, kind, name):
     text = capsys.readouterr().out
     assert text.startswith(f"{name} ({kind.name}): ")
     assert kind.summary(name)
+    hidden = {"labels"} if kind.name == "task" and not kind.load(name)().has_labels else set()
     for described in describe(kind.load(name)):  # settings that have settings are shown one by one
-        assert re.search(rf"^  {described.name}[ .]", text, re.MULTILINE)
+        is_shown = re.search(rf"^  {described.name}[ .]", text, re.MULTILINE) is not None
+        assert is_shown == (described.name not in hidden)
 
 
 @pytest.mark.parametrize("kind", PLACES)
@@ -64,6 +66,14 @@ def test_the_place_of_an_example_is_one_that_the_file_knows(kind):
         settings = settings_at(model.model_fields[section].annotation, inside)
 
     assert next(iter(inside)) in settings.model_fields
+
+
+@pytest.mark.parametrize(("task", "has_labels"), [("translation", False), ("token_classification", True)])
+def test_only_a_task_with_labels_shows_their_order(capsys, task, has_labels):
+    list_("tasks", task, as_json=True)
+
+    settings = json.loads(capsys.readouterr().out)["results"][0]["settings"]
+    assert ("labels" in {setting["name"] for setting in settings}) == has_labels
 
 
 def test_without_a_kind_every_component_is_named_with_its_summary(capsys):
