@@ -240,11 +240,11 @@ def _training(found: Found, chosen: Guess) -> list[str]:
     budget = pretrain_budget(tokens)
     model = "model: {architecture: bert, size: tiny}, objective: mlm"
     common = f"max_seq_length: {length}"
-    lines = [f"pretrain: {{data: corpus, {model}, {common}, max_tokens: {budget}, learning_rate: 3e-3}}"]
+    lines = [f"pretrain: {{data: corpus, {model}, {common}, max_tokens: {budget}}}"]
     if chosen.label is not None:
         data = f"data: {_dataset_name(chosen.label.name)}, {common}, {finetune_budget(tokens)}"
         best = "metric_for_best_model: f1_macro, early_stopping_patience: 5"
-        lines.append(f"finetune: {{{data}, learning_rate: 5e-4, head_learning_rate: 2e-3, {best}}}")
+        lines.append(f"finetune: {{{data}, head_learning_rate: 2e-3, {best}}}")
     return lines
 
 

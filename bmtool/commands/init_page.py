@@ -51,17 +51,15 @@ def sections(match: Match, sources: str, group: str | None, sizes: Sizes, word: 
         ]
     mapped = ", ".join(f"{ours}: {word(theirs.name)}" for ours, theirs in match.columns.items())
     lines += [f"  rows:\n    {{task: {_task(match)}, sources: {sources}, columns: {{{mapped}{key}}}, {rest}}}"]
-    length, start, rate = f"max_seq_length: {sizes.max_seq_length}", "", "5e-4"
+    length, start, rate = f"max_seq_length: {sizes.max_seq_length}", "", ""
     if not texts:
         start = "from: ./encoder/, "
     elif layout == "encoder":
         model = "model: {architecture: bert, size: tiny}, objective: mlm"
-        lines.append(
-            f"pretrain: {{data: corpus, {model}, {length}, max_tokens: {sizes.pretraining}, learning_rate: 3e-3}}"
-        )
+        lines.append(f"pretrain: {{data: corpus, {model}, {length}, max_tokens: {sizes.pretraining}}}")
     else:
-        start, rate = f"model: {_MODELS[layout]}, tokenizer: corpus, ", "1e-3"
-    lines.append(f"finetune: {{data: rows, {start}{length}, {sizes.finetuning}, learning_rate: {rate}}}")
+        start, rate = f"model: {_MODELS[layout]}, tokenizer: corpus, ", ", learning_rate: 1e-3"
+    lines.append(f"finetune: {{data: rows, {start}{length}, {sizes.finetuning}{rate}}}")
     baselines = [name for name in _CHEAP if BASELINES.load(name)().can_do(match.task)]
     return [*lines, f"evaluate: {{baselines: [{', '.join(baselines)}]}}"]
 

@@ -88,7 +88,7 @@ class Training(Settings):
 
     max_seq_length: Annotated[int, Field(ge=8, le=8192)] = 128
     """Longer texts are cut into pieces (pretrain) or cut off and counted (finetune), in tokens."""
-    per_device_batch_tokens: AutoCount = 4096
+    per_device_batch_tokens: AutoCount | None = 4096
     """Tokens of a batch on each device. Whole texts are packed into it; nothing is padded. `auto` takes what memory
     holds, and divides a step of `global_batch_tokens` into such batches."""
     global_batch_tokens: Count | None = None
@@ -105,8 +105,8 @@ class Training(Settings):
     """How long to train, in passes over the data."""
     optim: Literal["adamw", "muon"] = "adamw"
     """The optimizer. `muon` (for matrices, AdamW for the rest) pays from about 32k tokens a step on."""
-    learning_rate: PositiveFloat
-    """The highest learning rate of the schedule."""
+    learning_rate: PositiveFloat | None = None
+    """The highest learning rate of the schedule; by default it follows from the model's width."""
     weight_decay: NonNegativeFloat = 0.01
     """Of weight matrices; biases and norms have none."""
     lr_scheduler_type: Literal["wsd", "cosine", "linear", "constant"] = "wsd"
@@ -175,7 +175,7 @@ class Training(Settings):
                 "another machine, where the same file would train otherwise. Remove one of the two",
                 at="batch_warmup_steps",
             )
-        if self.room < self.max_seq_length:
+        if self.per_device_batch_tokens is not None and self.room < self.max_seq_length:
             raise explained(
                 f"must hold at least one text of max_seq_length ({self.max_seq_length}) tokens, got {self.room}",
                 at="global_batch_tokens" if is_auto else "per_device_batch_tokens",
@@ -188,7 +188,14 @@ class Training(Settings):
 
     @property
     def batch_tokens(self) -> int:
-        """The tokens of a batch, once they are a number (`bmtool.train.auto_batch`)."""
-        if self.per_device_batch_tokens == "auto":
-            raise AssertionError("per_device_batch_tokens is still 'auto'")
+        """The tokens of a batch, once they are a number (`bmtool.train.auto_batch`, `bmtool.train.defaults`)."""
+        if not isinstance(self.per_device_batch_tokens, int):
+            raise AssertionError(f"per_device_batch_tokens is still {self.per_device_batch_tokens}")
         return self.per_device_batch_tokens
+
+    @property
+    def rate(self) -> float:
+        """The learning rate, once it is a number (`bmtool.train.defaults`)."""
+        if self.learning_rate is None:
+            raise AssertionError("learning_rate isn't chosen yet")
+        return self.learning_rate

@@ -147,6 +147,8 @@ class Task(Goal):
     labels: tuple[str, ...] | None = None
     """The labels in the order of their ids; else the sorted distinct values of all splits."""
 
+    examples_in_batch: ClassVar[int] = 32
+    """Of mean length, where the settings don't say how large batches are."""
     _weighing: Weighing = PrivateAttr(default=Weighing())
 
     @property

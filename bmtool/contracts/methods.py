@@ -33,6 +33,8 @@ class Method(Component):
 
     idle: ClassVar[tuple[str, ...]] = ()
     """Settings of the finetune section that would have no effect."""
+    rate_ratio: ClassVar[float] = 1.0
+    """How many times the default rate of training all weights it takes by default."""
 
     @property
     def start(self) -> Reference | None:

@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 class Lora(Method):
     """Low-rank adaptation through `peft` (Hu et al. 2021): little memory for the optimizer, little to be overfitted.
 
-    When training is over the small matrices are added to the large ones, so that a plain checkpoint is left. It learns
-    with higher rates than all weights together do, about 1e-3.
+    When training is over the small matrices are added to the large ones, so that a plain checkpoint is left. Its
+    default rate is ten times that of all weights.
     """
 
     idle = ("frozen_layers",)
+    rate_ratio = 10.0
 
     rank: PositiveInt = 8
     """How many rows the small matrices have."""

@@ -131,7 +131,8 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
     lines = _lines(taken, told, is_shared=is_shared)
     if batches:
         lines.append(f"batches of a step: {batches}")
-    return lines, told
+    lines += [f"{what} {choice}" for what, choice in outline.choices.items()]
+    return lines, told | {"choices": dict(outline.choices)}
 
 
 def _lines(taken: Estimate, told: dict[str, Any], *, is_shared: bool) -> list[str]:

@@ -22,7 +22,7 @@ from bmtool.contracts import GateResult, Need, OneArchitecture, OneMethod
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.methods.multi_task import MultiTask
 from bmtool.methods.supervised import Supervised
-from bmtool.train.task_settings import check_file, check_weighing, unknown_metric
+from bmtool.train.task_settings import check_file, unknown_metric
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.several_tasks import Lessons
 
-VERSION = 1
+VERSION = 2
 VERSION_COUNTS = False
 KIND = "checkpoint"
 
@@ -53,10 +53,12 @@ class Config(Training):
     """An architecture, to start from new weights instead."""
     tokenizer: Annotated[Ref | None, HOW] = None
     """With `model`: the corpus whose tokenizer is used; by default that of the pretrain section."""
-    per_device_batch_tokens: AutoCount = 2048
-    """16 texts of full length: labelled data is small, and many small steps learn more from it than few large ones."""
-    learning_rate: PositiveFloat = 1e-4
-    """Between what suits a base-size model (5e-5) and a tiny one (5e-4)."""
+    per_device_batch_tokens: AutoCount | None = None
+    """By default what 32 training rows have in the mean (of `similarity` 128), from 256 to 2,048: labelled data is
+    small, and many small steps learn more from it than few large ones."""
+    learning_rate: PositiveFloat | None = None
+    """By default 1e-4 * 768 / the model's width, 6e-4 for 128 (and narrower): the wider, the less a step may move each
+    weight. `lora` takes ten times, `frozen` 25 times that."""
     head_learning_rate: PositiveFloat | None = None
     """Another learning rate for the new head, whose weights start from nothing."""
     layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0
@@ -170,22 +172,22 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.report.card import write_checkpoint_card
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
+    from bmtool.train.several_tasks import open_all
 
     if config.seeds > 1:
         return _first_of(config, job)
-    lesson = _lesson(config, job)
+    lesson, choices = open_all(config, job)
+    config = lesson.config
     _say_cut(job, lesson)
     plain: Any = lesson.model()
     model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
-    rates = parameter_rates(
-        model, config.learning_rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate
-    )
+    rates = parameter_rates(model, config.rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate)
     phases = config.method.phases(lesson.phase(), model, job)
     rates |= lesson.rates()
-    fitted = fit(model, phases, job=job, selection=lesson.selection(), rates=rates)
+    fitted = fit(model, phases, job=job, selection=lesson.selection(), rates=rates, choices=choices)
     lesson.save(job.folder, config.method.finished(model), fitted.best)
     summary = _summary(lesson, fitted) | {name: one for phase in phases for name, one in phase.counts.items()}
     for warning in summary["warnings"]:
@@ -194,18 +196,6 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     for name, one in lesson.tasks.items():
         write_checkpoint_card(job.folder / name, job, settings, summary | one.facts(), task=name)
     return summary
-
-
-def _lesson(config: Config, job: Job) -> Lesson | Lessons:
-    from bmtool.train.finetuning import open_lesson
-    from bmtool.train.several_tasks import open_lessons
-
-    if config.together is None:
-        lesson: Lesson | Lessons = open_lesson(config, job, metric=config.metric_for_best_model)
-    else:
-        lesson = open_lessons(config, config.together, job)
-    check_weighing(config, [one.task for one in lesson.tasks.values()])
-    return lesson
 
 
 def _say_cut(job: Job, lesson: Lesson | Lessons) -> None:
@@ -239,14 +229,16 @@ def outline(config: Config, job: Job) -> Outline:
     """The model without weights, what it would be trained on, and what would be read for that."""
     from bmtool.train.estimate import Outline
     from bmtool.train.layers import freeze
+    from bmtool.train.several_tasks import open_all
 
-    lesson = _lesson(config, job)
+    lesson, choices = open_all(config, job)
+    config = lesson.config
     plain: Any = lesson.bare_model()
     model = config.method.shaped(plain, job)
     if config.frozen_layers is not None:
         freeze(model, config.frozen_layers)
     phases, passes = config.method.foreseen(lesson.phase(), model, job)
-    return Outline(model, phases, passes, keeps_best=lesson.selection() is not None)
+    return Outline(model, phases, passes, keeps_best=lesson.selection() is not None, choices=choices)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -283,6 +275,8 @@ def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
 
     return {
         **lesson.facts(),
+        "learning_rate": lesson.config.rate,
+        "per_device_batch_tokens": lesson.config.per_device_batch_tokens,
         "steps": fitted.steps,
         "epochs": fitted.epochs,
         "tokens": fitted.tokens,

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
 
-VERSION = 1
+VERSION = 2
 VERSION_COUNTS = False
 KIND = "checkpoint"
 
@@ -81,8 +81,9 @@ class Config(Training):
     objective: OneObjective
     """What is learnt: mlm (hidden words, for encoders), clm (next words, for decoders), span_corruption or denoising
     (what was left out, for encoder-decoders)."""
-    learning_rate: PositiveFloat = 1e-3
-    """Small models take more (3e-3 for 2 layers of 128), base-size ones less (5e-4)."""
+    learning_rate: PositiveFloat | None = None
+    """By default 5e-4 * 768 / the model's width: 3e-3 for 128 (and narrower). With `from` a tenth of that, so that
+    little is forgotten, but not with `from_state`, which goes on as if it hadn't stopped."""
     dropout: Ratio = 0.0
     """While pre-training; text is seen once or a few times, so that there is little to overfit. Fine-tuning takes the
     value in the checkpoint's config.json, which this one doesn't touch."""
@@ -204,25 +205,18 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
     from bmtool.models.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train.corpora import learned_from
+    from bmtool.train import pretraining as start
     from bmtool.train.loop import fit
-    from bmtool.train.pretraining import OPTIMIZER, open_corpora_for, open_model_for, optimizer_state_of
 
-    stretches = config.stretches()
-    last = stretches[-1]
-    corpora = open_corpora_for(config, job)
-    phases = [corpora.phase(stretch.objective, stretch) for stretch in stretches]
-    model = open_model_for(config, job, corpora)
-    domains = {}
-    if config.mix or "from" in job.inputs:
-        earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
-        domains = corpora.watched(last.objective, last.max_seq_length, earlier)
-    state = optimizer_state_of(job) if config.from_state else None
-    keeps = config.keep_state
-    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state, keeps_optimizer=keeps)
+    corpora = start.open_corpora_for(config, job)
+    config, choices = start.rated(config, job, corpora)
+    phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
+    model, domains = start.open_model_for(config, job, corpora), start.watched_domains(config, job, corpora)
+    state, keeps = start.optimizer_state_of(job) if config.from_state else None, config.keep_state
+    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state, keeps_optimizer=keeps, choices=choices)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
     if keeps:
-        save_file(fitted.optimizer_state, job.folder / OPTIMIZER)
+        save_file(fitted.optimizer_state, job.folder / start.OPTIMIZER)
     summary = _summary(config, model, phases, fitted)
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
@@ -231,11 +225,12 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the pieces that it would be trained on."""
     from bmtool.train.estimate import Outline
-    from bmtool.train.pretraining import bare_model_for, open_corpora_for
+    from bmtool.train.pretraining import bare_model_for, open_corpora_for, rated
 
     corpora = open_corpora_for(config, job)
+    config, choices = rated(config, job, corpora)
     phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
-    return Outline(bare_model_for(config, job, corpora), phases)
+    return Outline(bare_model_for(config, job, corpora), phases, choices=choices)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
@@ -286,6 +281,7 @@ def _summary(config: Config, model: PreTrainedModel, phases: list[TrainingPhase]
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "pieces": {name: len(examples) for name, examples in parts.items()},
         "cut": {name: dict(examples.cut) for name, examples in parts.items()},
+        "learning_rate": max(phase.training.rate for phase in phases),
         "steps": fitted.steps,
         "epochs": fitted.epochs,
         "tokens": fitted.tokens,

@@ -26,6 +26,8 @@ class Similarity(VectorTask):
     Other rows of a pair's batch are taken for wrong: its loss depends on them. Accumulation doesn't add any.
     """
 
+    examples_in_batch = 128
+
     graded: bool = False
     """Whether rows say by a number, the column `score`, how well their texts fit."""
     temperature: PositiveFloat = 0.05

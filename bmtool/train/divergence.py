@@ -77,6 +77,6 @@ def diverged(state: State, training: Training) -> DivergedError:
     went_back = f" after going back to a saved state {len(state.rollbacks)} times" if state.rollbacks else ""
     return DivergedError(
         f"training diverged: {MAX_BAD} windows (steps {steps}) gave no usable loss or gradient{went_back}. "
-        f"Lower learning_rate (now {training.learning_rate:g}), raise warmup_ratio "
+        f"Lower learning_rate (now {training.rate:g}), raise warmup_ratio "
         f"(now {training.warmup_ratio:g}), or set precision to fp32 (now {state.precision})"
     )

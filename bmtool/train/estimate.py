@@ -6,7 +6,7 @@ peak times the share of it that runs reach.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -19,7 +19,7 @@ from bmtool.train.footprint import kept_bytes, numbers_of_layer, state_bytes
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import torch
     from numpy.typing import NDArray
@@ -46,6 +46,8 @@ class Outline:
     passes: Sequence[Pass] = ()
     keeps_best: bool = False
     """Whether the best weights are kept beside the last ones"""
+    choices: Mapping[str, str] = field(default_factory=dict)
+    """What the settings leave out, by what it is, as it would be said"""
 
 
 @dataclass(frozen=True)

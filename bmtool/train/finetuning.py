@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bmtool.contracts import Weighing
@@ -58,6 +58,15 @@ class Lesson:
 
         return Phase(self.task, self.parts["train"], self.parts.get("validation"), training=self.config, score=score)
 
+    def settled(self, config: Config) -> Lesson:
+        """The same with these settings.
+
+        Raises:
+            ConfigError: a batch has no room for the longest example.
+        """
+        require_room("finetune", config, self.parts["train"])
+        return replace(self, config=config)
+
     def selection(self) -> Selection | None:
         """By which metric the best weights are kept; None: there is nothing to choose by.
 
@@ -79,11 +88,11 @@ class Lesson:
         labels, auto_class = self.task.head_labels(self.dataset.labels), self.task.auto_class
         if self.config.model is None:
             return open_model(self.job.inputs["from"].folder, auto_class, labels, seed=self.job.seed)
-        return new_model(_start(self.config, self.job, self.tokenizer_folder), auto_class, labels, self.job.seed)
+        return new_model(start_config(self.config, self.job, self.tokenizer_folder), auto_class, labels, self.job.seed)
 
     def bare_model(self) -> PreTrainedModel:
         """The same model without weights."""
-        settings = _start(self.config, self.job, self.tokenizer_folder)
+        settings = start_config(self.config, self.job, self.tokenizer_folder)
         return bare_model(settings, self.task.auto_class, self.task.head_labels(self.dataset.labels))
 
     def save(self, folder: Path, model: PreTrainedModel, best: dict[str, Any] | None) -> None:
@@ -134,16 +143,15 @@ def open_lesson(config: Config, job: Job, *, name: str = "", metric: str | None 
     data = job.inputs[f"data:{name}" if name else "data"]
     dataset = open_dataset(data.folder)
     folder = tokenizer_folder(job)
-    task = task_of(dataset).suited(_start(config, job, folder), folder)
+    task = task_of(dataset).suited(start_config(config, job, folder), folder)
     check_method(config, task)
     parts = _examples(config, task, dataset, load_tokenizer(folder), name or str(config.data))
-    require_room("finetune", config, parts["train"])
     weighing = _weighing(config, task, parts["train"], dataset.labels)
     task = task.fitted(parts["train"]).weighed(weighing).watched(metric)
     return Lesson(config, job, data, dataset, task, folder, parts)
 
 
-def _start(config: Config, job: Job, tokenizer_folder: Path) -> PretrainedConfig:
+def start_config(config: Config, job: Job, tokenizer_folder: Path) -> PretrainedConfig:
     """The configuration of the checkpoint that goes on, or of a new model."""
     if config.model is None:
         return open_config(job.inputs["from"].folder)

@@ -51,6 +51,7 @@ def fit(
     domains: Mapping[str, Examples] | None = None,
     optimizer_state: Mapping[str, Tensor] | None = None,
     keeps_optimizer: bool = False,
+    choices: Mapping[str, str] | None = None,
 ) -> Fitted:
     """Train `model` in place, phase after phase, and return what was done; the log is `job.folder/metrics.jsonl`.
 
@@ -70,6 +71,7 @@ def fit(
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
         optimizer_state: what an earlier run ended with (`Fitted.optimizer_state`); None: a new optimizer.
         keeps_optimizer: whether `Fitted.optimizer_state` is wanted.
+        choices: what was chosen where the settings leave it open, by what it is, for the log and the manifest.
 
     Raises:
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
@@ -85,7 +87,7 @@ def fit(
     _check_length(model, max(phase.training.max_seq_length for phase in phases))
     checkpoints = Checkpoints(job.folder / RESUME, job.console, writes=World.current().is_first)
     with storage_errors(str(job.folder)), closing(checkpoints):
-        trainer = _prepare(model, phases, job, selection, rates, checkpoints)
+        trainer = _prepare(model, phases, job, selection, rates, checkpoints, choices or {})
         trainer.domains, trainer.keeps_optimizer = domains or {}, keeps_optimizer
         with closing(trainer.monitor):
             trainer.begin(optimizer_state or {})
@@ -136,12 +138,14 @@ def _prepare(
     selection: Selection | None,
     rates: Mapping[str, float] | None,
     checkpoints: Checkpoints,
+    chosen: Mapping[str, str],
 ) -> Trainer:
     """Choose device, threads and precision, say why, put the parts together, and take over a saved state."""
     world = World.current()
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
-    device, weights_of, choices = _choose(model, phases[0].training, job, state, world)
+    _take_settings(state, phases, chosen, is_saved=saved is not None)
+    device, weights_of, choices = _choose(model, phases[0].training, job, state, world, chosen)
     phases = _settled(phases, model, state, device, world, choices, job)
     _check_shares(phases, world)
     training, pads = phases[0].training, family_of(model).pads
@@ -154,7 +158,7 @@ def _prepare(
     optimizer = new_optimizer(
         training.optim,
         weights.masters,
-        learning_rate=training.learning_rate,
+        learning_rate=training.rate,
         weight_decay=training.weight_decay,
         rates=rates,
     )
@@ -169,6 +173,23 @@ def _prepare(
     elif world.is_first:
         check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
     return trainer
+
+
+def _take_settings(state: State, phases: Sequence[Phase], chosen: Mapping[str, str], *, is_saved: bool) -> None:
+    """Note rates and batches in the state. One that began with others by default doesn't go on with these.
+
+    Raises:
+        ConfigError: it did.
+    """
+    names = ("learning_rate", "per_device_batch_tokens")
+    settings = {name: [getattr(phase.training, name) for phase in phases] for name in names}
+    if is_saved and chosen and state.settings != settings:
+        now = ", ".join(f"{what} {choice}" for what, choice in chosen.items())
+        raise ConfigError(
+            f"the saved state began in another version of bmtool, with other defaults; now they are {now}. "
+            f"Begin again with --force"
+        )
+    state.settings = settings
 
 
 def _settled(
@@ -217,7 +238,7 @@ def _check_shares(phases: Sequence[Phase], world: World) -> None:
 
 
 def _choose(
-    model: Any, training: Training, job: Job, state: State, world: World
+    model: Any, training: Training, job: Job, state: State, world: World, chosen: Mapping[str, str]
 ) -> tuple[torch.device, Callable[[], Weights], dict[str, str]]:
     """Device, precision (that of a saved state goes on) and sharing, and all choices with their reasons."""
     device, choices = set_up(job.runtime, world.local_rank, world.local_size)
@@ -225,7 +246,7 @@ def _choose(
     if state.precision:
         reason = "as the saved state"
     state.precision = short_name(dtype)
-    choices = {"precision": f"{state.precision} ({reason})", **choices}
+    choices = {**chosen, "precision": f"{state.precision} ({reason})", **choices}
     if device.type == "cuda":
         wait_for_card(lambda: look_at(device), job.wait_seconds, job.console, job.stop)
     if world.size > 1:

@@ -12,7 +12,8 @@ from bmtool.models.build import bare_model, new_model, special_ids
 from bmtool.models.checkpoint import open_and_complete, open_config, require_tokenizer
 from bmtool.models.packed import set_dropout
 from bmtool.models.vocabulary import widen
-from bmtool.train.corpora import open_corpora
+from bmtool.train.corpora import learned_from, open_corpora
+from bmtool.train.defaults import GOING_ON, PRETRAIN_RATE, with_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from torch import Tensor
     from transformers import PretrainedConfig, PreTrainedModel
 
-    from bmtool.contracts import Job
+    from bmtool.contracts import Examples, Job
     from bmtool.stages.pretrain import Config
     from bmtool.train.corpora import Corpora
 
@@ -45,10 +46,31 @@ def open_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedMode
     return model
 
 
+def rated(config: Config, job: Job, corpora: Corpora) -> tuple[Config, dict[str, str]]:
+    """The settings with a learning rate, where a phase has none, and why it is that one."""
+    if all(stretch.learning_rate is not None for stretch in config.stretches()):
+        return config, {}
+    goes_on = config.from_ is not None and not config.from_state
+    at_base = PRETRAIN_RATE * GOING_ON if goes_on else PRETRAIN_RATE
+    return with_rate(config, _start_config(config, job, corpora).hidden_size, at_base)
+
+
+def watched_domains(config: Config, job: Job, corpora: Corpora) -> dict[str, Examples]:
+    """The examples whose loss is taken before and after, by corpus; none for a new model of a single corpus."""
+    if not config.mix and "from" not in job.inputs:
+        return {}
+    last = config.stretches()[-1]
+    earlier = learned_from(job.inputs["from"], corpora) if "from" in job.inputs else {}
+    return corpora.watched(last.objective, last.max_seq_length, earlier)
+
+
 def bare_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
     """The same model without weights."""
-    settings = _new_config(config, corpora) or open_config(job.inputs["from"].folder)
-    return bare_model(settings, config.auto_class)
+    return bare_model(_start_config(config, job, corpora), config.auto_class)
+
+
+def _start_config(config: Config, job: Job, corpora: Corpora) -> PretrainedConfig:
+    return _new_config(config, corpora) or open_config(job.inputs["from"].folder)
 
 
 def _opened(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:

@@ -18,12 +18,13 @@ from bmtool.contracts import Examples, Goal, WrappedGoal
 from bmtool.data.scores import MEAN_OF_TASKS, higher_is_better, share_of_perfect
 from bmtool.models.several_heads import SeveralHeads
 from bmtool.models.task_folders import INFO, TASKS_KEY
-from bmtool.train.finetuning import open_lesson
+from bmtool.train.defaults import FINETUNE_RATE, with_batches, with_rate
+from bmtool.train.finetuning import open_lesson, start_config, tokenizer_folder
 from bmtool.train.mixture import TaskMixture
 from bmtool.train.phases import Phase
 from bmtool.train.plan import generator
 from bmtool.train.selection import Selection
-from bmtool.train.task_settings import check_metric
+from bmtool.train.task_settings import check_metric, check_weighing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -186,6 +187,10 @@ class Lessons:
             chosen.append(share_of_perfect(best, float(numbers[f"{name}.{best}"])))
         return {**numbers, MEAN_OF_TASKS: float(np.mean(chosen))}
 
+    def settled(self, config: Config) -> Lessons:
+        """The same with these settings, for all tasks."""
+        return replace(self, config=config, tasks={name: one.settled(config) for name, one in self.tasks.items()})
+
     def selection(self) -> Selection | None:
         """By which number the best weights are kept: a task's metric, or the mean of all tasks."""
         if not any("validation" in lesson.parts for lesson in self.tasks.values()):
@@ -221,6 +226,21 @@ class Lessons:
     def facts(self) -> dict[str, Any]:
         """What was learned from, by task."""
         return {"tasks": {name: lesson.facts() for name, lesson in self.tasks.items()}}
+
+
+def open_all(config: Config, job: Job) -> tuple[Lesson | Lessons, dict[str, str]]:
+    """All rows of the section, encoded, with what the settings leave out, and what was chosen there, by what it is."""
+    width = start_config(config, job, tokenizer_folder(job)).hidden_size
+    config, rate = with_rate(config, width, FINETUNE_RATE * config.method.rate_ratio)
+    if config.together is None:
+        lesson: Lesson | Lessons = open_lesson(config, job, metric=config.metric_for_best_model)
+    else:
+        lesson = open_lessons(config, config.together, job)
+    tasks = [one.task for one in lesson.tasks.values()]
+    check_weighing(config, tasks)
+    lengths = [one.parts["train"].packed_lengths for one in lesson.tasks.values()]
+    config, batches = with_batches(config, lengths, max(task.examples_in_batch for task in tasks))
+    return lesson.settled(config), rate | batches
 
 
 def open_lessons(config: Config, method: MultiTask, job: Job) -> Lessons:

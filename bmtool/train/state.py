@@ -44,6 +44,8 @@ class State:
     domains: dict[str, dict[str, float | None]] = field(default_factory=dict)
     """Metrics of the starting weights on each corpus that is watched."""
     precision: str = ""
+    settings: dict[str, list[Any]] = field(default_factory=dict)
+    """Of each phase, those that may have been left out (`bmtool.train.defaults`): they are in no fingerprint."""
     batch_tokens: list[int] = field(default_factory=list)
     """Of each phase, where they were chosen (`per_device_batch_tokens: auto`): batches are a function of them."""
     seconds: float = 0.0

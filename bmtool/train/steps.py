@@ -97,7 +97,7 @@ class Stepper:
         grad_norm = self._update(sum(losses.values()), factor)
         self._advance(places, num_tokens)
         self.state.seconds += time.perf_counter() - started
-        return Step(losses, grad_norm, factor * self.phases[0].training.learning_rate)
+        return Step(losses, grad_norm, factor * self.phases[0].training.rate)
 
     def _generator(self, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
         return generator(self.seed, epoch, batch, purpose, phase=self.state.phase)
@@ -176,7 +176,7 @@ class Stepper:
     def _factor(self) -> float:
         """Of the first phase's learning rate, for which the optimizer was made."""
         training = self.phase.training
-        height = training.learning_rate / self.phases[0].training.learning_rate
+        height = training.rate / self.phases[0].training.rate
         return height * factor(
             training.lr_scheduler_type,
             self.state.phase_step,

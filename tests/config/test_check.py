@@ -214,15 +214,15 @@ def test_null_means_not_given(tmp_path):
 
 
 def test_a_required_setting_without_a_value_is_named_at_its_line(tmp_path):
-    text = HEAD + TRAIN.replace("learning_rate: 1", "learning_rate:")
+    text = HEAD + TRAIN.replace("data: d", "data:")
 
-    assert problems(tmp_path, text) == ["c.yaml:5:3: pretrain.learning_rate: required setting has no value"]
+    assert problems(tmp_path, text) == ["c.yaml:4:3: pretrain.data: required setting has no value"]
 
 
 def test_a_missing_setting_names_the_line_of_its_section(tmp_path):
-    assert problems(tmp_path, "name: x\npretrain:\n  data: d\n  max_steps: 1\n") == [
+    assert problems(tmp_path, "name: x\npretrain:\n  max_steps: 1\n") == [
         "c.yaml:1:1: version: required setting is missing",
-        "c.yaml:2:1: pretrain.learning_rate: required setting is missing",
+        "c.yaml:2:1: pretrain.data: required setting is missing",
     ]
 
 

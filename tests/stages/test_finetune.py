@@ -313,3 +313,35 @@ def test_the_first_of_several_seeds_is_kept_whole_and_all_are_reported(job_at, r
     assert (kept / "model.safetensors").samefile(first / "model.safetensors")
     assert summary["seeds"] == {str(seed): made[f"seed:{seed}"].summary["validation"] for seed in (0, 1)}
     assert any("the first of 2 seeds; accuracy on validation" in line for line in finetune.describe(summary))
+
+
+def test_what_is_left_out_follows_from_model_and_rows_and_does_the_same_as_when_it_is_set(
+    make_job, reviews, pretrained, tmp_path
+):
+    chosen, given = (make_job(tmp_path / name, {"data": reviews, "from": pretrained}) for name in ("one", "other"))
+    left_out = {"num_train_epochs": 1, "learning_rate": None, "per_device_batch_tokens": None}
+
+    summary = finetune.run(config(**left_out), chosen)
+    numbers = {name: summary[name] for name in ("learning_rate", "per_device_batch_tokens")}
+    same = finetune.run(config(num_train_epochs=1, **numbers), given)
+
+    assert numbers == {"learning_rate": 6e-4, "per_device_batch_tokens": 364}
+    choices = summary["environment"]["choices"]
+    assert choices["learning rate"].startswith("0.0006 (by the model's width of ")
+    assert choices["batches"].startswith("364 tokens (about 32 train examples of ")
+    assert same["validation"] == summary["validation"]
+    assert {"learning rate", "batches"}.isdisjoint(same["environment"]["choices"])
+
+
+@pytest.mark.parametrize(
+    ("settings", "rate"),
+    [({"model": SMALL_BERT}, 6e-4), ({"method": "frozen"}, 1.5e-2), ({"method": "lora"}, 6e-3)],
+)
+def test_methods_that_move_few_weights_take_higher_rates(make_job, reviews, corpus, pretrained, settings, rate):
+    start = {"tokenizer": corpus} if "model" in settings else {"from": pretrained}
+    job = make_job(inputs={"data": reviews, **start})
+
+    outline = finetune.outline(config(learning_rate=None, **settings), job)
+
+    assert outline.phases[0].training.rate == rate
+    assert outline.choices == {"learning rate": f"{rate:g} (by the model's width of 32)"}

@@ -239,6 +239,24 @@ def test_a_damaged_state_is_put_aside_and_the_run_still_ends_in_the_same_bits(ma
     assert [line["step"] for line in log_of(job) if line["kind"] == "train"] == list(range(1, 25))
 
 
+@pytest.mark.parametrize("changes", [{"learning_rate": 2e-3}, {"per_device_batch_tokens": 300}])
+def test_a_state_that_began_with_other_defaults_is_refused(make_job, pieces, changes):
+    job, goal = make_job(), Mlm()
+    examples, validation = pieces(goal)
+    chosen = {"choices": {"learning rate": "0.002 (by the model's width of 64)"}}
+    stopped = dataclasses.replace(job, stop=Stop(job.folder / "metrics.jsonl", 3))
+    with pytest.raises(TryAgainError):
+        fit(make_model(goal), [phase(goal, examples, validation)], job=stopped, **chosen)
+
+    with pytest.raises(ConfigError) as error:
+        fit(make_model(goal), [phase(goal, examples, validation, **changes)], job=job, **chosen)
+
+    assert str(error.value) == (
+        "the saved state began in another version of bmtool, with other defaults; now they are learning rate 0.002 "
+        "(by the model's width of 64). Begin again with --force"
+    )
+
+
 def test_a_signal_during_validation_repeats_the_validation(make_job, pieces, tmp_path):
     job = make_job(tmp_path / "cut")
     train(make_job(tmp_path / "whole"), pieces)

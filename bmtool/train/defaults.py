@@ -1,0 +1,71 @@
+"""What settings that were left out are when the model and the rows are known, and why."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from bmtool.config.shared import Training
+
+T = TypeVar("T", bound="Training")
+
+#: The width of BERT-base, for which rates are stated, and of BERT-tiny, down to which they are scaled.
+BASE_WIDTH, NARROWEST = 768, 128
+
+#: There: of pre-training, and of fine-tuning, whose weights know something that high rates would undo.
+PRETRAIN_RATE, FINETUNE_RATE = 5e-4, 1e-4
+
+#: Pre-training that goes on takes this share of the rate of new weights, so that little is forgotten.
+GOING_ON = 0.1
+
+#: Tokens of a batch that was left out: below the first a step costs more than its arithmetic, above the second steps
+#: are few.
+MIN_TOKENS, MAX_TOKENS = 256, 2048
+
+
+def rate_for(width: int, at_base: float) -> float:
+    """The learning rate of a model of this width, where one of width 768 takes `at_base`, to three digits.
+
+    With Adam the best rate of hidden matrices goes down as 1 / width: a step moves each number by about the rate, and a
+    product sums over the width (Yang et al. 2022, "Tensor Programs V", arXiv 2203.03466, table 3). Models narrower than
+    128 take what 128 takes: biases, norms and embeddings, whose best rates don't change, would get too much.
+    """
+    return float(f"{at_base * BASE_WIDTH / max(width, NARROWEST):.3g}")
+
+
+def with_rate(training: T, width: int, at_base: float) -> tuple[T, dict[str, str]]:
+    """The settings with a learning rate, and why it is that one; nothing of a rate that is set."""
+    if training.learning_rate is not None:
+        return training, {}
+    rate = rate_for(width, at_base)
+    return training.model_copy(update={"learning_rate": rate}), {
+        "learning rate": f"{rate:g} (by the model's width of {width:,})"
+    }
+
+
+def with_batches(
+    training: T, lengths: Sequence[NDArray[np.integer]], examples_in_batch: int
+) -> tuple[T, dict[str, str]]:
+    """The settings with a size of batches, and why it is that one; nothing of a size that is set.
+
+    A batch holds `examples_in_batch` of mean length, the longest example and any text of `max_seq_length`.
+
+    Args:
+        training: the settings.
+        lengths: of all train examples, in tokens, an array (N,) for each dataset.
+        examples_in_batch: how many the task wants.
+    """
+    if training.per_device_batch_tokens is not None:
+        return training, {}
+    mean = float(np.concatenate(lengths).mean())
+    wanted = min(max(round(examples_in_batch * mean), MIN_TOKENS), MAX_TOKENS)
+    longest = max(int(one.max()) for one in lengths)
+    tokens = max(wanted, training.max_seq_length, longest)
+    reason = f"about {max(1, round(tokens / mean)):,} train examples of {mean:.0f} tokens in the mean"
+    return training.model_copy(update={"per_device_batch_tokens": tokens}), {"batches": f"{tokens:,} tokens ({reason})"}
