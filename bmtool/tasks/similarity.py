@@ -40,8 +40,7 @@ class Similarity(VectorTask):
     @property
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
-        texts = {"text": "text", "text_pair": "text"}
-        return texts | {"score": "number"} if self.graded else texts
+        return {"text": "text", "text_pair": "text"} | ({"score": "number"} if self.graded else {})
 
     @property
     def asked(self) -> Mapping[str, str]:
