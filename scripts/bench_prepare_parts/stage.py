@@ -136,10 +136,12 @@ def warm_up(bench: Bench, tokenizer: dict[str, str]) -> None:
     folder = bench.fresh("warm-up")
     folder.mkdir(parents=True)
     with min((bench.folder / "corpus").glob("*.jsonl")).open() as lines:
-        (folder / "few-1.jsonl").write_text("".join(itertools.islice(lines, 6000)))
-        more = "".join(itertools.islice(lines, 20))
+        many, few, more = ("".join(itertools.islice(lines, count)) for count in (6000, 20, 20))
+    (folder / "many.jsonl").write_text(many)
+    (folder / "few-1.jsonl").write_text(few)
+    sources = ["many.jsonl", "few-*.jsonl"]  # the parts of the first stay as they are when more rows come
     for is_lenient in (False, True):
-        config(folder, "few-*.jsonl", is_lenient=is_lenient, tokenizer=tokenizer, workers=1)
+        config(folder, sources, is_lenient=is_lenient, tokenizer=tokenizer, workers=1)
         prepare(bench, folder)
     (folder / "few-2.jsonl").write_text(more)
     prepare(bench, folder)
