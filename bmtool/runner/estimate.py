@@ -41,10 +41,10 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
         found = source if isinstance(source, Artifact) else store.find(source.place)
         if found is not None:
             inputs[role] = found
-        elif isinstance(source, Artifact) or source.is_named:
-            return [f"how long it takes can't be known before {cast('Node', source).label} is made"], {}
+        elif (missing := cast("Node", source)).is_named:
+            return [f"how long it takes can't be known before {missing.label} is made"], {}
         else:
-            first[role] = source
+            first[role] = missing
     made, told_made = _made_first(first, store, runtime, console)
     if first and not told_made:
         return made, {}

@@ -62,7 +62,8 @@ def numbers_of_layer(config: Any) -> int:
     """How many numbers a token leaves in a layer: 8 hidden widths and twice the inner one.
 
     Korthikanti et al. 2022, "Reducing activation recomputation", section 4.1, without dropout masks and without
-    attention's matrix, which isn't kept.
+    attention's matrix. That is kept for short documents on a CPU (`bmtool.models.short_documents`), a number a head and
+    token of the document, and isn't counted.
     """
     hidden: int = config.hidden_size
     inner: int = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden
