@@ -85,6 +85,9 @@ def predict(
         Path | None, typer.Option("--output", "-o", help="Where to write; JSONL to stdout without it.")
     ] = None,
     column: Annotated[list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="e.g. text=body")] = None,
+    delimiter: Annotated[
+        str | None, typer.Option("--delimiter", metavar="CHARACTER", help="Of CSV: a tab in .tsv, a comma else.")
+    ] = None,
     batch_tokens: Annotated[int | None, typer.Option("--batch-tokens", min=1, help="Tokens in a batch.")] = None,
     json: Json = False,
     folder: Folder = None,
@@ -98,7 +101,7 @@ def predict(
     call(
         console,
         lambda: command(
-            model, source, task=task, output=output, columns=columns,
+            model, source, task=task, delimiter=delimiter, output=output, columns=columns,
             batch_tokens=batch_tokens, as_json=json, console=console,
         ),
         folder,

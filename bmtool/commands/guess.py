@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -55,7 +56,7 @@ class Column:
         """Count one value."""
         self.rows += 1
         self.shapes[_shape(value)] += 1
-        if value is None or value == "" or isinstance(value, list | dict):
+        if value is None or value == "" or value != value or isinstance(value, list | dict):  # NaN is no value
             return
         self.scalars += 1
         text = value if isinstance(value, str) else _as_label(value)
@@ -189,6 +190,8 @@ def _shape(value: Any) -> str:
         number = float(value)
     except (TypeError, ValueError):  # no number
         return "text" if isinstance(value, str) and value.strip() else "other"
+    if not math.isfinite(number):
+        return "text" if isinstance(value, str) else "other"
     return "whole" if number.is_integer() else "fraction"
 
 

@@ -19,6 +19,7 @@ from bmtool.commands.init_page import Sizes, sections
 from bmtool.commands.init_sizes import FINETUNE_TOKENS, finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init_tasks import match
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
+from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     rows = round(found.rows_seen * found.scale)
     about = "" if found.scale == 1 else "about "
     console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
+    delimiter = _declared(found.tables[0])
+    if delimiter is not None:
+        console.say(f"{json.dumps(delimiter)} stands between its columns: the configuration says so, as predict must")
     for reason in reasons:
         console.say(reason)
     if rows < 200:
@@ -140,12 +144,26 @@ def _find(source: Path) -> Found:
         raise MissingInputError(f"{source}: {what}")
     if format_of(files[0]) in {None, "lines"}:
         raise ConfigError(f"{source}: init reads {READS}")
-    tables = [open_table(str(path)) for path in files]
+    tables = [_opened(path) for path in files]
     seen, columns, scale = _look(files, tables)
     if not seen:
         is_empty = all(path.stat().st_size == 0 for path in files)
         raise DataError(f"{source}: {'empty, without even a header line' if is_empty else 'no row could be read'}")
     return Found(stem, pattern, tables, columns, seen, scale)
+
+
+def _opened(path: Path) -> Table:
+    """The file, and of CSV what stands between the columns of its header, where it isn't what the name means."""
+    table = open_table(str(path))
+    other = other_delimiter(table.columns) if table.format == "csv" else None
+    return table if other is None else open_table(str(path), delimiter=other)
+
+
+def _declared(table: Table) -> str | None:
+    """What stands between columns, where a configuration must say it."""
+    if table.path is None or table.format != "csv" or table.delimiter == delimiter_of(table.path, None):
+        return None
+    return table.delimiter
 
 
 def _files_in(folder: Path) -> tuple[list[Path], str]:
@@ -254,11 +272,8 @@ def _tokens(found: Found, chosen: Guess) -> int:
 
 def _sources(found: Found) -> str:
     path = _word(found.pattern)
-    table = found.tables[0]
-    expected = "\t" if ".tsv" in found.pattern.lower() else ","
-    if table.format == "csv" and table.delimiter != expected:
-        return f"{{type: csv, path: {path}, delimiter: {json.dumps(table.delimiter)}}}"
-    return path
+    delimiter = _declared(found.tables[0])
+    return path if delimiter is None else f"{{type: csv, path: {path}, delimiter: {json.dumps(delimiter)}}}"
 
 
 def _word(text: str) -> str:

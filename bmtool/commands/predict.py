@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.commands.table import Row, open_table
 from bmtool.commands.writers import open_writer
 from bmtool.console import silence
+from bmtool.data.readers.delimiters import other_delimiter, refused
 from bmtool.errors import ConfigError, DataError
 from bmtool.report.tables import counted
 
@@ -48,6 +49,7 @@ def predict(
     source: str,
     *,
     task: str = "",
+    delimiter: str | None = None,
     output: Path | None = None,
     columns: Mapping[str, str] | None = None,
     batch_tokens: int | None = None,
@@ -56,7 +58,7 @@ def predict(
 ) -> int:
     """Answer each row of `source`, in order; `columns` maps the task's column to the file's, as `{"text": "body"}`.
 
-    Of several tasks that a model has, `task` says which one.
+    Of several tasks that a model has, `task` says which one; `delimiter` what separates the fields of a CSV file.
 
     Raises:
         ConfigError: the flags contradict each other.
@@ -64,7 +66,9 @@ def predict(
     """
     if as_json and output is None:
         raise ConfigError("--json prints a summary, and the rows would go to standard output too: give --output FILE")
-    table = open_table(source)
+    if delimiter is not None and (why := refused(delimiter)):
+        raise ConfigError(f"--delimiter: {why}")
+    table = open_table(source, delimiter=delimiter)
     if table.format == "lines":
         console.say(f"{table.name}: each line is taken for a text (CSV is read from files only)")
     if output is not None and table.path is not None and output.resolve() == table.path.resolve():
@@ -112,7 +116,7 @@ def _windows(
     unknown = [name for name in columns if name not in predictor.task.columns]
     if unknown:
         raise ConfigError(f"--column {unknown[0]}=...: the task reads {', '.join(predictor.task.columns)}")
-    read: dict[str, str] = {}
+    read = _read_columns(table, predictor, columns) if table.columns else {}  # a header is known before its rows
     rows = table.rows()
     while window := list(islice(rows, WINDOW_ROWS)):
         good = [row for row in window if row.values is not None]
@@ -142,6 +146,12 @@ def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> 
     for name in wanted:
         if name in table.columns:
             return name
+    if table.format == "csv" and (other := other_delimiter(table.columns)) is not None:
+        shown = r"$'\t'" if other == "\t" else f"'{other}'"
+        raise DataError(
+            f"{table.name}:1: the header has one column only, and {shown} in it. If that stands between columns, say "
+            f"so: --delimiter {shown}"
+        )
     known = ", ".join(table.columns)
     missing = " and no column ".join(f"'{name}'" for name in dict.fromkeys(wanted))
     raise DataError(

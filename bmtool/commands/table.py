@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmtool.data.readers.delimiters import delimiter_of
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, lines_of, read_lines
 from bmtool.errors import ConfigError, DataError, MissingInputError
@@ -76,13 +77,17 @@ def format_of(path: Path) -> str | None:
     return None if kind == "parquet" and inner != name else kind
 
 
-def open_table(source: str) -> Table:
+def open_table(source: str, *, delimiter: str | None = None) -> Table:
     """A file by its name's ending, or `-` for standard input: JSON lines, or else one plain text a line.
 
+    `delimiter` separates the fields of CSV; without it a tab does in `.tsv`, a comma else.
+
     Raises:
-        ConfigError: the ending says nothing.
+        ConfigError: the ending says nothing, or the delimiter is one for no CSV.
         MissingInputError: there is no such file.
     """
+    if delimiter is not None and (source == STDIN or format_of(Path(source)) != "csv"):
+        raise ConfigError(f"--delimiter: {source} is no CSV by its name, and nothing else has one")
     if source == STDIN:
         return _standard_input()
     path = Path(source)
@@ -93,6 +98,7 @@ def open_table(source: str) -> Table:
         raise ConfigError(f"{source}: the ending says no format. Known: {', '.join(FORMATS)}, most also with .gz")
     table = Table(source, kind, path)
     if kind == "csv":
+        table.delimiter = delimiter_of(path, delimiter)
         _read_header(table)
     if kind == "parquet":
         _read_schema(table)
@@ -168,9 +174,6 @@ def _csv_lines(table: Table) -> Iterator[str]:
 
 
 def _read_header(table: Table) -> None:
-    first = next(_csv_lines(table), "")
-    is_tab = table.path is not None and ".tsv" in table.path.name.lower()
-    table.delimiter = "\t" if is_tab else guess_delimiter(first)
     try:
         header = [name.strip() for name in next(_csv_reader(table), [])]
     except csv.Error as error:
@@ -179,11 +182,6 @@ def _read_header(table: Table) -> None:
     if twice is not None:
         raise DataError(f"{table.name}:1: the header names '{twice}' more than once")
     table.columns = dict.fromkeys(header)
-
-
-def guess_delimiter(header: str) -> str:
-    """A comma, unless the header line has none and has semicolons or tabs."""
-    return next((mark for mark in (",", ";", "\t") if mark in header), ",")
 
 
 def _csv_rows(table: Table) -> Iterator[Row]:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, ClassVar
 from pydantic import Field, field_validator
 
 from bmtool.config.model import explained
+from bmtool.data.readers.delimiters import delimiter_of, refused
 from bmtool.sources._files import FileSource
 
 if TYPE_CHECKING:
@@ -29,19 +30,22 @@ class Csv(FileSource):
     @field_validator("delimiter")
     @classmethod
     def _is_ascii(cls, delimiter: str | None) -> str | None:
-        if delimiter is not None and (not delimiter.isascii() or delimiter in '"\r\n'):
-            raise explained(f"{delimiter!r} can't separate fields. Use a character of ASCII, such as ; or |")
+        if delimiter is not None and (why := refused(delimiter)):
+            raise explained(why)
         return delimiter
 
     def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
         """Some whole rows each, about 16 MiB unpacked, with the header."""
-        from bmtool.data.readers.csv import cut_csv, delimiter_of
+        from bmtool.data.readers.csv import cut_csv
 
         del sha256  # a piece is known by its own bytes
-        return cut_csv(name, path, delimiter_of(path, self.delimiter))
+        return cut_csv(name, path, self._delimiter(path))
 
     def read(self, piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         """Batches of rows; a row with too few or too many fields is rejected."""
-        from bmtool.data.readers.csv import delimiter_of, read_csv
+        from bmtool.data.readers.csv import read_csv
 
-        return read_csv(piece, reading, delimiter_of(piece.path, self.delimiter))
+        return read_csv(piece, reading, self._delimiter(piece.path))
+
+    def _delimiter(self, path: Path) -> int:
+        return ord(delimiter_of(path, self.delimiter))

@@ -116,12 +116,24 @@ def test_a_byte_order_mark_is_no_part_of_a_column(capsys):
     assert pipeline.prepare["label"].columns == {"text": "text", "label": "label"}
 
 
-def test_semicolons_are_seen_and_written_down():
-    write_csv("semi.csv", reviews(), delimiter=";")
+@pytest.mark.parametrize(("delimiter", "shown"), [(";", '";"'), ("|", '"|"'), ("\t", '"\\t"')])
+def test_other_delimiters_are_seen_said_and_written_down(capsys, delimiter, shown):
+    write_csv("semi.csv", reviews(), delimiter=delimiter)
 
-    pipeline, _ = written("semi.csv")
+    init(Path("semi.csv"), console=Console())
 
-    assert pipeline.prepare["corpus"].sources[0].delimiter == ";"
+    assert load_pipeline(Path("semi.yaml")).prepare["corpus"].sources[0].delimiter == delimiter
+    said = capsys.readouterr().err
+    assert f"{shown} stands between its columns: the configuration says so, as predict must" in said
+
+
+def test_not_a_number_is_no_label():
+    rows = [dict(row, stars=float("nan") if n % 3 == 0 else 1.0) for n, row in enumerate(reviews())]
+    Path("half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    pipeline, _ = written("half.jsonl")
+
+    assert list(pipeline.prepare) == ["corpus"]
 
 
 def test_a_folder_is_read_by_its_commonest_ending():

@@ -133,6 +133,38 @@ def test_a_column_can_be_told(run, model):
     assert rows[0]["label"] == load(model)(["good movie"])[0]["label"]
 
 
+def test_what_separates_columns_is_told_not_guessed(run, model, tmp_path):
+    content = "id;text\n7;good movie, bad plot\n"
+
+    with pytest.raises(DataError) as error:
+        run(model, "in.csv", content)
+    rows, _ = run(model, "in.csv", content, delimiter=";")
+
+    assert str(error.value) == (
+        f"{tmp_path / 'in.csv'}:1: the header has one column only, and ';' in it. If that stands between columns, say "
+        "so: --delimiter ';'"
+    )
+    assert (rows[0]["text"], rows[0]["label"]) == (
+        "good movie, bad plot",
+        load(model)(["good movie, bad plot"])[0]["label"],
+    )
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "name", "message"),
+    [
+        (";;", "in.csv", "--delimiter: ';;' can't separate fields. Use a character of ASCII, such as ; or |"),
+        (";", "in.jsonl", "--delimiter: in.jsonl is no CSV by its name, and nothing else has one"),
+        (";", "-", "--delimiter: - is no CSV by its name, and nothing else has one"),
+    ],
+)
+def test_a_delimiter_that_means_nothing_is_refused(model, delimiter, name, message):
+    with pytest.raises(ConfigError) as error:
+        predict(model, name, delimiter=delimiter, console=Console())
+
+    assert str(error.value) == message
+
+
 def test_a_missing_column_is_an_error_that_lists_those_there_are(run, model, tmp_path):
     with pytest.raises(DataError) as error:
         run(model, "in.csv", "title,body\nx,good movie\n")

@@ -14,9 +14,10 @@ from bmtool.contracts import Piece, Rejected
 from bmtool.contracts.kinds import NESTED
 from bmtool.data.readers import csv_kernel
 from bmtool.data.readers.buffer import CONVERT, wanted
+from bmtool.data.readers.delimiters import other_delimiter
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
 from bmtool.data.readers.typed import to_our_columns
-from bmtool.data.readers.unpack import inner_suffix, open_bytes
+from bmtool.data.readers.unpack import open_bytes
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, kind_of, missing_columns
 from bmtool.errors import DataError
 
@@ -31,14 +32,6 @@ if TYPE_CHECKING:
 
 #: A quoted field with more line breaks is one whose quote was never closed: reading goes on behind so many lines.
 MAX_ROW_LINES = 10_000
-
-#: What stands between columns where it isn't the comma or the tab that was looked for.
-OTHER_DELIMITERS = ";\t|,"
-
-
-def delimiter_of(path: Path, delimiter: str | None) -> int:
-    """The byte that separates fields: the one given, or a tab for `.tsv` and a comma else."""
-    return ord(delimiter or ("\t" if inner_suffix(path) == ".tsv" else ","))
 
 
 def cut_csv(name: str, path: Path, delimiter: int) -> Iterator[Piece]:
@@ -200,8 +193,8 @@ def _checked(path: Path, header: list[str], reading: Reading) -> list[str]:
 
 def _check_delimiter(path: Path, header: list[str]) -> None:
     """Refuse one column whose name holds what else stands between columns: of those it says which."""
-    found = next((other for other in OTHER_DELIMITERS if other in header[0]), None) if len(header) == 1 else None
-    if found:
+    found = other_delimiter(header)
+    if found is not None:
         shown = "\\t" if found == "\t" else found
         raise DataError(
             f"{path}:1: the header has one column only, and '{shown}' in it. If that stands between columns, "
