@@ -13,6 +13,7 @@ import torch
 from bmtool.errors import ConfigError
 from bmtool.models.families import FAMILIES, family_of
 from bmtool.models.one_row import OneRow
+from bmtool.models.several_heads import SeveralHeads
 
 if TYPE_CHECKING:
     from torch import Tensor, nn
@@ -27,7 +28,8 @@ def require_packed(model: nn.Module) -> None:
     Raises:
         ConfigError: the model has another attention; or it can be neither packed nor padded.
     """
-    family_of(model).check(model)
+    for one in model.tasks if isinstance(model, SeveralHeads) else [model]:
+        family_of(one).check(one)
 
 
 def padding_note(model: nn.Module) -> str:

@@ -25,18 +25,13 @@ class SeveralHeads(nn.Module):
         """Share the backbone of the first model; with `learns_weights` there is a number a task that weighs its loss.
 
         Raises:
-            ConfigError: the heads stand on backbones of different classes, or on encoders with decoders.
+            ConfigError: the heads stand on backbones of different classes.
         """
         super().__init__()
         self.names = tuple(models)
         first, *others = models.values()
         for name, other in zip(self.names[1:], others, strict=True):
             _share(first, other, f"{self.names[0]} and {name}")
-        if others and getattr(first.config, "is_encoder_decoder", False):
-            raise ConfigError(
-                f"finetune.data: {', '.join(self.names)} can't share a '{first.config.model_type}' yet, which has an "
-                f"encoder and a decoder. Fine-tune them apart, or start from a decoder"
-            )
         # By number: `embeddings` is a good name for a dataset, and levels of layers are told by the names of weights.
         self.tasks = nn.ModuleList(models.values())
         self.log_variances: nn.Parameter | None = None

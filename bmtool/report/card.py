@@ -191,6 +191,7 @@ def write_checkpoint_card(
             ],
             training={
                 **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
+                **({"doubt": doubt} if (doubt := _doubt(summary, own)) else {}),
                 **({"trained together with": others} if (others := _others(settings["data"], task)) else {}),
                 **training,
                 "seed": job.seed,
@@ -204,6 +205,12 @@ def write_checkpoint_card(
 def _others(data: Any, task: str) -> str:
     """The datasets whose tasks share the encoder."""
     return ", ".join(str(one) for one in data if str(one).rstrip("/").rpartition("/")[2] != task) if task else ""
+
+
+def _doubt(summary: Mapping[str, Any], own: str) -> str:
+    """The warning that this task's model is no better than something that has read no text, if there is one."""
+    mark = own.replace(".", ": ")
+    return next((text.removeprefix(mark) for text in summary.get("warnings") or () if text.startswith(mark)), "")
 
 
 def _parameters(folder: Path) -> int:

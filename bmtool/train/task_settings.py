@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.config.aliases import meant_by
-from bmtool.errors import ConfigError
+from bmtool.data.readers.json_line import object_on
+from bmtool.errors import ConfigError, DataError
 from bmtool.registry import ARCHITECTURES, METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable
 
+    from bmtool.config.references import Reference
     from bmtool.contracts import Task
     from bmtool.runner.pipeline import Pipeline
     from bmtool.stages.finetune import Config
@@ -61,11 +64,12 @@ def check_method(config: Config, task: Task, where: str = "") -> None:
 
 
 def check_layout(config: Config, task: Task, pipeline: Pipeline) -> None:
-    """Raise ConfigError if the file says what model is built, and such a one can't learn the task, or not several."""
+    """Raise ConfigError if the model is known that is built or started from, and such a one can't learn the task."""
     start = config.from_ or config.method.start
     is_own = config.model is None and pipeline.pretrain is not None and (start is None or str(start) == "pretrain")
     model = pipeline.pretrain.model if is_own else config.model
     if model is None:
+        _check_start(start, task, pipeline)
         return
     where = f"{pipeline.file}: {'pretrain' if is_own else 'finetune'}.model: '{model.name()}' ({model.layout}) can't"
     if model.layout not in task.layouts:
@@ -73,10 +77,21 @@ def check_layout(config: Config, task: Task, pipeline: Pipeline) -> None:
         raise ConfigError(
             f"{where} learn {task.name()} from {', '.join(task.columns)}. Those that can: {', '.join(known)}"
         )
-    if config.together is not None and model.layout == "encoder-decoder":
-        known = [name for name in ARCHITECTURES.names() if ARCHITECTURES.load(name).layout == "decoder"]
+
+
+def _check_start(start: Reference | None, task: Task, pipeline: Pipeline) -> None:
+    """Refuse a folder on this disk that has an encoder and a decoder, where the task wants one of them alone."""
+    file = Path(start.value) / "config.json" if start is not None and start.form == "path" else None
+    if file is None or "encoder-decoder" in task.layouts or not file.is_file():
+        return
+    found = object_on(file.read_bytes())
+    if isinstance(found, str):
+        raise DataError(f"{file}: {found}")
+    if found.get("is_encoder_decoder"):
+        wanted = " or ".join(f"a{'n' * (layout == 'encoder')} {layout}" for layout in task.layouts)
         raise ConfigError(
-            f"{where} be shared by several tasks yet. Fine-tune them apart, or take a decoder: {', '.join(known)}"
+            f"{pipeline.file}: finetune.from: {start} is a '{found.get('model_type')}' (encoder-decoder), which can't "
+            f"learn {task.name()} from {', '.join(task.columns)}. Start from {wanted}"
         )
 
 

@@ -107,28 +107,47 @@ READERS = "bert, gpt, llama, modernbert, qwen3, roberta"
 CHAT = "{type: generation, messages: true}"
 
 
-@pytest.mark.parametrize(
-    ("task", "model", "said"),
-    [
-        (
-            CHAT,
-            "bart",
-            "'bart' (encoder-decoder) can't learn generation from messages. Those that can: gpt, llama, qwen3",
-        ),
-        (CHAT, "gpt", ""),
-        ("generation", "bart", ""),
-        (
-            "translation",
-            "bert",
-            "'bert' (encoder) can't learn translation from source, target. Those that can: bart, gpt, llama, qwen3, t5",
-        ),
-        (
-            "text_classification",
-            "t5",
-            "'t5' (encoder-decoder) can't learn text_classification from text, label. Those that can: " + READERS,
-        ),
-    ],
-)
+MISFITS = [
+    (
+        CHAT,
+        "bart",
+        "'bart' (encoder-decoder) can't learn generation from messages. Those that can: gpt, llama, qwen3",
+    ),
+    (CHAT, "gpt", ""),
+    ("generation", "bart", ""),
+    (
+        "translation",
+        "bert",
+        "'bert' (encoder) can't learn translation from source, target. Those that can: bart, gpt, llama, qwen3, t5",
+    ),
+    (
+        "text_classification",
+        "t5",
+        "'t5' (encoder-decoder) can't learn text_classification from text, label. Those that can: " + READERS,
+    ),
+]
+
+
+@pytest.mark.parametrize(("task", "model", "said"), MISFITS)
+def test_a_folder_that_can_not_learn_the_task_is_refused_before_it_is_opened(capsys, task, model, said):
+    Path("start").mkdir()
+    settings = {"model_type": model, "is_encoder_decoder": model in {"bart", "t5"}}
+    Path("start/config.json").write_text(json.dumps(settings))
+    lines = WRITES.replace("TASK", task).splitlines(keepends=True)
+    Path("own.yaml").write_text("".join(lines[:5] + lines[6:]).replace("finetune: {", "finetune: {from: ./start, "))
+
+    code = check([Path("own.yaml")], as_json=False, console=Console(quiet=True))
+
+    known = ""
+    if "encoder-decoder" in said:
+        what = said.partition(") can't")[2].partition(".")[0]
+        start = "a decoder" if task == CHAT else "an encoder or a decoder"
+        known = f"finetune.from: ./start is a '{model}' (encoder-decoder), which can't{what}. Start from {start}"
+        known = f"own.yaml:6:12: {known}"
+    assert (code, capsys.readouterr().err.splitlines()) == ((2, [known]) if known else (0, []))
+
+
+@pytest.mark.parametrize(("task", "model", "said"), MISFITS)
 def test_a_model_that_can_not_learn_the_task_is_refused_where_it_is_set(capsys, task, model, said):
     objective = {"bert": ", objective: mlm", "gpt": ", objective: clm"}.get(model, ", objective: span_corruption")
     own = WRITES.replace("TASK", task).replace("MODEL", model + objective)

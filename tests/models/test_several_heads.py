@@ -3,16 +3,22 @@
 import pytest
 import torch
 import transformers
-from bmtool.errors import ConfigError
 from bmtool.models.build import new_model, quiet_transformers
 from bmtool.models.several_heads import SeveralHeads
-from transformers import BertConfig, GPT2Config, ModernBertConfig, T5Config
+from transformers import BartConfig, BertConfig, GPT2Config, ModernBertConfig, T5Config
 
 SIZES = {"vocab_size": 40, "hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 16}
 BERT = BertConfig(**SIZES)
 MODERN = ModernBertConfig(**SIZES, pad_token_id=0, cls_token_id=1, sep_token_id=2, bos_token_id=1, eos_token_id=2)
 GPT = GPT2Config(vocab_size=40, n_embd=16, n_layer=2, n_head=2, pad_token_id=0, bos_token_id=1, eos_token_id=1)
-WRITER = T5Config(vocab_size=40, d_model=16, d_kv=8, d_ff=16, num_layers=2, num_heads=2, decoder_start_token_id=0)
+T5 = {"vocab_size": 40, "d_model": 16, "d_kv": 8, "d_ff": 16, "num_layers": 2, "num_heads": 2} | {
+    "decoder_start_token_id": 0
+}
+BART = BartConfig(
+    vocab_size=40, d_model=16, encoder_layers=2, decoder_layers=2, encoder_attention_heads=2, decoder_attention_heads=2,
+    encoder_ffn_dim=16, decoder_ffn_dim=16, pad_token_id=0, bos_token_id=1, eos_token_id=2, decoder_start_token_id=2,
+    forced_eos_token_id=None,
+)  # fmt: skip
 LABELS = {
     "AutoModelForSequenceClassification": ("a", "b"),
     "AutoModelForTokenClassification": ("x", "y", "z"),
@@ -25,6 +31,9 @@ TOGETHER = [
     (MODERN, "AutoModelForTokenClassification", "AutoModelForSequenceClassification", {"head", "classifier"}),
     (GPT, "AutoModelForSequenceClassification", "AutoModelForCausalLM", set()),
     (GPT, "AutoModelForCausalLM", "AutoModelForSequenceClassification", {"score"}),
+    (T5Config(**T5), "AutoModelForSeq2SeqLM", "AutoModelForSeq2SeqLM", set()),
+    (T5Config(**T5, tie_word_embeddings=False), "AutoModelForSeq2SeqLM", "AutoModelForSeq2SeqLM", set()),
+    (BART, "AutoModelForSeq2SeqLM", "AutoModelForSeq2SeqLM", set()),
 ]
 
 
@@ -59,10 +68,3 @@ def test_each_is_saved_whole_and_opens_in_its_own_class(config, first, second, o
         wanted = dict(model.of(name).named_parameters())
         assert all(torch.equal(parameter, wanted[place]) for place, parameter in opened.named_parameters())
         assert opened.num_parameters() == model.of(name).num_parameters()
-
-
-def test_writers_with_an_encoder_share_nothing_yet():
-    one, other = (new_model(WRITER, "AutoModelForSeq2SeqLM", None, seed, attention="any") for seed in (0, 1))
-
-    with pytest.raises(ConfigError, match=r"one, other can't share a 't5' yet, which has an encoder and a decoder"):
-        SeveralHeads({"one": one, "other": other})

@@ -3,10 +3,15 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow as pa
 import pytest
+from bmtool.models.inference import Rows
+from bmtool.tasks.question_answering import QuestionAnswering
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.text_regression import TextRegression
-from bmtool.train.doubts import doubts
+from bmtool.tasks.translation import Translation
+from bmtool.tokenizers.bpe import Bpe
+from bmtool.train.doubts import doubts, token_entropy
 
 
 def lesson(task, train, validation, labels=("a", "b"), metric=None):
@@ -51,6 +56,46 @@ def test_labels_of_which_none_is_ever_given_are_told():
     one = lesson(TextClassification(multi_label=True), sets, sets, metric="f1_micro")
 
     assert len(doubts({"": one}, {"f1_micro": 0.0})) == 1
+
+
+@pytest.mark.parametrize(("value", "is_told"), [(0.25, True), (0.5, False)])
+def test_no_answer_at_all_is_the_measure_of_questions(value, is_told):
+    parts = {
+        name: SimpleNamespace(columns={"references": [["a"], ["b", "c"], [], ["d"]]})
+        for name in ("train", "validation")
+    }
+    config = SimpleNamespace(metric_for_best_model="exact_match")
+    one = SimpleNamespace(task=QuestionAnswering(), parts=parts, config=config)
+
+    found = doubts({"": one}, {"exact_match": value})
+
+    text = "the model learned too little: on validation exact_match is 0.250, and no answer for everything gives 0.250."
+    assert [told.startswith(text) for told in found] == [True] * is_told
+
+
+def test_how_often_tokens_come_is_the_measure_of_what_is_written():
+    tokenizer = Bpe(vocab_size=300).train(["a b c d"])
+    rows = {"source": ["x", "y", "z"], "target": ["a", "a b", "a"]}
+    examples = Translation().examples(Rows(pa.table(rows), (), "train"), tokenizer, 16)
+    one = SimpleNamespace(
+        task=Translation(),
+        parts={"train": examples, "validation": examples},
+        config=SimpleNamespace(metric_for_best_model="chrf"),
+    )
+    tokens = [[*tokenizer.encode(text).ids, tokenizer.token_to_id("<|endoftext|>")] for text in rows["target"]]
+    entropy = token_entropy(np.concatenate(tokens), np.concatenate(tokens))
+
+    assert not doubts({"": one}, {"loss": entropy - 0.01, "chrf": 0.0})
+    assert (
+        f"loss is {entropy + 0.01:.3f}, and how often each token comes gives {entropy:.3f}."
+        in doubts({"": one}, {"loss": entropy + 0.01, "chrf": 0.0})[0]
+    )
+
+
+def test_the_entropy_of_tokens_is_that_of_their_frequencies():
+    known = np.asarray([0, 0, 0, 1])
+
+    assert token_entropy(known, np.asarray([0, 1])) == pytest.approx(-(np.log(4 / 6) + np.log(2 / 6)) / 2)
 
 
 def test_each_of_several_tasks_is_named():
