@@ -84,6 +84,18 @@ def test_a_trained_checkpoint_gets_a_card_of_what_was_recorded(tmp_path):
     assert ModelCard.load(folder / "README.md").data.eval_results[0].dataset_name == "stars"
 
 
+@pytest.mark.parametrize(("task", "doubt"), [("", "names: too little"), ("names", "too little"), ("stars", None)])
+def test_a_model_that_learned_too_little_says_so_in_its_own_card(tmp_path, task, doubt):
+    folder = write_checkpoint(tmp_path / "model", "bert", INFO)
+    job = SimpleNamespace(fingerprint="0123456789abcdef", seed=7, inputs={}, is_smoke=False)
+    summary = {"validation": {}, "warnings": ["names: too little"]}
+
+    write_checkpoint_card(folder, job, {"data": ["stars", "names"]}, summary, task=task)
+
+    found = [line for line in (folder / "README.md").read_text().splitlines() if line.startswith("| doubt")]
+    assert found == ([] if doubt is None else [f"| doubt | {doubt} |"])
+
+
 def count_parameters(folder):
     from safetensors.numpy import load_file
 
