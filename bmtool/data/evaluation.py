@@ -158,28 +158,44 @@ def label_scores(outputs: Columns, labels: tuple[str, ...], seed: int, resamples
     return tuple(Label(name, *three) for name, three in zip(labels, rows, strict=True))
 
 
-def comparisons(evaluation: Evaluation, main: Metric) -> list[tuple[str, str]]:
-    """(tone, sentence) for each baseline: `good` where the model surely wins by the main metric, `bad` where it loses.
+def comparisons(evaluation: Evaluation, metrics: Sequence[Metric]) -> list[tuple[str, str]]:
+    """(tone, sentence) for each baseline: `good` where the model surely wins by the first metric, `bad` where it loses.
 
-    It is sure where the whole interval of the difference says so. The tones are those of the report.
+    It is sure where the whole interval of the difference says so. Where another metric surely says the opposite, the
+    sentence says that, too, and nothing is `good`. The tones are those of the report.
     """
     return [
-        _compare(baseline, main, evaluation.metrics[main.name()].value, scores[main.name()].value, differences)
-        for baseline, scores in evaluation.baselines.items()
-        if (differences := evaluation.differences[baseline].get(main.name())) is not None
+        _compare(evaluation, baseline, metrics)
+        for baseline, differences in evaluation.differences.items()
+        if metrics[0].name() in differences
     ]
 
 
-def _compare(baseline: str, main: Metric, ours: float, theirs: float, difference: Score) -> tuple[str, str]:
-    sign = 1 if main.higher_is_better else -1
-    least, most = sorted((sign * difference.low, sign * difference.high))
+def _compare(evaluation: Evaluation, baseline: str, metrics: Sequence[Metric]) -> tuple[str, str]:
+    differences, main = evaluation.differences[baseline], metrics[0]
+    difference = differences[main.name()]
+    least, most = _gain(main, difference)
     numbers = (
-        f"{main.name()} {ours:.3f} against {theirs:.3f}, "
+        f"{_against(evaluation, baseline, main)}, "
         f"difference {difference.value:+.3f} ({difference.low:+.3f} to {difference.high:+.3f})"
     )
-    if least > 0:
-        return "good", f"better than {baseline}: {numbers}"
     if most < 0:
         return "bad", f"the model LOSES to {baseline}: {numbers}"
-    word = "no" if sign * difference.value < 0 else "not surely"
+    others = [metric for metric in metrics[1:] if metric.name() in differences]
+    worse = [metric for metric in others if _gain(metric, differences[metric.name()])[1] < 0]
+    numbers += "".join(f"; but WORSE by {_against(evaluation, baseline, metric)}" for metric in worse)
+    if least > 0:
+        return "warning" if worse else "good", f"better than {baseline}: {numbers}"
+    is_less = difference.value < 0 if main.higher_is_better else difference.value > 0
+    word = "no" if is_less else "not surely"
     return "warning", f"{word} better than {baseline}: {numbers}"
+
+
+def _gain(metric: Metric, difference: Score) -> tuple[float, float]:
+    """The interval of what is gained: above 0 the model is surely better."""
+    return (difference.low, difference.high) if metric.higher_is_better else (-difference.high, -difference.low)
+
+
+def _against(evaluation: Evaluation, baseline: str, metric: Metric) -> str:
+    name = metric.name()
+    return f"{name} {evaluation.metrics[name].value:.3f} against {evaluation.baselines[baseline][name].value:.3f}"

@@ -82,7 +82,7 @@ def examine(config: Config, job: Job, name: str) -> Examination:
     by_seed = _by_seed(job, dataset, split, answers)
     if len(by_seed) > 1:
         evaluation = replace(evaluation, seeds=study_seeds(by_seed, metrics, answers.labels, baselines))
-    return Examination(goal, dataset, checkpoint, answers, metrics, evaluation, comparisons(evaluation, metrics[0]))
+    return Examination(goal, dataset, checkpoint, answers, metrics, evaluation, comparisons(evaluation, metrics))
 
 
 def _as_seen_by(task: str, job: Job) -> Job:

@@ -56,9 +56,28 @@ def test_a_model_wins_or_loses_only_where_the_whole_interval_of_the_difference_s
     rival = {**ours, "predictions": right + np.resize(errors, len(right))}
     metric = METRICS.load("mae")()
 
-    [(found, sentence)] = comparisons(evaluated(ours, [metric], baselines={"rival": rival}), metric)
+    [(found, sentence)] = comparisons(evaluated(ours, [metric], baselines={"rival": rival}), [metric])
 
     assert (found, sentence[: len(beginning)]) == (tone, beginning)
+
+
+def test_a_win_by_the_first_metric_does_not_hide_that_another_one_is_lost():
+    right = np.arange(200) % 2
+    ours = {
+        **two_labels(),
+        "references": right,
+        "predictions": np.where(np.arange(200) % 4 < 3, right, 1 - right),
+        "nll": np.full(200, 1.5),
+        "targets": np.ones(200),
+    }
+    rival = ours | {"predictions": np.zeros(200, dtype=np.int64), "nll": np.full(200, 0.5)}
+    metrics = [METRICS.load(name)() for name in ("accuracy", "loss")]
+
+    [(tone, sentence)] = comparisons(evaluated(ours, metrics, ("a", "b"), {"rival": rival}), metrics)
+
+    assert tone == "warning"
+    assert sentence.startswith("better than rival: accuracy 0.750 against 0.500, difference +0.250 (")
+    assert sentence.endswith("; but WORSE by loss 1.500 against 0.500")
 
 
 def test_a_baseline_is_not_judged_by_a_metric_that_has_no_value_for_it():
