@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.examination import Examination
 
-VERSION = 2
+VERSION = 3
 VERSION_COUNTS = True
 KIND = "evaluation"
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.several_tasks import Lessons
 
-VERSION = 2
+VERSION = 3
 VERSION_COUNTS = False
 KIND = "checkpoint"
 
@@ -54,7 +54,7 @@ class Config(Training):
     tokenizer: Annotated[Ref | None, HOW] = None
     """With `model`: the corpus whose tokenizer is used; by default that of the pretrain section."""
     per_device_batch_tokens: AutoCount | None = None
-    """By default what 32 training rows have in the mean (of `similarity` 128), from 256 to 2,048: labelled data is
+    """By default what 32 training rows have in the mean (of `similarity` 128), from 512 to 2,048: labelled data is
     small, and many small steps learn more from it than few large ones."""
     learning_rate: PositiveFloat | None = None
     """By default 1e-4 * 768 / the model's width, 6e-4 for 128 (and narrower): the wider, the less a step may move each

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
 
-VERSION = 2
+VERSION = 3
 VERSION_COUNTS = False
 KIND = "checkpoint"
 
@@ -82,8 +82,8 @@ class Config(Training):
     """What is learnt: mlm (hidden words, for encoders), clm (next words, for decoders), span_corruption or denoising
     (what was left out, for encoder-decoders)."""
     learning_rate: PositiveFloat | None = None
-    """By default 5e-4 * 768 / the model's width: 3e-3 for 128 (and narrower). With `from` a tenth of that, so that
-    little is forgotten, but not with `from_state`, which goes on as if it hadn't stopped."""
+    """By default 3.3e-4 * 768 / the model's width: 1.98e-3 for 128 (and narrower). With `from` 5e-5 in its place, so
+    that little is forgotten, but not with `from_state`, which goes on as if it hadn't stopped."""
     dropout: Ratio = 0.0
     """While pre-training; text is seen once or a few times, so that there is little to overfit. Fine-tuning takes the
     value in the checkpoint's config.json, which this one doesn't touch."""

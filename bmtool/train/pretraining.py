@@ -13,7 +13,7 @@ from bmtool.models.checkpoint import open_and_complete, open_config, require_tok
 from bmtool.models.packed import set_dropout
 from bmtool.models.vocabulary import widen
 from bmtool.train.corpora import learned_from, open_corpora
-from bmtool.train.defaults import GOING_ON, PRETRAIN_RATE, with_rate
+from bmtool.train.defaults import GOING_ON_RATE, PRETRAIN_RATE, with_rate
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,7 +51,7 @@ def rated(config: Config, job: Job, corpora: Corpora) -> tuple[Config, dict[str,
     if all(stretch.learning_rate is not None for stretch in config.stretches()):
         return config, {}
     goes_on = config.from_ is not None and not config.from_state
-    at_base = PRETRAIN_RATE * GOING_ON if goes_on else PRETRAIN_RATE
+    at_base = GOING_ON_RATE if goes_on else PRETRAIN_RATE
     return with_rate(config, _start_config(config, job, corpora).hidden_size, at_base)
 
 

@@ -325,10 +325,10 @@ def test_what_is_left_out_follows_from_model_and_rows_and_does_the_same_as_when_
     numbers = {name: summary[name] for name in ("learning_rate", "per_device_batch_tokens")}
     same = finetune.run(config(num_train_epochs=1, **numbers), given)
 
-    assert numbers == {"learning_rate": 6e-4, "per_device_batch_tokens": 364}
+    assert numbers == {"learning_rate": 6e-4, "per_device_batch_tokens": 512}
     choices = summary["environment"]["choices"]
     assert choices["learning rate"].startswith("0.0006 (by the model's width of ")
-    assert choices["batches"].startswith("364 tokens (about 32 train examples of ")
+    assert choices["batches"].startswith("512 tokens (about 45 train examples of ")
     assert same["validation"] == summary["validation"]
     assert {"learning rate", "batches"}.isdisjoint(same["environment"]["choices"])
 

@@ -387,13 +387,14 @@ def test_pairs_of_texts_may_come_before_texts_alone(make_job, corpus):
 
 @pytest.mark.parametrize(
     ("start", "rate"),
-    [({}, 3e-3), ({"model": None, "from": "a/"}, 3e-4), ({"model": None, "from": "a/", "from_state": True}, 3e-3)],
+    [({}, 1.98e-3), ({"from": "a/"}, 3e-4), ({"from": "a/", "from_state": True}, 1.98e-3)],
 )
 def test_a_rate_that_is_left_out_is_lower_where_a_checkpoint_goes_on(make_job, corpus, pretrained, start, rate):
     job = make_job(inputs={"data": corpus} | ({"from": pretrained} if start else {}))
     phases = [{"max_steps": 3}, {"max_steps": 2, "learning_rate": 1e-5}]
 
-    outlined = outline(settings(max_steps=None, phases=phases, **start), job)
+    model = {"model": None} if start else {}
+    outlined = outline(settings(max_steps=None, phases=phases, **start, **model), job)
 
     assert [phase.training.rate for phase in outlined.phases] == [rate, 1e-5]
     assert outlined.choices == {"learning rate": f"{rate:g} (by the model's width of 32)"}
@@ -403,6 +404,6 @@ def test_a_chosen_rate_is_recorded_and_a_set_one_is_no_choice(make_job, corpus, 
     chosen = run(settings(), make_job(tmp_path / "one", {"data": corpus}))
     given = run(settings(learning_rate=2e-3), make_job(tmp_path / "other", {"data": corpus}))
 
-    assert (chosen["learning_rate"], given["learning_rate"]) == (3e-3, 2e-3)
-    assert chosen["environment"]["choices"]["learning rate"] == "0.003 (by the model's width of 32)"
+    assert (chosen["learning_rate"], given["learning_rate"]) == (1.98e-3, 2e-3)
+    assert chosen["environment"]["choices"]["learning rate"] == "0.00198 (by the model's width of 32)"
     assert "learning rate" not in given["environment"]["choices"]

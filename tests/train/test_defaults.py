@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from bmtool.config.model import validate
 from bmtool.stages.finetune import Config
-from bmtool.train.defaults import FINETUNE_RATE, PRETRAIN_RATE, rate_for, with_batches, with_rate
+from bmtool.train.defaults import FINETUNE_RATE, GOING_ON_RATE, PRETRAIN_RATE, rate_for, with_batches, with_rate
 
 
 def config(**changes):
@@ -18,10 +18,11 @@ def config(**changes):
         (384, FINETUNE_RATE, 2e-4),
         (128, FINETUNE_RATE, 6e-4),
         (64, FINETUNE_RATE, 6e-4),
-        (768, PRETRAIN_RATE, 5e-4),
-        (256, PRETRAIN_RATE, 1.5e-3),
-        (128, PRETRAIN_RATE, 3e-3),
-        (1024, PRETRAIN_RATE, 3.75e-4),
+        (768, PRETRAIN_RATE, 3.3e-4),
+        (256, PRETRAIN_RATE, 9.9e-4),
+        (128, PRETRAIN_RATE, 1.98e-3),
+        (1024, PRETRAIN_RATE, 2.47e-4),
+        (128, GOING_ON_RATE, 3e-4),
     ],
 )
 def test_the_rate_goes_down_with_the_width(width, at_base, rate):
@@ -41,9 +42,9 @@ def test_a_rate_that_is_left_out_is_chosen_with_its_reason_and_one_that_is_set_s
     [
         ([[20] * 9], 128, 640),
         ([[20] * 9, [40] * 9], 128, 960),  # of two tasks: of all their rows
-        ([[4] * 9], 128, 256),  # no fewer
+        ([[4] * 9], 128, 512),  # no fewer
         ([[128] * 9], 128, 2048),  # no more
-        ([[4] * 9], 512, 512),  # a text of full length has room
+        ([[4] * 9], 600, 600),  # a text of full length has room
         ([[4] * 999 + [900]], 512, 900),  # and an example that has two of them
     ],
 )
