@@ -8,7 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import torch
-import torch.nn.functional as F
+
+from bmtool.models.products import product, weight_gradient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -56,7 +57,7 @@ def _softmax(features: Tensor, weight: Tensor, bias: Tensor | None, labels: Tens
     With m the largest logit, its probability is 1 / sum(exp(z - m)): so nll = m - z[label] - log p[best], from one
     exponential a logit, and without losing tiny probabilities.
     """
-    logits = F.linear(features, weight, bias)
+    logits = product(features, weight, bias)
     largest, best = logits.max(dim=-1)
     probabilities = torch.softmax(logits, dim=-1, dtype=torch.float32)
     of_label = logits.gather(1, labels[:, None])[:, 0]
@@ -78,11 +79,7 @@ def _gradients(
         probabilities, nll, _ = _softmax(features, weight, bias, labels)
         probabilities.scatter_add_(1, labels[:, None], -torch.ones_like(nll)[:, None])
         return probabilities.to(features.dtype), nll
-    rows = room[: len(labels)]
-    if bias is None:
-        torch.mm(features, weight.t(), out=rows)
-    else:
-        torch.addmm(bias, features, weight.t(), out=rows)
+    rows = product(features, weight, bias, room=room[: len(labels)])
     torch.softmax(rows, dim=-1, out=rows)
     flat, places = rows.view(-1), torch.arange(len(labels)) * rows.shape[1] + labels
     likelihood = flat.index_select(0, places).float()
@@ -111,9 +108,9 @@ class _SummedCrossEntropy(torch.autograd.Function):
             grad, nll = _gradients(features[rows], weight, bias, labels[rows], room)
             total += nll.sum()
             if grad_features is not None:
-                torch.mm(grad, weight, out=grad_features[rows])
+                grad_features[rows] = product(grad, weight.t())
             if wants_weight:
-                grad_weight = _added(grad_weight, grad.t() @ features[rows])
+                grad_weight = _added(grad_weight, weight_gradient(grad, features[rows]))
             if wants_bias:
                 grad_bias = _added(grad_bias, (grad.new_ones(1, len(grad)) @ grad)[0])
         ctx.gradients = grad_features, grad_weight, grad_bias

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import torch
 
 from bmtool.models.attention import packed_attention, packed_attention_backward
+from bmtool.models.products import product, weight_gradient
 from bmtool.models.short_documents import Layout, Span
 from bmtool.models.short_documents import attend as attend_short
 from bmtool.models.short_documents import attend_backward as attend_short_backward
@@ -88,10 +89,10 @@ class _SelfAttention(torch.autograd.Function):
         weight, bias = torch.cat(parameters[::2]), torch.cat(parameters[1::2])
         width = len(weight) // 3
         if rows is None:
-            query = keys = torch.addmm(bias, states, weight.t())
+            query = keys = product(states, weight, bias)
         else:
-            query = torch.addmm(bias[:width], states[rows], weight[:width].t())
-            keys = torch.addmm(bias[width:], states, weight[width:].t())
+            query = product(states[rows], weight[:width], bias[:width])
+            keys = product(states, weight[width:], bias[width:])
         ctx.layout, ctx.runs = _parts(borders, rows, ctx.how)
         out, kept = attend_short(query, keys, ctx.layout, width, ctx.how.scale)
         kept_of_runs = [_attend(out, query, borders, run, ctx.how) for run in ctx.runs]
@@ -112,12 +113,17 @@ class _SelfAttention(torch.autograd.Function):
             (of_joined,) = short
             for run, log_sum in zip(ctx.runs, kept, strict=False):
                 _attend_backward(of_joined, grad, joined, out, borders, run, log_sum, ctx.how)
-            of_states = of_joined @ weight
-            of_weights, of_biases = (of_joined.t() @ states).split(width), of_joined.sum(0).split(width)
+            of_states = product(of_joined, weight.t())
+            of_weights = torch.split(weight_gradient(of_joined, states), width)
+            of_biases = of_joined.sum(0).split(width)
         else:
             of_query, of_keys = short
-            of_states = (of_keys @ weight[width:]).index_add_(0, rows, of_query @ weight[:width])
-            of_weights = (of_query.t() @ states[rows], *(of_keys.t() @ states).split(width))
+            of_asking = product(of_query, weight[:width].t())
+            of_states = product(of_keys, weight[width:].t()).index_add_(0, rows, of_asking)
+            of_weights = (
+                weight_gradient(of_query, states[rows]),
+                *torch.split(weight_gradient(of_keys, states), width),
+            )
             of_biases = (of_query.sum(0), *of_keys.sum(0).split(width))
         pairs = itertools.chain.from_iterable(zip(of_weights, of_biases, strict=True))
         return (of_states, *pairs, None, None, None)

@@ -17,6 +17,7 @@ import torch
 from bmtool.models.attention import ATTENTION, register
 from bmtool.models.encoder_decoder import EncoderDecoder, lengths_of, start_token, written_head
 from bmtool.models.one_row import require_own_attention
+from bmtool.models.products import fast_products
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -88,7 +89,7 @@ def _states(backbone: Any, batch: Batch, sources: Row, targets: Row, start: int)
     """The decoder's last hidden states, (T, D)."""
     ids = batch.input_ids[0]
     read = torch.where(targets.position_ids == 0, start, ids[targets.places])
-    with _restarting(backbone, sources, targets):
+    with _restarting(backbone, sources, targets), fast_products(backbone):
         encoded = backbone.encoder(
             input_ids=ids[sources.places][None], cu_seq_lens_q=sources.cu_seq_lens, max_length_q=sources.max_length
         )

@@ -12,6 +12,7 @@ from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
 from bmtool.models.families import family_of, longest_document
 from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
+from bmtool.models.products import pick_library
 from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
 from bmtool.train.cards import look_at, wait_for_card
 from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
@@ -247,6 +248,8 @@ def _choose(
         reason = "as the saved state"
     state.precision = short_name(dtype)
     choices = {**chosen, "precision": f"{state.precision} ({reason})", **choices}
+    if device.type == "cpu" and dtype == torch.float32:
+        choices["products"] = "by {} ({})".format(*pick_library())
     if device.type == "cuda":
         wait_for_card(lambda: look_at(device), job.wait_seconds, job.console, job.stop)
     if world.size > 1:

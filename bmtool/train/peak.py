@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
-import torch.nn.functional as F
 
 from bmtool.artifacts.files import write_json
+from bmtool.models.products import pick_library, product
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,9 +27,10 @@ _SECONDS = 0.5
 def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) -> float:
     """Operations a second of the best of many square products, as many threads as torch has now.
 
-    It is measured in half a second, and kept in `cache` for this processor, number of threads, type and torch.
+    They are multiplied as a training's large matrices are (`bmtool.models.products`). It is measured in half a second,
+    and kept in `cache` for this processor, library, number of threads, type and torch.
     """
-    key = f"{_machine(device)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
+    key = f"{_machine(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
     path = cache / FILE if cache is not None else None
     known: dict[str, float] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
     if key not in known:
@@ -49,17 +50,18 @@ def _measure(device: torch.device, dtype: torch.dtype) -> float:
     with torch.no_grad():
         while time.perf_counter() < end:
             started = time.perf_counter()
-            F.linear(one, other)
+            product(one, other)
             finish()
             best = min(best, time.perf_counter() - started)
     return 2.0 * width**3 / best
 
 
-def _machine(device: torch.device) -> str:
+def _machine(device: torch.device, dtype: torch.dtype) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
-    return f"{_processor()}{f' restricted to {isa}' if isa else ''}"
+    library = f" with {pick_library()[0]}" if dtype == torch.float32 else ""
+    return f"{_processor()}{f' restricted to {isa}' if isa else ''}{library}"
 
 
 def _processor() -> str:

@@ -1,4 +1,4 @@
-"""Prints the GFLOP per second of CPU of the best of some matrix products: peak.py bf16|fp32.
+"""Prints the GFLOP per second of CPU of the best of some matrix products, as bmtool multiplies: peak.py bf16|fp32.
 
 The shapes are a square and those that the models of the table multiply, since small ones can be the faster. One that is
 measured alone looks too fast with several threads: Linux counts what another thread has used at its next tick, 4 ms
@@ -9,7 +9,7 @@ import sys
 import time
 
 import torch
-import torch.nn.functional as F
+from bmtool.models.products import product
 
 SHAPES = ((2048, 2048, 2048), (4096, 256, 1024), (4096, 1024, 256), (4096, 512, 2048), (640, 256, 16384))
 REPEATS, SECONDS = 3, 0.25
@@ -17,10 +17,10 @@ REPEATS, SECONDS = 3, 0.25
 
 def rate(rows: int, inner: int, columns: int, dtype: torch.dtype) -> float:
     one, other = torch.randn(rows, inner).to(dtype), torch.randn(columns, inner).to(dtype)
-    F.linear(one, other)
+    product(one, other)
     count, started, until = 0, time.process_time(), time.perf_counter() + SECONDS
     while time.perf_counter() < until:
-        F.linear(one, other)
+        product(one, other)
         count += 1
     return 2 * rows * inner * columns * count / (time.process_time() - started) / 1e9
 

@@ -15,6 +15,7 @@ from bmtool.data.processors import cgroup_quota
 from bmtool.data.scores import evaluate_metrics
 from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DivergedError, StoppedError, StorageError, TryAgainError
+from bmtool.models import products
 from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
@@ -206,6 +207,19 @@ def test_an_interrupted_run_ends_in_the_same_bits(make_job, pieces, tmp_path, pr
     assert_same_weights(weights_of(whole), weights_of(model))
     assert log_of(job) == log_of(whole_job)
     assert (fitted.metrics, fitted.best, fitted.tokens) == (expected.metrics, expected.best, expected.tokens)
+
+
+def test_an_interrupted_run_whose_products_are_by_onednn_ends_in_the_same_bits(make_job, pieces, tmp_path, monkeypatch):
+    monkeypatch.setattr(products, "MIN_OPERATIONS", 1)
+    monkeypatch.setattr(products, "pick_library", lambda: ("oneDNN", "for this test"))
+    whole, _ = train(make_job(tmp_path / "whole"), pieces, precision="fp32")
+    job = make_job(tmp_path / "cut")
+
+    with pytest.raises(TryAgainError):
+        train(job, pieces, stop=Stop(job.folder / "metrics.jsonl", 5), precision="fp32")
+    resumed, _ = train(job, pieces, precision="fp32")
+
+    assert_same_weights(weights_of(whole), weights_of(resumed))
 
 
 def test_a_run_stopped_many_times_with_saves_between_ends_in_the_same_bits(make_job, pieces, tmp_path):
