@@ -87,6 +87,7 @@ def test_a_kill_in_a_step_changes_nothing(project, tmp_path):
     again = bmtool(project, *arguments)
 
     assert killed.returncode == -signal.SIGKILL
-    assert re.search(r"resumed from step [24] ", again.stderr)  # 2 was awaited before 4 was begun; 4 may be there in time
+    # 2 was awaited before 4 was begun; 4 may be there in time
+    assert re.search(r"resumed from step [24] ", again.stderr)
     assert again.stderr.splitlines()[-1] == "next: bmtool predict runs/both/finetune FILE --task lengths"
     assert tree(project / "runs") == tree(tmp_path / "whole" / "runs")
