@@ -202,10 +202,12 @@ def add_words_in_place(model: nn.Module) -> None:
     Else torch fills another matrix of the vocabulary's size with zeros, and adds it all: 3 % of a step of BERT 4x256.
     The sum is a dense tensor. Not on CUDA, where the order of such additions isn't fixed.
     """
-    words = model.get_input_embeddings()  # type: ignore[operator]
     head = model.get_output_embeddings()  # type: ignore[operator]
-    if isinstance(words, torch.nn.Embedding) and head is not None:
-        words.sparse = head.weight is words.weight and words.weight.requires_grad and words.weight.device.type == "cpu"
+    if head is None or head.weight.device.type != "cpu":
+        return
+    for module in model.modules():  # an encoder and a decoder each have one
+        if isinstance(module, torch.nn.Embedding) and module.weight is head.weight:
+            module.sparse = module.weight.requires_grad
 
 
 def target_scores(model: nn.Module, batch: Batch, examples: Examples) -> Columns:

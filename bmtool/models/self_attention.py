@@ -20,7 +20,7 @@ import torch
 
 from bmtool.models.attention import packed_attention, packed_attention_backward
 from bmtool.models.products import product, weight_gradient
-from bmtool.models.short_documents import Layout, Span
+from bmtool.models.short_documents import PADDING_SCORES, Layout, Span
 from bmtool.models.short_documents import attend as attend_short
 from bmtool.models.short_documents import attend_backward as attend_short_backward
 
@@ -68,7 +68,9 @@ def _forward(module: Any, original: Any, hidden_states: Tensor, attention_mask: 
     parameters = [p for layer in projections for p in (layer.weight, layer.bias)]
     if module.layer_idx != module.config.num_hidden_layers - 1:
         rows = None
-    how = _How(module.num_attention_heads, bool(module.is_causal if causal is None else causal), float(module.scaling))
+    is_causal = bool(module.is_causal if causal is None else causal)
+    padding = PADDING_SCORES if hidden_states.dtype == torch.bfloat16 else 0
+    how = _How(module.num_attention_heads, is_causal, float(module.scaling), padding)
     rows = None if rows is None or how.causal else rows.unique()
     out = _SelfAttention.apply(hidden_states.squeeze(0), *parameters, borders, rows, how)  # type: ignore[no-untyped-call]
     return out.unsqueeze(0), None
@@ -78,6 +80,7 @@ class _How(NamedTuple):
     heads: int
     causal: bool
     scale: float
+    padding: int
 
 
 class _SelfAttention(torch.autograd.Function):
@@ -133,12 +136,12 @@ def _parts(borders: Tensor, rows: Tensor | None, how: _How) -> tuple[Layout, lis
     """Short documents, and runs of neighbouring long ones; with ascending rows each counts as short: it asks little."""
     tokens = tuple(borders.tolist())
     asked = None if rows is None else tuple(torch.searchsorted(rows, borders.to(rows.dtype)).tolist())
-    return _parts_at(tokens, asked, how.heads, how.causal)
+    return _parts_at(tokens, asked, how.heads, how.causal, how.padding)
 
 
 @lru_cache(maxsize=2)  # all layers but the last have the same
 def _parts_at(
-    tokens: tuple[int, ...], asked: tuple[int, ...] | None, heads: int, causal: bool
+    tokens: tuple[int, ...], asked: tuple[int, ...] | None, heads: int, causal: bool, padding: int
 ) -> tuple[Layout, list[slice]]:
     pairs = itertools.pairwise(tokens if asked is None else asked)
     documents = [Span(*queries, *own) for queries, own in zip(pairs, itertools.pairwise(tokens), strict=True)]
@@ -151,7 +154,7 @@ def _parts_at(
         else:
             runs.append(slice(members[0].start, members[-1].end))
     num_queries = (asked or tokens)[-1]
-    return Layout.of(short, num_queries, tokens[-1], heads, causal=causal), runs
+    return Layout.of(short, num_queries, tokens[-1], heads, causal=causal, padding=padding), runs
 
 
 def _inside(borders: Tensor, run: slice) -> Tensor:

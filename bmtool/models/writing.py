@@ -215,10 +215,12 @@ class Writing(Task):
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of each token of the target and of its end, given those before it, summed."""
+        from bmtool.models.language import add_words_in_place
         from bmtool.models.packed import lm_loss_at
 
         smoothing = self._weighing.label_smoothing
         positions, labels = batch.targets["positions"], batch.targets["labels"]
+        add_words_in_place(model)
         return {"cross_entropy": lm_loss_at(model, batch, positions, labels, smoothing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:

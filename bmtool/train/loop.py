@@ -10,6 +10,7 @@ import torch
 
 from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
+from bmtool.models.dropout import dropout_by_bits
 from bmtool.models.families import family_of, longest_document
 from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
 from bmtool.models.products import pick_library
@@ -87,7 +88,7 @@ def fit(
     require_packed(model)
     _check_length(model, max(phase.training.max_seq_length for phase in phases))
     checkpoints = Checkpoints(job.folder / RESUME, job.console, writes=World.current().is_first)
-    with storage_errors(str(job.folder)), closing(checkpoints):
+    with storage_errors(str(job.folder)), closing(checkpoints), dropout_by_bits():
         trainer = _prepare(model, phases, job, selection, rates, checkpoints, choices or {})
         trainer.domains, trainer.keeps_optimizer = domains or {}, keeps_optimizer
         with closing(trainer.monitor):

@@ -21,22 +21,27 @@ BORDER = 40
 MIXED = [BORDER + 1, 20, BORDER, BORDER + 9, BORDER + 9, 3]
 
 
+_parts_at = self_attention._parts_at
+
+
 def masked(model, batch):
     return lm_logits_at(model, batch, torch.tensor([20, 3, batch.num_tokens - 1, 0]))
 
 
-def run(monkeypatch, family, auto_class, answer, batch, *, joined):
+def run(monkeypatch, family, auto_class, answer, batch, *, joined, padding=0):
     labels = LABELS if "Classification" in auto_class else None
     model = new_model(CONFIGS[family](), auto_class, labels, seed=1)
     classes = self_attention._CLASSES if joined else ()
     with monkeypatch.context() as patch:
         patch.setattr(self_attention, "_CLASSES", classes)
         patch.setattr(self_attention, "SHORT_TOKENS", BORDER)
+        patch.setattr(self_attention, "_parts_at", lambda *key: _parts_at(*key[:-1], padding))
         result = answer(model, batch)
     result.backward(torch.randn(result.shape, generator=torch.Generator().manual_seed(0)))
     return result.detach(), {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
 
 
+@pytest.mark.parametrize("padding", [0, 10_000], ids=["equal", "padded"])
 @pytest.mark.parametrize("lengths", [SHORT, MIXED, MANY])
 @pytest.mark.parametrize("causal", [False, True])
 @pytest.mark.parametrize(
@@ -48,10 +53,12 @@ def run(monkeypatch, family, auto_class, answer, batch, *, joined):
         ("electra", "AutoModelForSequenceClassification", document_logits),
     ],
 )
-def test_joined_projections_give_what_separate_ones_do(monkeypatch, family, auto_class, answer, causal, lengths):
+def test_joined_projections_give_what_separate_ones_do(
+    monkeypatch, family, auto_class, answer, causal, lengths, padding
+):
     batch = dataclasses.replace(make_batch(lengths), is_causal=causal)
 
-    ours, gradients = run(monkeypatch, family, auto_class, answer, batch, joined=True)
+    ours, gradients = run(monkeypatch, family, auto_class, answer, batch, joined=True, padding=padding)
     theirs, expected = run(monkeypatch, family, auto_class, answer, batch, joined=False)
 
     assert (ours - theirs).abs().max() < 1e-5
