@@ -81,7 +81,7 @@ def fast_products(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         if pick_library()[0] == "oneDNN":
             for module in model.modules():
-                forward = _FORWARDS.get(type(module).__name__)
+                forward = _FORWARDS.get(f"{type(module).__module__}.{type(module).__name__}")
                 if forward is not None and "forward" not in module.__dict__:
                     module.forward = partial(forward, module)
                     stack.callback(module.__dict__.pop, "forward")
@@ -97,7 +97,11 @@ def _conv1d_forward(module: Any, x: Tensor) -> Tensor:
     return linear(x, module.weight.t(), module.bias)
 
 
-_FORWARDS = {"Linear": _linear_forward, "Conv1D": _conv1d_forward}
+#: By the whole name of the class: peft's layer with adapters is called `Linear`, too.
+_FORWARDS = {
+    "torch.nn.modules.linear.Linear": _linear_forward,
+    "transformers.pytorch_utils.Conv1D": _conv1d_forward,
+}
 
 
 def _pays(x: Tensor, weight: Tensor) -> bool:
