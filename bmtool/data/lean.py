@@ -5,11 +5,12 @@ from __future__ import annotations
 import gc
 import importlib
 import sys
+from contextlib import contextmanager
 from importlib.abc import MetaPathFinder
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
@@ -38,6 +39,23 @@ def own_process() -> None:
 
 class _Own:
     is_said = False
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """Look for no garbage while libraries are loaded: what they make is none, and stays out of every later look.
+
+    Only where `own_process` was called. Of the 2.2 s of CPU of a run over 1 % more rows, 0.06 went into looking.
+    """
+    if not _Own.is_said:
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 def load_lean() -> None:

@@ -194,14 +194,15 @@ def _other_files(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Collect, clean, filter, scrub, deduplicate and split rows; then write them, a corpus with token ids."""
-    from bmtool.data.lean import load_lean
-    from bmtool.data.passes.libraries import load_libraries
+    from bmtool.data.lean import loading
+    from bmtool.data.passes.libraries import load_libraries, load_passes
     from bmtool.data.passes.workers import sharing_workers, summon
 
     with sharing_workers(load_libraries):
         if _is_all_to_do(job):
             summon(job.runtime.workers, sum(source.num_bytes() for source in config.sources))
-        load_lean()  # before anything else loads them
+        with loading():
+            load_passes()
         return _prepare(config, job)
 
 

@@ -52,3 +52,26 @@ def test_a_process_that_is_not_a_commands_own_can_convert_columns_to_pandas():
     words = [sys.executable, "-c", work + "print(pa.table({'a': [1, 2]}).to_pandas()['a'].sum())"]
 
     assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.split() == ["3"]
+
+
+LOADING = """
+import gc
+from bmtool.data.lean import loading, own_process
+gc.unfreeze()  # what the start of this Python froze, if it did
+"""
+
+
+def test_no_garbage_is_looked_for_while_a_command_loads_libraries_and_they_stay_out_of_later_looks():
+    work = "own_process()\nwith loading():\n    print(gc.isenabled())\nprint(gc.isenabled(), gc.get_freeze_count() > 0)"
+
+    words = [sys.executable, "-c", LOADING + work]
+
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.split() == ["False", "True", "True"]
+
+
+def test_loading_leaves_the_garbage_of_a_process_that_is_not_a_commands_own_alone():
+    work = "with loading():\n    print(gc.isenabled())\nprint(gc.isenabled(), gc.get_freeze_count() > 0)"
+
+    words = [sys.executable, "-c", LOADING + work]
+
+    assert subprocess.run(words, check=True, capture_output=True, text=True).stdout.split() == ["True", "True", "False"]

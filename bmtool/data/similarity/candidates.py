@@ -9,6 +9,7 @@ import numpy as np
 
 from bmtool.data.compiled import nb
 from bmtool.data.similarity.bands import BANDS, equal_values
+from bmtool.data.similarity.lookup import distinct
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -243,8 +244,4 @@ def _merged(packed: list[NDArray[np.uint64]]) -> NDArray[np.uint64]:
     """All of them sorted, each once."""
     together = np.concatenate(packed)
     packed.clear()
-    together.sort()
-    is_new = np.ones(len(together), dtype=bool)
-    is_new[1:] = together[1:] != together[:-1]
-    merged: NDArray[np.uint64] = together[is_new]
-    return merged
+    return distinct(together)

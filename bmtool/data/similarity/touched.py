@@ -9,7 +9,7 @@ import numpy as np
 from bmtool.data.compiled import nb
 from bmtool.data.similarity.bands import BANDS, band_key, band_keys
 from bmtool.data.similarity.fingerprints import VALUES
-from bmtool.data.similarity.lookup import Lookup, find, lookup
+from bmtool.data.similarity.lookup import Lookup, distinct, find, lookup
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -83,7 +83,7 @@ def touched_by(sketches: NDArray[np.uint16]) -> Touched:
     seen = np.zeros((VALUES, 1 << 13), np.uint8)
     is_worded = keys != 0
     _collect(sketches, BANDS, keys, seen)
-    return Touched(seen, lookup(np.unique(keys[is_worded])))
+    return Touched(seen, lookup(distinct(keys[is_worded])))
 
 
 def are_touched(sketches: NDArray[np.uint16], touched: Touched) -> NDArray[np.bool_]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numba as nb
 import numpy as np
-from bmtool.data.similarity.lookup import find, lookup
+from bmtool.data.similarity.lookup import distinct, find, lookup
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -33,6 +33,11 @@ def test_a_key_is_found_at_its_place_and_nothing_else_is(keys, others):
 
 def test_the_filter_turns_most_unknown_keys_away():
     rng = np.random.default_rng(0)
-    table = lookup(np.unique(rng.integers(2**64 - 1, size=100_000, dtype=np.uint64)))
+    table = lookup(distinct(rng.integers(2**64 - 1, size=100_000, dtype=np.uint64)))
 
     assert np.unpackbits(table.filter).mean() < 1 / 16
+
+
+@given(st.lists(hashes, max_size=60))
+def test_distinct_keys_are_sorted_and_each_is_there_once(keys):
+    assert distinct(np.array(keys, np.uint64)).tolist() == sorted(set(keys))
