@@ -130,8 +130,9 @@ def _lead(module: str, load: str, control: int, descriptors: list[int]) -> None:
                 pid, status = os.wait()
                 connection.send((running.pop(pid), os.waitstatus_to_exitcode(status)))
     finally:
-        for pid in running:
+        for pid in running:  # each takes a while to free what it holds: side by side
             os.kill(pid, signal.SIGKILL)
+        for pid in running:
             os.waitpid(pid, 0)
 
 

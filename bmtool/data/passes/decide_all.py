@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.artifacts.faults import fault
-from bmtool.data.passes.contaminated import drop_contaminated
 from bmtool.data.passes.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
 from bmtool.data.passes.nearness import report_conflicts, top_copies
 from bmtool.data.passes.origins import report_origins
@@ -33,6 +32,8 @@ def decide_all(config: Config, rules: RowRules, collected: Collected, job: Job) 
     report_conflicts(rows, decisions, rules)
     decisions.facts["top_copies"] = top_copies(rows, decisions)
     if config.decontaminate:
+        from bmtool.data.passes.contaminated import drop_contaminated
+
         drop_contaminated(config.decontaminate, rows, decisions, rules, job)
     split = config.split
     split_rows(
