@@ -25,10 +25,11 @@ _SECONDS = 0.5
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) -> float:
-    """Operations a second of the best of many square products, as many threads as torch has now.
+    """Operations a second of square products, with as many threads as torch has now.
 
     They are multiplied as a training's large matrices are (`bmtool.models.products`). It is measured in half a second,
-    and kept in `cache` for this processor, library, number of threads, type and torch.
+    and kept in `cache` for this processor, library, number of threads, type and torch. On a processor CPU time counts,
+    not the clock's: what is measured beside other programs is kept too, and must not be less than what trainings reach.
     """
     key = f"{_machine(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
     path = cache / FILE if cache is not None else None
@@ -46,14 +47,17 @@ def _measure(device: torch.device, dtype: torch.dtype) -> float:
     generator = torch.Generator().manual_seed(0)  # the run's own random numbers are left alone
     one, other = (torch.randn(width, width, generator=generator).to(device, dtype) for _ in range(2))
     finish: Callable[[], None] = torch.cuda.synchronize if device.type == "cuda" else lambda: None
-    best, end = float("inf"), time.perf_counter() + _SECONDS
+    is_shared = device.type == "cpu"
+    clock, share = (time.process_time, torch.get_num_threads()) if is_shared else (time.perf_counter, 1)
     with torch.no_grad():
-        while time.perf_counter() < end:
-            started = time.perf_counter()
+        product(one, other)  # what is done once, and the processor's clock going up, isn't counted
+        finish()
+        count, started, spent = 0, clock(), 0.0
+        while spent < _SECONDS * share:
             product(one, other)
             finish()
-            best = min(best, time.perf_counter() - started)
-    return 2.0 * width**3 / best
+            count, spent = count + 1, clock() - started
+    return 2.0 * width**3 * count * share / spent
 
 
 def _machine(device: torch.device, dtype: torch.dtype) -> str:
