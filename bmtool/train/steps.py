@@ -153,11 +153,12 @@ class Stepper:
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
+        gradients = self.weights.gradients()
         grad_norm = self.weights.grad_norm()
         if is_usable(self.state, loss, grad_norm):
             scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:
-                self.weights.scale_gradients(scale)
+                torch._foreach_mul_(gradients, scale)
             self.optimizer.set_rate(factor)
             self.optimizer.step()
             self.weights.publish()

@@ -94,10 +94,6 @@ class Weights(ABC):
         """The gradients of the masters that have one."""
         return [master.grad for master in self.masters.values() if master.grad is not None]
 
-    def scale_gradients(self, factor: float) -> None:
-        """Multiply them all."""
-        torch._foreach_mul_(self.gradients(), factor)
-
     def clear_gradients(self) -> None:
         """Forget all gradients."""
         for name, master in self.masters.items():

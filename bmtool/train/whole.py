@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import torch
 
-from bmtool.train.tables import tables_of
 from bmtool.train.weights import Weights
 
 if TYPE_CHECKING:
@@ -16,7 +15,6 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bmtool.contracts import Stop
-    from bmtool.train.tables import Table
     from bmtool.train.world import World
 
 T = TypeVar("T")
@@ -32,23 +30,18 @@ class WholeWeights(Weights):
 
     frozen: dict[str, Tensor]
     """What isn't trained, in float32"""
-    tables: dict[str, Table]
-    """Embeddings whose rows are looked up in their masters"""
 
     @classmethod
     def of(cls, model: nn.Module, dtype: torch.dtype, world: World) -> Self:
         """Take over the model's float32 parameters and let it compute in `dtype`."""
         computing = {name: p for name, p in model.named_parameters() if p.requires_grad}
         frozen = {name: p.detach() for name, p in model.named_parameters() if not p.requires_grad}
-        tables = tables_of(model, computing, dtype) if world.size == 1 else {}
-        looked_up = {name: table.master for name, table in tables.items()}
         if dtype == torch.float32:
-            return cls(world, model, dtype, computing, {**computing, **looked_up}, frozen, tables)
-        masters = {name: looked_up[name] if name in tables else p.detach().clone() for name, p in computing.items()}
-        for name, parameter in model.named_parameters():
-            if name not in tables:
-                parameter.data = parameter.data.to(dtype)
-        return cls(world, model, dtype, computing, masters, frozen, tables)
+            return cls(world, model, dtype, computing, dict(computing), frozen)
+        masters = {name: p.detach().clone() for name, p in computing.items()}
+        for parameter in model.parameters():
+            parameter.data = parameter.data.to(dtype)
+        return cls(world, model, dtype, computing, masters, frozen)
 
     @property
     def _is_mixed(self) -> bool:
@@ -81,8 +74,6 @@ class WholeWeights(Weights):
     def backward(self, loss: Tensor) -> None:
         """Move a micro-batch's gradients to the masters, added to what is there."""
         torch.autograd.backward(loss)
-        for table in self.tables.values():
-            table.take()
         if not self._is_mixed:
             return
         for name, parameter in self.computing.items():
@@ -106,32 +97,13 @@ class WholeWeights(Weights):
 
     def grad_norm(self) -> float:
         """Of the whole model's gradient."""
-        rows = [table.touched() for table in self.tables.values()]
-        return float(torch.nn.utils.get_total_norm(self._dense_gradients() + rows))
-
-    def scale_gradients(self, factor: float) -> None:
-        """Multiply them all."""
-        torch._foreach_mul_(self._dense_gradients(), factor)
-        for table in self.tables.values():
-            table.scale(factor)
-
-    def _dense_gradients(self) -> list[Tensor]:
-        """Those of masters that aren't tables."""
-        found = ((name, master.grad) for name, master in self.masters.items())
-        return [gradient for name, gradient in found if gradient is not None and name not in self.tables]
-
-    def clear_gradients(self) -> None:
-        """Forget all gradients."""
-        for table in self.tables.values():
-            table.clear()
-        super().clear_gradients()
+        return float(torch.nn.utils.get_total_norm(self.gradients()))
 
     @torch.no_grad()
     def publish(self) -> None:
         """Let the model compute with the masters' new values."""
         if self._is_mixed:
-            copied = [name for name in self.computing if name not in self.tables]
-            torch._foreach_copy_([self.computing[name] for name in copied], [self.masters[name] for name in copied])
+            torch._foreach_copy_(list(self.computing.values()), list(self.masters.values()))
 
     def parts(self, whole: Mapping[str, Tensor]) -> Mapping[str, Tensor]:
         """All of it."""
@@ -143,8 +115,6 @@ class WholeWeights(Weights):
 
     def give_back(self) -> nn.Module:
         """The model, in float32 with the masters' values."""
-        for table in self.tables.values():
-            table.give_back()
         for name, parameter in self.model.named_parameters():
             if name in self.frozen:
                 parameter.data = self.frozen[name]

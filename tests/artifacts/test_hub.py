@@ -139,14 +139,6 @@ def test_an_interrupted_fetch_goes_on_with_the_files_that_are_missing(server):
     assert [one for one in server.requests if "train-0" in one] == []
 
 
-@pytest.fixture
-def interruptible():
-    """Ctrl-C raises, as in a command of its own; workers of pytest-xdist ignore it."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_fetch_within_a_moment(server):
     server.commit("org/name", {"train.jsonl": b'{"text": "a"}\n' * 1_000_000})  # 14 MB, in 11 s

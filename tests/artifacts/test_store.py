@@ -231,6 +231,7 @@ def test_raw_files_are_hashed_side_by_side_and_each_is_remembered(tmp_path, monk
     assert Store(tmp_path / "runs").hashes_of_raw(files, is_smoke=False) == expected
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_waits_for_no_large_raw_file(tmp_path):
     large = tmp_path / "large.txt"
     large.touch()

@@ -75,7 +75,7 @@ def test_half_of_the_layers_keep_what_the_teacher_knows(make_job, reviews, teach
 def test_a_student_alone_with_its_teacher_comes_to_answer_like_it(make_job, reviews, teacher, pretrained, finetuned):
     job = make_job(inputs={"data": reviews, "from": pretrained, "teacher": teacher})
 
-    finetune.run(finetuned(method={**METHOD, "weight": 1.0, "temperature": 1.0}), job)
+    finetune.run(finetuned(method={**METHOD, "weight": 1.0, "temperature": 1.0}, num_train_epochs=16), job)
 
     students = answers(make_job, reviews, (job.folder, "checkpoint"))
     teachers = answers(make_job, reviews, teacher)
@@ -175,7 +175,7 @@ def test_sets_and_numbers_can_be_learned_from_a_teacher(
     texts = ("we saw a lovely film", "we saw a film", "it was awful")
     data = labelled(task, [{"text": f"{texts[i % 3]} {i}", column: values[i % 3]} for i in range(30)])
     first = make_job(tmp_path / "teacher", {"data": data, "from": pretrained})
-    finetune.run(finetuned(num_train_epochs=4), first)
+    finetune.run(finetuned(num_train_epochs=16), first)
     teacher = (first.folder, "checkpoint")
     method = {**METHOD, "weight": 1.0}
 
