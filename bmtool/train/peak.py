@@ -17,7 +17,7 @@ from bmtool.models.products import pick_library, product
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-FILE = "matmul_peak.json"
+FILE = "matmul_peaks.json"
 
 #: A square product of this width fills caches and pipelines of a processor, and of a GPU.
 _WIDTHS = {"cpu": 2048, "cuda": 8192}
