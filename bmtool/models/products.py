@@ -31,19 +31,19 @@ MIN_OPERATIONS = 2**27
 @lru_cache(maxsize=1)
 def pick_library() -> tuple[str, str]:
     """`oneDNN` or `torch`, what multiplies large float32 matrices on this machine's processor, and why."""
-    if _maker() != "AuthenticAMD":
+    if told_by_processor("vendor_id") != "AuthenticAMD":
         return "torch", "not a processor of AMD"
     if getattr(torch.ops.mkldnn, "_linear_pointwise", None) is None:
         return "torch", f"torch {torch.__version__} has no mkldnn::_linear_pointwise"
     return "oneDNN", "a processor of AMD"
 
 
-def _maker() -> str:
-    """What the processor says of itself; nothing where the system doesn't tell."""
+def told_by_processor(name: str) -> str:
+    """What the processor says of itself, such as its `vendor_id`; nothing where the system doesn't tell."""
     path = Path("/proc/cpuinfo")
     if path.is_file():
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("vendor_id"):
+            if line.startswith(name):
                 return line.partition(":")[2].strip()
     return ""
 

@@ -6,30 +6,30 @@ import json
 import os
 import platform
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 
 from bmtool.artifacts.files import write_json
-from bmtool.models.products import pick_library, product
+from bmtool.models.products import pick_library, product, told_by_processor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 FILE = "matmul_peaks.json"
 
 #: A square product of this width fills caches and pipelines of a processor, and of a GPU.
 _WIDTHS = {"cpu": 2048, "cuda": 8192}
-_SECONDS = 0.5
+_SECONDS = 0.25
 
 
 def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) -> float:
     """Operations a second of square products, with as many threads as torch has now.
 
-    They are multiplied as a training's large matrices are (`bmtool.models.products`). It is measured in half a second,
-    and kept in `cache` for this processor, library, number of threads, type and torch. On a processor CPU time counts,
-    not the clock's: what is measured beside other programs is kept too, and must not be less than what trainings reach.
+    They are multiplied as a training's large matrices are (`bmtool.models.products`). It is measured in a quarter of a
+    second, and kept in `cache` for this processor, library, number of threads, type and torch. On a processor CPU time
+    counts, not the clock's: what is measured beside other programs is kept too, and must not be too low.
     """
     key = f"{_machine(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
     path = cache / FILE if cache is not None else None
@@ -65,14 +65,5 @@ def _machine(device: torch.device, dtype: torch.dtype) -> str:
         return torch.cuda.get_device_name(device)
     isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "")
     library = f" with {pick_library()[0]}" if dtype == torch.float32 else ""
-    return f"{_processor()}{f' restricted to {isa}' if isa else ''}{library}"
-
-
-def _processor() -> str:
-    """The model of the processor; Python alone knows no more than its family."""
-    path = Path("/proc/cpuinfo")
-    if path.is_file():
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
+    processor = told_by_processor("model name") or platform.processor() or platform.machine()
+    return f"{processor}{f' restricted to {isa}' if isa else ''}{library}"

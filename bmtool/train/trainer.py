@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: Lines of training losses in the log of a run, about.
 LOG_LINES = 200
 
-#: The machine's peak is measured, in half a second, once a run has taken so long.
+#: The machine's peak is measured, in a quarter of a second, once a run has taken so long.
 PEAK_AFTER_SECONDS = 30.0
 
 #: Work worth saving when training ends, before the final model is written.

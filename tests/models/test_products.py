@@ -84,7 +84,7 @@ def test_other_products_stay_with_torch_to_the_bit(monkeypatch, library, min_ope
 @pytest.mark.parametrize(("maker", "library"), [("AuthenticAMD", "oneDNN"), ("GenuineIntel", "torch"), ("", "torch")])
 @needs_operator
 def test_the_maker_of_the_processor_decides(monkeypatch, maker, library):
-    monkeypatch.setattr(products, "_maker", lambda: maker)
+    monkeypatch.setattr(products, "told_by_processor", lambda _: maker)
 
     assert products.pick_library.__wrapped__()[0] == library
 
