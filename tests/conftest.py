@@ -118,22 +118,32 @@ def reviews(tmp_path_factory):
     return prepare(folder / "stars", settings)
 
 
-@pytest.fixture(scope="session")
-def tagged(tmp_path_factory):
-    """A prepared dataset for token_classification: names of people are B-PER and I-PER."""
-    folder = tmp_path_factory.mktemp("tagged")
+def prepare_tags(folder, first, last, other):
+    """A prepared dataset for token_classification, with these tags for first names, last names and other words."""
     rng = random.Random(0)
     with (folder / "names.jsonl").open("w", encoding="utf-8") as handle:
         for index in range(80):
-            words, tags = [f"n{index}"], ["O"]
+            words, tags = [f"n{index}"], [other]
             for _ in range(rng.randint(1, 3)):
-                first, last = rng.choice(FIRST), rng.choice(LAST)
-                words += [*rng.choices(FILLER, k=2), first, last]
-                tags += ["O", "O", "B-PER", "I-PER"]
+                name = rng.choice(FIRST), rng.choice(LAST)
+                words += [*rng.choices(FILLER, k=2), *name]
+                tags += [other, other, first, last]
             handle.write(json.dumps({"words": words, "tags": tags}) + "\n")
     split = {"validation": 0.2, "test": 0.3}
     settings = {"task": "token_classification", "sources": str(folder / "names.jsonl"), "split": split}
     return prepare(folder / "names", settings)
+
+
+@pytest.fixture(scope="session")
+def tagged(tmp_path_factory):
+    """Words whose tags make spans: names of people are B-PER and I-PER."""
+    return prepare_tags(tmp_path_factory.mktemp("tagged"), "B-PER", "I-PER", "O")
+
+
+@pytest.fixture(scope="session")
+def tagged_plainly(tmp_path_factory):
+    """Words whose tags make no spans."""
+    return prepare_tags(tmp_path_factory.mktemp("tagged_plainly"), "FIRST", "LAST", "WORD")
 
 
 @pytest.fixture(scope="session")

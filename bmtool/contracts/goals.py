@@ -156,6 +156,11 @@ class Task(Goal):
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind (`bmtool.contracts.kinds`); the settings may decide."""
 
+    @property
+    def first_metric_reason(self) -> str:
+        """Why the first of `metrics` is the first one, for the log."""
+        return f"the default of {self.name()}"
+
     def of_kind(self, *kinds: str) -> list[str]:
         """The columns of these kinds, in order."""
         return [name for name, kind in self.columns.items() if kind in kinds]
@@ -190,7 +195,7 @@ class Task(Goal):
         return f"max_seq_length {max_seq_length}"
 
     def fitted(self, train: Examples) -> Self:
-        """The task with what it has to know of the training rows beforehand, such as their mean.
+        """The task with what it has to know of the training rows beforehand, such as their mean or kind of tags.
 
         It is kept as a setting of the checkpoint's task; no setting of a dataset.
         """

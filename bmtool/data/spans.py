@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from bmtool.contracts import Columns
 
 
+def make_spans(labels: tuple[str, ...]) -> bool:
+    """Whether tags divide words into spans: one begins with B- or I-, or is O, which is outside of any."""
+    return any(label == "O" or label.startswith(("B-", "I-")) for label in labels)
+
+
 def span_counts(outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
     """(N, 3) right, predicted and true spans of each row; right ones have the same first word, last word and type."""
     references, predictions, rows = flat_labels(outputs)

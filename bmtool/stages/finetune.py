@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.several_tasks import Lessons
 
-VERSION = 3
+VERSION = 4
 VERSION_COUNTS = False
 KIND = "checkpoint"
 

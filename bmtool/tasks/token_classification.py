@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from pydantic import NonNegativeInt  # noqa: TC002  # pydantic reads the annotation below
 
@@ -30,16 +30,37 @@ class TokenClassification(HeadTask):
 
     stride: NonNegativeInt = 64
     """Tokens that two windows of a text have in common, at most half a window."""
+    spans: bool | None = None
+    """Whether tags make spans, such as names, which are measured whole (`f1_span`) before words are; by default where
+    one of them begins with B- or I-, or is O."""
 
     @property
     def metrics(self) -> tuple[str, ...]:
-        """Metrics computed on validation."""
-        return ("f1_span", "accuracy", "f1_macro", "loss")
+        """Metrics computed on validation.
+
+        Of tags that make no spans, such as parts of speech, accuracy comes first: every word has a tag that counts. In
+        `f1_macro` a tag that two words have weighs as much as nouns do, so that the best epoch would be chosen by few
+        words. Of spans `f1_span` does, since most words are O and right without any reading.
+        """
+        words = ("accuracy", "f1_macro")
+        return (*words, "f1_span", "loss") if self.spans is False else ("f1_span", *words, "loss")
+
+    @property
+    def first_metric_reason(self) -> str:
+        """By what the tags are."""
+        return "tags make no spans" if self.spans is False else "tags make spans"
 
     @property
     def columns(self) -> Mapping[str, str]:
         """Columns read, name to kind."""
         return {"words": "words", "tags": "tags"}
+
+    def fitted(self, train: Examples) -> Self:
+        """Knowing whether the tags make spans."""
+        from bmtool.data.spans import make_spans
+
+        spans = make_spans(train.labels) if self.spans is None else self.spans
+        return self.model_copy(update={"spans": spans})
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode words in windows; `word_tokens` says where first tokens are, `references` holds the tags' ids."""

@@ -73,11 +73,13 @@ class Lesson:
         Raises:
             ConfigError: the task isn't measured by the metric that the settings name.
         """
-        metric = self.config.metric_for_best_model or self.task.metrics[0]
+        wanted = self.config.metric_for_best_model
+        metric = wanted or self.task.metrics[0]
         check_metric(self.task, metric)
         if "validation" not in self.parts:
             return None
-        return Selection(metric, higher_is_better(metric), self.config.early_stopping_patience)
+        reason = "" if wanted else self.task.first_metric_reason
+        return Selection(metric, higher_is_better(metric), self.config.early_stopping_patience, reason)
 
     def rates(self) -> dict[str, float]:
         """Learning rates of what isn't a part of the model itself: nothing."""

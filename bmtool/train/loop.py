@@ -146,7 +146,7 @@ def _prepare(
     world = World.current()
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
-    _take_settings(state, phases, chosen, is_saved=saved is not None)
+    _take_settings(state, phases, selection, chosen, is_saved=saved is not None)
     device, weights_of, choices = _choose(model, phases[0].training, job, state, world, chosen)
     phases = _settled(phases, model, state, device, world, choices, job)
     _check_shares(phases, world)
@@ -177,15 +177,23 @@ def _prepare(
     return trainer
 
 
-def _take_settings(state: State, phases: Sequence[Phase], chosen: Mapping[str, str], *, is_saved: bool) -> None:
-    """Note rates and batches in the state. One that began with others by default doesn't go on with these.
+def _take_settings(
+    state: State,
+    phases: Sequence[Phase],
+    selection: Selection | None,
+    chosen: Mapping[str, str],
+    *,
+    is_saved: bool,
+) -> None:
+    """Note rates and batches in the state. One that began with other defaults, of the best metric too, doesn't go on.
 
     Raises:
         ConfigError: it did.
     """
     names = ("learning_rate", "per_device_batch_tokens")
     settings = {name: [getattr(phase.training, name) for phase in phases] for name in names}
-    if is_saved and chosen and state.settings != settings:
+    is_judged_otherwise = state.best is not None and selection is not None and state.best["metric"] != selection.metric
+    if is_saved and chosen and (state.settings != settings or is_judged_otherwise):
         now = ", ".join(f"{what} {choice}" for what, choice in chosen.items())
         raise ConfigError(
             f"the saved state began in another version of bmtool, with other defaults; now they are {now}. "

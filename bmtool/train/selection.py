@@ -21,6 +21,13 @@ class Selection:
     higher_is_better: bool
     patience: int | None = None
     """Stop after this many validations in a row that aren't better."""
+    reason: str = ""
+    """Why it is this metric, where the settings name none"""
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """What was chosen where the settings leave it open, by what it is."""
+        return {"best weights": f"by {self.metric} ({self.reason})"} if self.reason else {}
 
     def judge(self, state: State, metrics: Mapping[str, float | None]) -> bool:
         """Note in `state` what a validation means; True if its weights are the best so far."""

@@ -176,16 +176,14 @@ class Lessons:
         )
 
     def _with_mean(self, numbers: Columns) -> dict[str, float]:
-        """The tasks' metrics, and the mean of one a task, each as a share of what is perfect (`share_of_perfect`).
+        """The tasks' metrics, and the mean of one a task, each as a share of what is perfect (`share_of_perfect`)."""
+        shares = [share_of_perfect(best, float(numbers[f"{name}.{best}"])) for name, best in self._judged_by().items()]
+        return {**numbers, MEAN_OF_TASKS: float(np.mean(shares))}
 
-        It is a task's first metric that is better when higher; of one without any, such as those that write, the loss.
-        """
-        chosen = []
-        for name in [name for name, lesson in self.tasks.items() if "validation" in lesson.parts]:
-            metrics = self.tasks[name].task.metrics
-            best = next((metric for metric in metrics if higher_is_better(metric)), metrics[0])
-            chosen.append(share_of_perfect(best, float(numbers[f"{name}.{best}"])))
-        return {**numbers, MEAN_OF_TASKS: float(np.mean(chosen))}
+    def _judged_by(self) -> dict[str, str]:
+        """Each task's first metric that is better when higher; of one without any, as those that write, the loss."""
+        measured = {name: one.task.metrics for name, one in self.tasks.items() if "validation" in one.parts}
+        return {name: next(filter(higher_is_better, metrics), metrics[0]) for name, metrics in measured.items()}
 
     def settled(self, config: Config) -> Lessons:
         """The same with these settings, for all tasks."""
@@ -197,7 +195,9 @@ class Lessons:
             return None
         wanted = self.config.metric_for_best_model
         if wanted is None:
-            return Selection(MEAN_OF_TASKS, higher_is_better=True, patience=self.config.early_stopping_patience)
+            judged_by = ", ".join(f"{name}.{metric}" for name, metric in self._judged_by().items())
+            patience = self.config.early_stopping_patience
+            return Selection(MEAN_OF_TASKS, higher_is_better=True, patience=patience, reason=judged_by)
         name, _, metric = wanted.partition(".")
         check_metric(self.tasks[name].task, metric)
         return Selection(wanted, higher_is_better(metric), self.config.early_stopping_patience)
@@ -240,7 +240,8 @@ def open_all(config: Config, job: Job) -> tuple[Lesson | Lessons, dict[str, str]
     check_weighing(config, tasks)
     lengths = [one.parts["train"].packed_lengths for one in lesson.tasks.values()]
     config, batches = with_batches(config, lengths, max(task.examples_in_batch for task in tasks))
-    return lesson.settled(config), rate | batches
+    lesson, selection = lesson.settled(config), lesson.selection()
+    return lesson, rate | batches | ({} if selection is None else selection.choices)
 
 
 def open_lessons(config: Config, method: MultiTask, job: Job) -> Lessons:

@@ -94,6 +94,8 @@ def test_the_best_is_chosen_by_the_mean_of_the_tasks(learned):
     means = [(line["metrics"]["stars.accuracy"] + line["metrics"]["names.f1_span"]) / 2 for line in log]
 
     assert summary["best"]["metric"] == "mean_of_tasks"
+    chosen = summary["environment"]["choices"]["best weights"]
+    assert chosen == "by mean_of_tasks (names.f1_span, stars.accuracy)"
     assert summary["best"]["value"] == pytest.approx(max(means))
     assert summary["best"]["step"] == log[int(np.argmax(means))]["step"]
     assert "the best by mean_of_tasks" in finetune.describe(summary)[0]

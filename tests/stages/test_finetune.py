@@ -93,6 +93,21 @@ def test_words_are_tagged_from_scratch_with_the_tokenizer_of_a_corpus(make_job, 
     assert summary["validation"]["f1_span"] > 0.9
 
 
+def test_the_best_epoch_of_tags_that_make_no_spans_is_chosen_by_accuracy(make_job, tagged, tagged_plainly, pretrained):
+    def learned(data, folder):
+        job = make_job(folder, inputs={"data": data, "from": pretrained})
+        return job, finetune.run(config(num_train_epochs=2), job)
+
+    job, summary = learned(tagged_plainly, None)
+    _, of_spans = learned(tagged, job.folder.parent / "spans")
+    info = json.loads((job.folder / "bmtool.json").read_text(encoding="utf-8"))
+
+    assert (summary["best"]["metric"], of_spans["best"]["metric"]) == ("accuracy", "f1_span")
+    assert (info["metric"], info["goal"]["spans"]) == ("accuracy", False)
+    assert summary["environment"]["choices"]["best weights"] == "by accuracy (tags make no spans)"
+    assert any("best weights by accuracy (tags make no spans)" in line for line in job.console.lines)
+
+
 def test_cut_texts_are_counted_and_said(make_job, reviews, pretrained):
     job = make_job(inputs={"data": reviews, "from": pretrained})
 
@@ -323,14 +338,15 @@ def test_what_is_left_out_follows_from_model_and_rows_and_does_the_same_as_when_
 
     summary = finetune.run(config(**left_out), chosen)
     numbers = {name: summary[name] for name in ("learning_rate", "per_device_batch_tokens")}
-    same = finetune.run(config(num_train_epochs=1, **numbers), given)
+    same = finetune.run(config(num_train_epochs=1, metric_for_best_model="accuracy", **numbers), given)
 
     assert numbers == {"learning_rate": 6e-4, "per_device_batch_tokens": 512}
     choices = summary["environment"]["choices"]
     assert choices["learning rate"].startswith("0.0006 (by the model's width of ")
     assert choices["batches"].startswith("512 tokens (about 45 train examples of ")
+    assert choices["best weights"] == "by accuracy (the default of text_classification)"
     assert same["validation"] == summary["validation"]
-    assert {"learning rate", "batches"}.isdisjoint(same["environment"]["choices"])
+    assert {"learning rate", "batches", "best weights"}.isdisjoint(same["environment"]["choices"])
 
 
 @pytest.mark.parametrize(
@@ -341,7 +357,7 @@ def test_methods_that_move_few_weights_take_higher_rates(make_job, reviews, corp
     start = {"tokenizer": corpus} if "model" in settings else {"from": pretrained}
     job = make_job(inputs={"data": reviews, **start})
 
-    outline = finetune.outline(config(learning_rate=None, **settings), job)
+    outline = finetune.outline(config(learning_rate=None, metric_for_best_model="accuracy", **settings), job)
 
     assert outline.phases[0].training.rate == rate
     assert outline.choices == {"learning rate": f"{rate:g} (by the model's width of 32)"}

@@ -1,5 +1,7 @@
 """Tasks: which token a word is judged by, what is cut, what logits mean, and that they can be learned."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -101,6 +103,28 @@ def test_an_empty_text_is_still_a_document_where_no_special_tokens_are_put_aroun
 
 
 # ---------------------------------------------------------------- words
+
+
+@pytest.mark.parametrize(
+    ("tags", "spans", "first"),
+    [
+        (("B-PER", "I-PER", "O"), None, "f1_span"),
+        (("I-PER", "O"), None, "f1_span"),
+        (("NAME", "O"), None, "f1_span"),
+        (("ADJ", "NOUN", "VERB"), None, "accuracy"),
+        (("1", "2", "3"), None, "accuracy"),
+        (("body", "title"), True, "f1_span"),
+        (("B-cell", "T-cell"), False, "accuracy"),
+    ],
+)
+def test_tags_are_judged_by_what_they_are(tags, spans, first):
+    task = TokenClassification(spans=spans)
+
+    fitted = task.fitted(SimpleNamespace(labels=tags))
+
+    assert fitted.metrics[0] == first
+    assert fitted.spans == (first == "f1_span")
+    assert set(fitted.metrics) == set(task.metrics)
 
 
 def test_a_word_is_judged_by_its_first_token(tokenizer):

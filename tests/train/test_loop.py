@@ -271,6 +271,23 @@ def test_a_state_that_began_with_other_defaults_is_refused(make_job, pieces, cha
     )
 
 
+def test_a_state_whose_best_weights_were_chosen_by_another_default_metric_is_refused(make_job, pieces):
+    job = make_job()
+    with pytest.raises(TryAgainError):
+        train(stopped_at(job, 9), pieces, selection=Selection("loss", higher_is_better=False))
+    examples, validation = pieces(Mlm())
+    selection = Selection("masked_accuracy", higher_is_better=True, reason="the default of mlm")
+
+    with pytest.raises(ConfigError, match=r"with other defaults; now they are best weights by masked_accuracy \(the"):
+        fit(
+            make_model(Mlm()),
+            [phase(Mlm(), examples, validation)],
+            job=job,
+            selection=selection,
+            choices=selection.choices,
+        )
+
+
 def test_a_signal_during_validation_repeats_the_validation(make_job, pieces, tmp_path):
     job = make_job(tmp_path / "cut")
     train(make_job(tmp_path / "whole"), pieces)
