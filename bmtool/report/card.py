@@ -150,12 +150,18 @@ _PACKAGES = ("bmtool-pipeline", "torch", "transformers", "tokenizers")
 
 
 def write_checkpoint_card(
-    folder: Path, job: Job, settings: Mapping[str, Any], summary: Mapping[str, Any], *, task: str = ""
+    folder: Path,
+    job: Job,
+    settings: Mapping[str, Any],
+    summary: Mapping[str, Any],
+    *,
+    task: str = "",
+    doubt: str | None = None,
 ) -> None:
     """Write the card of a checkpoint that was just trained into `folder`.
 
     `settings` are the stage's, as plain JSON; `summary` is what the stage recorded; `task` is which one it is of
-    several that were trained together. No time is in the card, so that a run that was interrupted and went on writes
+    several that were trained together; `doubt` says why it may be of no use. No time is in the card, so that a run that was interrupted and went on writes
     the same one.
     """
     own = f"{task}." if task else ""
@@ -191,7 +197,7 @@ def write_checkpoint_card(
             ],
             training={
                 **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
-                **({"doubt": doubt} if (doubt := _doubt(summary, own)) else {}),
+                **({"doubt": doubt} if doubt else {}),
                 **({"trained together with": others} if (others := _others(settings["data"], task)) else {}),
                 **training,
                 "seed": job.seed,
@@ -205,12 +211,6 @@ def write_checkpoint_card(
 def _others(data: Any, task: str) -> str:
     """The datasets whose tasks share the encoder."""
     return ", ".join(str(one) for one in data if str(one).rstrip("/").rpartition("/")[2] != task) if task else ""
-
-
-def _doubt(summary: Mapping[str, Any], own: str) -> str:
-    """The warning that this task's model is no better than something that has read no text, if there is one."""
-    mark = own.replace(".", ": ")
-    return next((text.removeprefix(mark) for text in summary.get("warnings") or () if text.startswith(mark)), "")
 
 
 def _parameters(folder: Path) -> int:

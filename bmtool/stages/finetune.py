@@ -170,6 +170,7 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Encode the rows, open or build the model, train it, keep the best, save it."""
     from bmtool.report.card import write_checkpoint_card
+    from bmtool.train.doubts import doubts
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
     from bmtool.train.several_tasks import open_all
@@ -189,12 +190,16 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     rates |= lesson.rates()
     fitted = fit(model, phases, job=job, selection=lesson.selection(), rates=rates, choices=choices)
     lesson.save(job.folder, config.method.finished(model), fitted.best)
-    summary = _summary(lesson, fitted) | {name: one for phase in phases for name, one in phase.counts.items()}
-    for warning in summary["warnings"]:
+    doubted = doubts(lesson.tasks, fitted.metrics)
+    warnings = [f"{name}: {doubt}" if name else doubt for name, doubt in doubted.items()]
+    for warning in warnings:
         job.console.warn(warning)
+    counts = {name: one for phase in phases for name, one in phase.counts.items()}
+    summary = _summary(lesson, fitted) | counts | {"warnings": warnings}
     settings = config.model_dump(mode="json", by_alias=True)
     for name, one in lesson.tasks.items():
-        write_checkpoint_card(job.folder / name, job, settings, summary | one.facts(), task=name)
+        facts = summary | one.facts()
+        write_checkpoint_card(job.folder / name, job, settings, facts, task=name, doubt=doubted.get(name))
     return summary
 
 
@@ -271,8 +276,6 @@ def _described(summary: dict[str, Any]) -> list[str]:
 
 
 def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
-    from bmtool.train.doubts import doubts
-
     return {
         **lesson.facts(),
         "learning_rate": lesson.config.rate,
@@ -285,7 +288,6 @@ def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
         "rollbacks": fitted.rollbacks,
         "best": fitted.best,
         "validation": fitted.metrics,
-        "warnings": doubts(lesson.tasks, fitted.metrics),
         "tokens_per_second": round(fitted.tokens_per_second),
         "flop_utilisation": fitted.flop_utilisation,
         "environment": {"choices": fitted.choices},

@@ -27,14 +27,14 @@ _SINGLE = ("label", "labels", "tags", "number")
 _COUNTED_ROWS = 2000
 
 
-def doubts(tasks: Mapping[str, Lesson], validation: Mapping[str, float | None]) -> list[str]:
-    """A warning for each task, by name, whose `validation` value is no better than that.
+def doubts(tasks: Mapping[str, Lesson], validation: Mapping[str, float | None]) -> dict[str, str]:
+    """What to say of each task whose `validation` value is no better than that, by the task's name.
 
     It is decided by the metric that chooses the weights: of accuracy the most frequent label may be hard to beat, of
     f1_macro it hardly ever is. Of tasks that write by the loss, which a token's frequency alone gives, too.
     """
-    found = (_doubt(name, one, validation) for name, one in tasks.items() if "validation" in one.parts)
-    return [text for text in found if text]
+    found = {name: _doubt(name, one, validation) for name, one in tasks.items() if "validation" in one.parts}
+    return {name: text for name, text in found.items() if text}
 
 
 def _doubt(name: str, lesson: Lesson, validation: Mapping[str, float | None]) -> str:
@@ -51,8 +51,8 @@ def _doubt(name: str, lesson: Lesson, validation: Mapping[str, float | None]) ->
     if value > usual if higher_is_better(metric) else value < usual:
         return ""
     return (
-        f"{f'{name}: ' if name else ''}the model learned too little: on validation {metric} is {value:.3f}, and {what} "
-        f"gives {usual:.3f}. Try a higher learning_rate, more num_train_epochs, or a smaller per_device_batch_tokens "
+        f"the model learned too little: on validation {metric} is {value:.3f}, and {what} gives {usual:.3f}. Try a "
+        "higher learning_rate, more num_train_epochs, or a smaller per_device_batch_tokens "
         "(docs/tasks.md, When it learns too little)"
     )
 

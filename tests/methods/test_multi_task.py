@@ -116,6 +116,17 @@ def test_the_mean_never_adds_up_numbers_of_different_scales(together, finetuned)
     assert mean(TASKS.load("text_regression")(), rmse=400.0, mae=9.0, pearson=0.5) == pytest.approx(0.5)
 
 
+def test_a_task_that_learned_too_little_says_so_in_its_own_card(together, finetuned):
+    job = together()
+
+    summary = finetune.run(finetuned(**TOGETHER | {"num_train_epochs": 1}, learning_rate=1e-9), job)
+
+    cards = {name: (job.folder / name / "README.md").read_text(encoding="utf-8") for name in TOGETHER["data"]}
+    doubts = {name: [line for line in card.splitlines() if "| doubt |" in line] for name, card in cards.items()}
+    assert summary["warnings"]
+    assert [f"{name}: {doubt[10:-2]}" for name, told in doubts.items() for doubt in told] == summary["warnings"]
+
+
 def test_the_best_can_be_chosen_by_one_tasks_metric(together, finetuned):
     settings = finetuned(**TOGETHER | {"num_train_epochs": 2}, metric_for_best_model="names.f1_macro")
 
