@@ -161,8 +161,8 @@ def write_checkpoint_card(
     """Write the card of a checkpoint that was just trained into `folder`.
 
     `settings` are the stage's, as plain JSON; `summary` is what the stage recorded; `task` is which one it is of
-    several that were trained together; `doubt` says why it may be of no use. No time is in the card, so that a run that was interrupted and went on writes
-    the same one.
+    several that were trained together; `doubt` says why it may be of no use. No time is in the card, so that a run that
+    was interrupted and went on writes the same one.
     """
     own = f"{task}." if task else ""
     info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
