@@ -22,6 +22,7 @@ from bmtool.objectives.mlm import Mlm
 from bmtool.train.layers import freeze
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
+from bmtool.train.recovery import Start
 from bmtool.train.sharded import ShardedWeights
 from bmtool.train.world import PartDoneError, World, joined
 from safetensors.torch import save_file
@@ -33,10 +34,21 @@ SETTINGS = {
     "rising": {"gradient_accumulation_steps": 2, "batch_warmup_steps": 4},
     "bf16": {"gradient_accumulation_steps": 2, "precision": "bf16"},
     "stopped": {"gradient_accumulation_steps": 2},
+    "trouble": {"gradient_accumulation_steps": 2},
 }
 
 #: What two processes train to the end.
-TRAINED = ("two", "four", "rising", "sharded-two", "sharded-four", "sharded-rising", "sharded-bf16")
+TRAINED = (
+    "two",
+    "four",
+    "rising",
+    "sharded-two",
+    "sharded-four",
+    "sharded-rising",
+    "sharded-bf16",
+    "trouble",
+    "sharded-trouble",
+)
 
 #: After so many looks the second process asks to stop: behind step 6, or where it looks in the validation behind step
 #: 5 too, which processes that hold parts of the weights do together, there.
@@ -89,6 +101,7 @@ def train(corpus, folder, name, stop=None):
 
     The file is `name.safetensors`.
     """
+    os.environ["BMTOOL_FAULT"] = "nan@step:4,nan@step:5,nan@step:6" if name.endswith("trouble") else ""
     plain = {"learning_rate": 3e-3, "max_seq_length": 32, "per_device_batch_tokens": 96, "max_steps": 10}
     plain |= {"precision": "fp32", "save_every": "1000 steps", "eval_every": "5 steps"} | SETTINGS[
         name.removeprefix("sharded-")
@@ -105,7 +118,7 @@ def train(corpus, folder, name, stop=None):
         goal, examples, validation, validate(Training, plain), lambda got: evaluate_metrics(goal.metrics, got, ())
     )
     try:
-        fit(model, [phase], job=job)
+        fit(model, [phase], job=job, start=Start(lambda job: small_model(goal), job))
     except (PartDoneError, TryAgainError):
         return
     write(model, folder / f"{name}.safetensors")

@@ -173,6 +173,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.train.doubts import doubts
     from bmtool.train.layers import freeze, parameter_rates
     from bmtool.train.loop import fit
+    from bmtool.train.recovery import Start
     from bmtool.train.several_tasks import open_all
 
     if config.seeds > 1:
@@ -180,15 +181,20 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     lesson, choices = open_all(config, job)
     config = lesson.config
     _say_cut(job, lesson)
-    plain: Any = lesson.model()
-    model = config.method.shaped(plain, job)
+
+    def built(job: Job) -> Any:
+        plain: Any = lesson.model()
+        return config.method.shaped(plain, job)
+
+    model = built(job)
     if config.frozen_layers is not None:
         count = freeze(model, config.frozen_layers)
         job.console.say(f"{count:,} weights are frozen: embeddings and {config.frozen_layers} layers")
     rates = parameter_rates(model, config.rate, decay=config.layerwise_lr_decay, of_head=config.head_learning_rate)
     phases = config.method.phases(lesson.phase(), model, job)
     rates |= lesson.rates()
-    fitted = fit(model, phases, job=job, selection=lesson.selection(), rates=rates, choices=choices)
+    start, selection = Start(built, job), lesson.selection()
+    fitted = fit(model, phases, job=job, start=start, selection=selection, rates=rates, choices=choices)
     lesson.save(job.folder, config.method.finished(model), fitted.best)
     doubted = doubts(lesson.tasks, fitted.metrics)
     warnings = [f"{name}: {doubt}" if name else doubt for name, doubt in doubted.items()]

@@ -212,8 +212,8 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     config, choices = start.rated(config, job, corpora)
     phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
     model, domains = start.open_model_for(config, job, corpora), start.watched_domains(config, job, corpora)
-    state, keeps = start.optimizer_state_of(job) if config.from_state else None, config.keep_state
-    fitted = fit(model, phases, job=job, domains=domains, optimizer_state=state, keeps_optimizer=keeps, choices=choices)
+    begins, keeps = start.start_of(config, job, corpora), config.keep_state
+    fitted = fit(model, phases, job=job, start=begins, domains=domains, keeps_optimizer=keeps, choices=choices)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
     if keeps:
         save_file(fitted.optimizer_state, job.folder / start.OPTIMIZER)

@@ -47,6 +47,11 @@ class Saved:
     folder: Path
     state: dict[str, Any]
 
+    @property
+    def label(self) -> str:
+        """What it is called in a message."""
+        return f"step {self.step:,}"
+
     def tensors(self, name: str) -> Mapping[str, Tensor]:
         """The tensors of one file, such as `model.safetensors`, each read when asked for; {} if it isn't there."""
         path = self.folder / name

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: Useless windows among the last `BAD_AMONG` steps after which the weights are taken for broken.
 MAX_BAD, BAD_AMONG = 3, 100
 
-#: So often a run goes back to a saved state; the next time it ends.
+#: So often a run goes back to earlier weights; the next time it ends.
 MAX_ROLLBACKS = 3
 
 #: A loss this many times the first one (or 1 nat, if that is more) is a spike. Untrained weights don't give that.
@@ -74,7 +74,7 @@ def note_rollback(state: State, to: int) -> None:
 def diverged(state: State, training: Training) -> DivergedError:
     """The error that ends the run."""
     steps = ", ".join(map(str, state.bad_steps))
-    went_back = f" after going back to a saved state {len(state.rollbacks)} times" if state.rollbacks else ""
+    went_back = f" after going back to earlier weights {len(state.rollbacks)} times" if state.rollbacks else ""
     return DivergedError(
         f"training diverged: {MAX_BAD} windows (steps {steps}) gave no usable loss or gradient{went_back}. "
         f"Lower learning_rate (now {training.rate:g}), raise warmup_ratio "

@@ -22,6 +22,7 @@ from bmtool.train.monitor import METRICS_LOG, Monitor
 from bmtool.train.optim import MUON_TOKENS, new_optimizer
 from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.precision import pick_precision, short_name
+from bmtool.train.recovery import recover_if_broken
 from bmtool.train.reporting import Reporting
 from bmtool.train.sharing import pick_sharing
 from bmtool.train.state import State
@@ -32,12 +33,11 @@ from bmtool.train.world import PartDoneError, ProcessGoneError, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from torch import Tensor
-
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase
+    from bmtool.train.recovery import Start
     from bmtool.train.selection import Selection
     from bmtool.train.steps import Step
     from bmtool.train.weights import Weights
@@ -48,10 +48,10 @@ def fit(
     phases: Sequence[Phase],
     *,
     job: Job,
+    start: Start,
     selection: Selection | None = None,
     rates: Mapping[str, float] | None = None,
     domains: Mapping[str, Examples] | None = None,
-    optimizer_state: Mapping[str, Tensor] | None = None,
     keeps_optimizer: bool = False,
     choices: Mapping[str, str] | None = None,
 ) -> Fitted:
@@ -68,16 +68,16 @@ def fit(
         model: a float32 transformers model with packed attention.
         phases: what is trained, on what, how long. Optimizer, precision and saving are those of the first one.
         job: folder, seed, machine, console, and who asks to stop.
+        start: what `model` and its optimizer begin with, for a run that goes back there.
         selection: keep the best weights by a metric; None: the last.
         rates: learning rates by the names of parameters, where they differ from the first phase's.
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
-        optimizer_state: what an earlier run ended with (`Fitted.optimizer_state`); None: a new optimizer.
         keeps_optimizer: whether `Fitted.optimizer_state` is wanted.
         choices: what was chosen where the settings leave it open, by what it is, for the log and the manifest.
 
     Raises:
         TryAgainError, StoppedError: asked to stop; the state is saved. Or another process of the run is gone.
-        DivergedError: three windows in a short time gave no usable gradient, and no saved state helped.
+        DivergedError: three windows in a short time gave no usable gradient, and no earlier weights helped.
         StorageError: the disk is full or broken.
         PartDoneError: in every process but the first, when training is done.
         ConfigError: the model can't be packed, or is too short for `max_seq_length`; or a step's batches can't be
@@ -92,11 +92,11 @@ def fit(
         trainer = _prepare(model, phases, job, selection, rates, checkpoints, choices or {})
         trainer.domains, trainer.keeps_optimizer = domains or {}, keeps_optimizer
         with closing(trainer.monitor):
-            trainer.begin(optimizer_state or {})
-            return _train(trainer, job)
+            trainer.begin(start.optimizer_state)
+            return _train(trainer, job, start)
 
 
-def _train(trainer: Trainer, job: Job) -> Fitted:
+def _train(trainer: Trainer, job: Job, start: Start) -> Fitted:
     """Step after step, until it is enough."""
     with job.console.progress("training", total=trainer.num_steps) as progress:
         progress.advance(trainer.state.step)
@@ -110,7 +110,7 @@ def _train(trainer: Trainer, job: Job) -> Fitted:
             trainer.stop_if_asked()
             trainer.enter_phase()
             step = _step(trainer)
-            trainer.recover_if_broken()
+            recover_if_broken(trainer.stepper, trainer.checkpoints, start, job.console)
             trainer.log(step)
             trainer.save_if_due()
             progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})

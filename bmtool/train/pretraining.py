@@ -14,6 +14,7 @@ from bmtool.models.packed import set_dropout
 from bmtool.models.vocabulary import widen
 from bmtool.train.corpora import learned_from, open_corpora
 from bmtool.train.defaults import GOING_ON_RATE, PRETRAIN_RATE, with_rate
+from bmtool.train.recovery import Start
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,6 +45,12 @@ def open_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedMode
     model = _opened(config, job, corpora) if settings is None else new_model(settings, config.auto_class, seed=job.seed)
     set_dropout(model, config.dropout)
     return model
+
+
+def start_of(config: Config, job: Job, corpora: Corpora) -> Start:
+    """That model, to be made again, and the optimizer's state that an earlier run left, where it is taken up."""
+    state = _optimizer_state(job) if config.from_state else {}
+    return Start(lambda job: open_model_for(config, job, corpora), job, state)
 
 
 def rated(config: Config, job: Job, corpora: Corpora) -> tuple[Config, dict[str, str]]:
@@ -100,7 +107,7 @@ def _new_config(config: Config, corpora: Corpora) -> PretrainedConfig | None:
     )
 
 
-def optimizer_state_of(job: Job) -> dict[str, Tensor]:
+def _optimizer_state(job: Job) -> dict[str, Tensor]:
     """What `keep_state` left beside the weights.
 
     Raises:

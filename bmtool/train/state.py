@@ -37,7 +37,7 @@ class State:
     recent_losses: list[float] = field(default_factory=list)
     """The last usable losses of the phase"""
     rollbacks: list[dict[str, int]] = field(default_factory=list)
-    """`{step, to}`: behind which step broken weights were given up for those of which saved state"""
+    """`{step, to}`: behind which step broken weights were given up for those of which step; 0 is the start"""
     losses: dict[str, float] = field(default_factory=dict)
     """Sum of each loss term over the steps since the last line of the log."""
     losses_steps: int = 0

@@ -18,9 +18,10 @@ from bmtool.train.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     import numpy as np
+    from torch import Tensor
 
     from bmtool.console import Console
     from bmtool.contracts import Batch
@@ -82,6 +83,12 @@ class Stepper:
     def course(self) -> Course:
         """The batches and steps of this phase."""
         return self.courses[self.state.phase]
+
+    def load(self, weights: Mapping[str, Tensor], optimizer_state: Mapping[str, Tensor]) -> None:
+        """Set weights and optimizer to whole tensors, of which this process takes its part."""
+        own = self.weights
+        own.load(own.parts(weights))
+        self.optimizer.load_state(own.masters, own.parts(optimizer_state))
 
     def step(self) -> Step:
         """Train on the next window; of its batches this process takes its share."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
-from bmtool.train.divergence import MAX_ROLLBACKS, diverged, is_broken, note_rollback, older_than
 from bmtool.train.fitted import Fitted
 from bmtool.train.measuring import scores_of
 from bmtool.train.peak import matmul_peak
@@ -90,17 +89,11 @@ class Trainer:
 
     def resume(self, saved: Saved) -> None:
         """Take over a saved state."""
-        self._load(saved)
+        self.stepper.load(saved.tensors(MODEL), saved.tensors(OPTIMIZER))
         if self.state.best is not None:
             self.best_weights = dict(self.stepper.weights.parts(saved.tensors(BEST)))
             self.best_on_disk = self.state.best["step"]
         self.job.console.say(f"resumed from step {self.state.step:,} of {self.num_steps:,}")
-
-    def _load(self, saved: Saved) -> None:
-        """Set weights and optimizer to a saved state."""
-        weights = self.stepper.weights
-        weights.load(weights.parts(saved.tensors(MODEL)))
-        self.stepper.optimizer.load_state(weights.masters, weights.parts(saved.tensors(OPTIMIZER)))
 
     def begin(self, optimizer_state: Mapping[str, Tensor]) -> None:
         """Before the first step: take over an earlier run's optimizer, and measure what is watched."""
@@ -120,29 +113,6 @@ class Trainer:
         state.epoch = state.batch = 0
         state.ended_epoch, state.first_loss, state.recent_losses = False, None, []
         self.job.console.say(f"phase {state.phase + 1} of {len(self.stepper.phases)}: {self.course.description}")
-
-    def recover_if_broken(self) -> None:
-        """When windows one after the other are of no use, give up the weights for saved ones from before the trouble.
-
-        Data and steps go on where they are: what led there isn't seen again.
-
-        Raises:
-            DivergedError: there is no such state, or it was done often enough.
-        """
-        state, stepper = self.state, self.stepper
-        if not is_broken(state):
-            return
-        self.checkpoints.finish()
-        before = older_than(state)
-        saved = self.checkpoints.newest(stepper.world, before=before) if len(state.rollbacks) < MAX_ROLLBACKS else None
-        if saved is None:
-            raise diverged(state, self.training)
-        self._load(saved)
-        stepper.world.told(None)  # the next saved state may push this one out: not before all have read it
-        note_rollback(state, saved.step)
-        self.job.console.warn(
-            f"step {state.step:,}: training diverged; the weights of step {saved.step:,} go on from here"
-        )
 
     def log(self, step: Step) -> None:
         """Add the losses up, and write a line about every so many steps."""

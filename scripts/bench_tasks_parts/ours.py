@@ -26,6 +26,7 @@ from bmtool.contracts import Job
 from bmtool.stages import finetune
 from bmtool.train.finetuning import Lesson, open_lesson
 from bmtool.train.loop import fit
+from bmtool.train.recovery import Start
 
 
 class Clock:
@@ -80,7 +81,8 @@ def main() -> None:
     lesson = open_lesson(config, job)
     model = lesson.model()
     first = first_loss(lesson, model)
-    fit(model, [dataclasses.replace(lesson.phase(), validation=None)], job=job)
+    begins = Start(lambda _: lesson.model(), job)
+    fit(model, [dataclasses.replace(lesson.phase(), validation=None)], job=job, start=begins)
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     train = [line for line in lines if line["kind"] == "train"]
     warm, last = wanted["warm"], wanted["steps"] - 1

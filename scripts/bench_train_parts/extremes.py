@@ -36,6 +36,7 @@ from bmtool.models.packed import set_dropout
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
+from bmtool.train.recovery import Start
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing
@@ -147,7 +148,8 @@ def train(words: argparse.Namespace, out: Path, architecture, examples, length: 
     memory.start()
     begun = time.process_time()
     phase = Phase(clock.on(Mlm()), examples(), None, validate(Training, settings), lambda _: {})
-    fit(model, [phase], job=job)
+    start = Start(lambda _: new_model(config, "AutoModelForMaskedLM"), job)
+    fit(model, [phase], job=job, start=start)
     tokens = sum(size[0] for size in clock.sizes[WARM:-1])
     return {
         "rate": tokens / (clock.started[-1][1] - clock.started[WARM][1]),

@@ -30,6 +30,7 @@ from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
+from bmtool.train.recovery import Start
 
 
 class Never:
@@ -114,8 +115,8 @@ def main() -> None:
     job = Job(words.out, {}, 0, Runtime(device="cpu", threads=torch.get_num_threads()), Console(quiet=True), Never())
     clock = Clock()
     goal = clock.on({"mlm": Mlm, "clm": Clm}[words.task]())
-    model = model_of(words.task, words.size, words.length)
-    fit(model, [Phase(goal, examples, None, training_of(words), lambda _: {})], job=job)
+    start = Start(lambda _: model_of(words.task, words.size, words.length), job)
+    fit(start.model(job), [Phase(goal, examples, None, training_of(words), lambda _: {})], job=job, start=start)
     lines = [json.loads(line) for line in (words.out / "metrics.jsonl").read_text().splitlines()]
     report(words, clock, [line["loss"] for line in lines if line["kind"] == "train"])
 

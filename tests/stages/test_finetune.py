@@ -122,6 +122,24 @@ def test_cut_texts_are_counted_and_said(make_job, reviews, pretrained):
     )
 
 
+@pytest.mark.parametrize("method", ["supervised", "lora"])
+def test_a_run_that_diverges_before_its_first_saved_state_goes_back_to_its_start(
+    make_job, reviews, pretrained, monkeypatch, tmp_path, method
+):
+    from safetensors.torch import load_file
+
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:4,nan@step:5,nan@step:6")
+    job = make_job(inputs={"data": without_validation(reviews, tmp_path / "data"), "from": pretrained})
+
+    summary = finetune.run(config(num_train_epochs=None, max_steps=6, method=method), job)
+
+    start, end = (load_file(folder / "model.safetensors") for folder in (pretrained.folder, job.folder))
+    shared = [name for name in end if name.startswith("bert.") and name in start]
+    assert summary["rollbacks"] == [{"step": 6, "to": 0}]
+    assert all(start[name].equal(end[name]) for name in shared)
+    assert len([line for line in job.console.lines if "weights are trained" in line]) == (method == "lora")
+
+
 def test_it_stops_early_and_says_so(make_job, reviews, pretrained):
     job = make_job(inputs={"data": reviews, "from": pretrained})
 

@@ -1,5 +1,6 @@
 """The loop: equal results however it is cut into batches or interrupted, and nothing broken reaches the weights."""
 
+import copy
 import dataclasses
 
 import numpy as np
@@ -19,12 +20,13 @@ from bmtool.models import products
 from bmtool.models.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
+from bmtool.train import loop
 from bmtool.train.device import pick_device, pick_threads
 from bmtool.train.divergence import RECENT, is_usable, older_than
-from bmtool.train.loop import fit
 from bmtool.train.monitor import Monitor, read_log
 from bmtool.train.phases import Phase
 from bmtool.train.precision import pick_precision
+from bmtool.train.recovery import Start
 from bmtool.train.selection import Selection
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
@@ -83,6 +85,12 @@ def settings(**changes):
     }
     plain |= changes
     return validate(Training, {key: value for key, value in plain.items() if value is not None})
+
+
+def fit(model, phases, *, job, **settings):
+    """The loop, which can make the model again as it is given."""
+    begin = copy.deepcopy(model)
+    return loop.fit(model, phases, job=job, start=Start(lambda job: copy.deepcopy(begin), job), **settings)
 
 
 def train(job, pieces, goal=None, *, selection=None, stop=None, model=None, **changes):
@@ -418,17 +426,45 @@ def test_training_goes_on_after_a_skipped_window(make_job, pieces, monkeypatch):
     assert [line["loss"] for line in read_log(job.folder / "metrics.jsonl") if line["step"] == 7] == [None]
 
 
-def test_three_useless_windows_end_a_run_that_has_no_saved_state(make_job, pieces, monkeypatch):
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_a_run_that_has_no_saved_state_goes_on_with_the_weights_that_it_began_with(
+    make_job, pieces, monkeypatch, precision
+):
     monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7,nan@step:9,nan@step:11")
+    job = make_job()
+
+    model, fitted = train(job, pieces, max_steps=11, precision=precision)
+
+    assert fitted.rollbacks == [{"step": 11, "to": 0}]
+    assert "warning: step 11: training diverged; the weights of the start go on from here" in job.console.lines
+    assert_same_weights(weights_of(make_model(Mlm())), weights_of(model))
+
+
+def test_a_start_that_leads_into_trouble_again_ends_the_run(make_job, pieces, monkeypatch):
+    monkeypatch.setenv("BMTOOL_FAULT", ",".join(f"nan@step:{step}" for step in (7, 8, 9, 12, 13, 14)))
 
     with pytest.raises(DivergedError) as error:
         train(make_job(), pieces)
 
     assert str(error.value) == (
-        "training diverged: 3 windows (steps 7, 9, 11) gave no usable loss or gradient. "
-        "Lower learning_rate (now 0.003), raise warmup_ratio (now 0.1), or set precision to fp32 (now fp32)"
+        "training diverged: 3 windows (steps 12, 13, 14) gave no usable loss or gradient after going back to earlier "
+        "weights 1 times. Lower learning_rate (now 0.003), raise warmup_ratio (now 0.1), or set precision to fp32 (now "
+        "fp32)"
     )
     assert error.value.exit_code == 4
+
+
+def test_a_run_that_was_stopped_in_trouble_goes_back_to_the_same_start(make_job, pieces, monkeypatch, tmp_path):
+    monkeypatch.setenv("BMTOOL_FAULT", "nan@step:7,nan@step:8,nan@step:9")
+    job = make_job(tmp_path / "cut")
+    whole, expected = train(make_job(tmp_path / "whole"), pieces)
+
+    with pytest.raises(TryAgainError):
+        train(stopped_at(job, 7), pieces)
+    model, fitted = train(job, pieces)
+
+    assert fitted.rollbacks == expected.rollbacks == [{"step": 9, "to": 0}]
+    assert_same_weights(weights_of(whole), weights_of(model))
 
 
 def test_broken_weights_are_given_up_for_saved_ones_from_before_the_trouble(make_job, pieces, monkeypatch, tmp_path):
@@ -446,14 +482,17 @@ def test_broken_weights_are_given_up_for_saved_ones_from_before_the_trouble(make
     assert_same_weights(weights_of(model), weights_of(again))
 
 
-def test_a_second_trouble_without_an_older_state_ends_the_run(make_job, pieces, monkeypatch):
-    bad = [f"nan@step:{step}" for step in (6, 7, 8, 12, 13, 14)]
+def test_weights_that_led_into_trouble_again_are_given_up_for_older_ones(make_job, pieces, monkeypatch):
+    bad = [f"nan@step:{step}" for step in (6, 7, 8, 12, 13, 14, 16, 17, 18)]
+    monkeypatch.setenv("BMTOOL_FAULT", ",".join(bad[:6]))
+    _, fitted = train(make_job(), pieces, save_every="5 steps", max_steps=15)
     monkeypatch.setenv("BMTOOL_FAULT", ",".join(bad))
-    job = make_job()
 
-    # Those of step 5 went on from step 8; that they led to trouble again means that an older state is wanted.
-    with pytest.raises(DivergedError, match=r"steps 12, 13, 14\) .* after going back to a saved state 1 times"):
-        train(job, pieces, save_every="5 steps", max_steps=20)
+    with pytest.raises(DivergedError, match=r"steps 16, 17, 18\) .* after going back to earlier weights 2 times"):
+        train(make_job(), pieces, save_every="5 steps", max_steps=20)
+
+    # Those of step 5 went on from step 8, and led to trouble again.
+    assert fitted.rollbacks == [{"step": 8, "to": 5}, {"step": 14, "to": 0}]
 
 
 def test_a_loss_that_stands_out_is_not_learned_from():

@@ -1,5 +1,6 @@
 """Runs of several phases: each learns its own thing for its own time, and a cut anywhere changes nothing."""
 
+import copy
 import dataclasses
 
 import pytest
@@ -14,12 +15,19 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm
-from bmtool.train.loop import fit
+from bmtool.train import loop
 from bmtool.train.mixture import Mixture
 from bmtool.train.monitor import read_log
 from bmtool.train.phases import Phase
+from bmtool.train.recovery import Start
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}
+
+
+def fit(model, phases, *, job, **settings):
+    """The loop, which can make the model again as it is given."""
+    begin = copy.deepcopy(model)
+    return loop.fit(model, phases, job=job, start=Start(lambda job: copy.deepcopy(begin), job), **settings)
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,10 @@ def pair(corpus, tmp_path_factory):
 def alone(corpus, tmp_path_factory):
     """The same by this process."""
     folder = tmp_path_factory.mktemp("alone")
-    for name in ("two", "four", "rising", "bf16"):
-        train(corpus.folder, folder, name)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BMTOOL_FAULT", "")
+        for name in ("two", "four", "rising", "bf16", "trouble"):
+            train(corpus.folder, folder, name)
     return folder
 
 
@@ -92,8 +94,10 @@ def test_weights_losses_and_gradients_equal_those_of_one_process(pair, alone, na
     assert {value.dtype for value in two.values()} == {torch.float32}
     for here, there in both:
         assert (here["step"], here["tokens"]) == (there["step"], there["tokens"])
-        assert here.get("loss", 0) == pytest.approx(there.get("loss", 0), rel=exact)
-        assert here.get("grad_norm", 0) == pytest.approx(there.get("grad_norm", 0), rel=10 * exact)
+        assert (here.get("loss") or 0) == pytest.approx(
+            there.get("loss") or 0, rel=exact
+        )  # null where it was no number
+        assert (here.get("grad_norm") or 0) == pytest.approx(there.get("grad_norm") or 0, rel=10 * exact)
         assert here.get("metrics", {}) == pytest.approx(there.get("metrics", {}), rel=exact)
 
 
