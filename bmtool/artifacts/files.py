@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from threading import Event
 
+    import pyarrow as pa
+
 #: A file is hashed in parts of this size; hashlib takes as much itself (`file_digest`).
 _BLOCK_BYTES = 256 * 1024
 
@@ -101,3 +103,15 @@ def link_files(targets: Mapping[Path, Path]) -> bool:
 def tree_files(folder: Path) -> list[Path]:
     """Every regular file below `folder`, sorted by its path."""
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
+
+
+def mapped(path: Path) -> pa.Buffer:
+    """The bytes of a file, memory-mapped; none is read before it is asked for, and no descriptor stays open.
+
+    What Arrow reads of a file that it mapped itself, it has the kernel fetch whole: of a stream of batches, all of it.
+    """
+    import pyarrow as pa
+
+    with pa.memory_map(str(path)) as source:
+        first = source.read_buffer(1)  # holds the mapping
+        return pa.foreign_buffer(first.address, source.size(), base=first)

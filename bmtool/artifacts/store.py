@@ -18,7 +18,7 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file, fsync_folder, sha256_of, sha256_of_ends, tree_files, write_text
+from bmtool.artifacts.files import fsync_file, fsync_folder, mapped, sha256_of, sha256_of_ends, tree_files, write_text
 from bmtool.artifacts.hashes import HashCache
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.manifest import MANIFEST, RESUME, Artifact, FileEntry, Manifest, read_manifest
@@ -286,5 +286,5 @@ def open_artifact(folder: Path) -> Artifact:
 def _arrow_rows(path: Path) -> int:
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as stream:
+    with pa.ipc.open_stream(mapped(path)) as stream:
         return sum(batch.num_rows for batch in stream)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pyarrow as pa
 
-from bmtool.data.storage import read_schema, read_stream
+from bmtool.data.storage import fetch_stream, read_schema
 from bmtool.data.tokens import MappedTokens
 from bmtool.errors import DataError, MissingInputError
 
@@ -49,7 +49,7 @@ class Split:
         batches: list[pa.RecordBatch] = []
         for path in self.shards:
             with _blaming(path):
-                batches.extend(read_stream(path))
+                batches.extend(fetch_stream(path))
         num_rows = sum(batch.num_rows for batch in batches)
         if num_rows != self.num_rows:
             folder = self.shards[0].parent

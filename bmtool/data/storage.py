@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +10,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_folder, write_json
+from bmtool.artifacts.files import fsync_folder, mapped, write_json
 from bmtool.data.messages import MESSAGES
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
@@ -44,12 +43,9 @@ class StreamFile:
         fault("write")
         self.writer.write_batch(batch)
 
-    def close(self, *, sync: bool = True) -> None:
-        """End the stream and, with `sync`, wait until its bytes are on the disk."""
+    def close(self) -> None:
+        """End the stream. Nobody waits here for its bytes to be on the disk: who commits an artifact does."""
         self.writer.close()
-        self.handle.flush()
-        if sync:
-            os.fsync(self.handle.fileno())
         self.handle.close()
 
     def abandon(self) -> None:
@@ -213,12 +209,18 @@ def write_split_info(
 
 
 def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
-    """Batches of an Arrow stream; their buffers are memory-mapped, none is copied."""
+    """Batches of an Arrow stream; their buffers are memory-mapped, none is copied or read before it is used."""
+    with pa.ipc.open_stream(mapped(path)) as reader:
+        yield from reader
+
+
+def fetch_stream(path: Path) -> Iterator[pa.RecordBatch]:
+    """The same; the kernel is asked to fetch the whole file, for whoever will use its rows in any order."""
     with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
         yield from reader
 
 
 def read_schema(path: Path) -> pa.Schema:
     """The columns of an Arrow stream; no batch is read."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+    with pa.ipc.open_stream(mapped(path)) as reader:
         return reader.schema

@@ -1,4 +1,5 @@
 import json
+from pathlib import Path
 
 import datasets
 import numpy as np
@@ -6,7 +7,7 @@ import pyarrow as pa
 import pytest
 from bmtool.data import storage
 from bmtool.data.dataset import Split, open_dataset
-from bmtool.data.storage import SplitWriter, features, read_stream, write_split_info
+from bmtool.data.storage import SplitWriter, features, fetch_stream, read_stream, write_split_info
 from bmtool.errors import DataError, MissingInputError
 
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "who": pa.string(), "input_ids": pa.list_(pa.uint16())})
@@ -71,6 +72,19 @@ def test_batches_and_shards_are_bounded(tmp_path, monkeypatch):
     assert [size for size in sizes if size > 2000] == [5000]
     assert batches[sizes.index(5000)].num_rows == 1
     assert all((tmp_path / "train" / name).stat().st_size <= 21_000 for name in shards)
+
+
+def test_batches_outlive_their_file_and_hold_no_descriptor(tmp_path):
+    for number in range(3):
+        write(tmp_path / str(number), [rows(3)])
+    paths = sorted(tmp_path.glob("*/train/*.arrow"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    batches = [batch for path in paths for batch in read_stream(path)]
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+    first = [batch.to_pylist() for batch in fetch_stream(paths[0])]
+    for path in paths:
+        path.unlink()
+    assert [batch.to_pylist() for batch in batches] == 3 * first
 
 
 def test_rows_come_back_in_order_through_both_readers(tmp_path):

@@ -16,7 +16,7 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bmtool.artifacts.files import link_files
+from bmtool.artifacts.files import fsync_file, link_files
 from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
@@ -102,6 +102,11 @@ class Finished:
         """
         facts = self.shelf.find(key)
         return None if facts is None else [self.shelf.path(key) / name for name in sorted(facts["files"])]
+
+    def sync(self, key: str) -> None:
+        """Wait until the files of a shard are on the disk."""
+        for path in self.shelf.path(key).iterdir():
+            fsync_file(path)
 
     def put(self, key: str, writer: SplitWriter, sketches: Path) -> None:
         """Let a split have the rows of a shard, and `sketches` its sketches if it has some.

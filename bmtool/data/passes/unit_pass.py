@@ -93,8 +93,8 @@ class UnitPass:
             stack.callback(self.kept.abandon)
             stack.callback(self.drops.abandon)
             files = [self.read(index, piece) for index, piece in enumerate(self.unit.pieces)]
-            self.kept.close(sync=False)
-            self.drops.close(sync=False)
+            self.kept.close()
+            self.drops.close()
         if self.rules.is_hashed:
             write_array(self.folder / HASHES, _joined(self.hashes, (0, 2), np.uint64))
         if self.rules.is_sketched:

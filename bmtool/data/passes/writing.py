@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import shutil
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -24,7 +25,7 @@ from bmtool.data.rows import schema_of, text_bytes
 from bmtool.data.storage import SplitWriter, features, write_split_info
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -162,8 +163,17 @@ class Writing:
                         progress.advance(int(self.draft.decisions.of_split(split, span).sum()))
             size = sum(out.text_bytes for out in written.values())
             workers = min(num_workers(self.draft.job.runtime.workers, size)[0], max(len(tasks), 1))
-            for _ in run_tasks(write_shard, tasks, workers=workers, stop=self.draft.job.stop, advance=progress.advance):
-                pass
+            shards = run_tasks(write_shard, tasks, workers=workers, stop=self.draft.job.stop, advance=progress.advance)
+            self._sync(shards)
+
+    def _sync(self, shards: Iterator[str]) -> None:
+        """Have shards reach the disk as they are finished: else it waits for the last one, and then all wait for it."""
+        disk = ThreadPoolExecutor(1)
+        try:
+            for one in [disk.submit(self.finished.sync, key) for key in shards]:
+                one.result()
+        finally:
+            disk.shutdown(cancel_futures=True)
 
     def _task(self, split: str, shard: Shard, schema: pa.Schema) -> ShardTask:
         parts = []
