@@ -9,14 +9,14 @@ import numpy as np
 
 from bmtool.data.segments.marking import mark_risky
 from bmtool.data.segments.memo import MARGIN, MAX_SEGMENTS, SegmentMemo
-from bmtool.data.segments.memo_kernels import DONE, FULL, MISSING, NARROW, SLACK
+from bmtool.data.segments.memo_kernels import SLACK
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.data.segments.families import Segments
 
-#: Segments cut and replayed at once: what is written between the two stays in the cache.
+#: Segments cut, looked up and written at once: what is noted between the steps stays in the cache.
 SEGMENTS_AT_ONCE = 1 << 16
 
 
@@ -28,6 +28,7 @@ class SegmentEncoder:
         self.memo = SegmentMemo(dtype, fold=family.fold, max_segments=max_segments or MAX_SEGMENTS)
         self._starts = np.empty(SEGMENTS_AT_ONCE, np.int32)
         self._lengths = np.empty(SEGMENTS_AT_ONCE, np.int32)
+        self._found = np.empty(SEGMENTS_AT_ONCE, np.int32)
         self._missing = np.empty((SEGMENTS_AT_ONCE, 3), np.int64)
         self._out = np.empty(1 << 16, dtype)
 
@@ -75,24 +76,30 @@ class SegmentEncoder:
         self, data: NDArray[np.uint8], num: int, written: int, ends: NDArray[np.int64], finished: int
     ) -> tuple[int, int]:
         """(ids written, documents finished) after the segments at hand."""
-        segments = (self._starts, self._lengths, num)
+        self._find(data, num)
+        done = 0
+        while True:
+            done, written, finished = self.memo.write(self._found[:num], done, self._out, written, ends, finished)
+            if done == num:
+                return written, finished
+            more = len(self._out) + len(data) // 4 + SLACK
+            self._out = np.concatenate([self._out, np.empty(more, self._out.dtype)])
+
+    def _find(self, data: NDArray[np.uint8], num: int) -> None:
+        """Find the slots of the segments at hand; all of them have their ids then."""
         may_clear = True
         while True:
             if may_clear and self.memo.is_over:
                 self.memo.clear()
                 may_clear = False
-            status, end, document, num_missing = self.memo.replay(
-                data, segments, self._out, written, ends, finished, self._missing
-            )
-            if status == DONE:
-                return end, document
+            segments = (self._starts, self._lengths, num)
+            is_full, num_missing = self.memo.find(data, segments, self._found, self._missing)
             if num_missing:
                 self._learn(data, self._missing[:num_missing])
-            if status == FULL and not (may_clear and self.memo.is_over):
+            if not is_full:
+                return
+            if not (may_clear and self.memo.is_over):
                 self.memo.make_room(1, int(self._lengths[:num].max()))
-            if status == NARROW:
-                more = len(self._out) + len(data) // 4 + SLACK
-                self._out = np.concatenate([self._out, np.empty(more, self._out.dtype)])
 
     def _learn(self, data: NDArray[np.uint8], missing: NDArray[np.int64]) -> None:
         """Find the ids of segments (place, length, slot), and remember them."""
@@ -109,7 +116,6 @@ class SegmentEncoder:
         self, text: NDArray[np.uint8], offsets: NDArray[np.int64], places: NDArray[np.int64], ids: NDArray[Any]
     ) -> None:
         """Take over S segments, `text[offsets[n]:offsets[n + 1]]`, with their ids, `ids[places[n]:places[n + 1]]`."""
-        ends = np.zeros(1, np.int64)
         self.memo.make_room(len(offsets) - 1, 0)  # at once: to grow, all segments are moved
         for first in range(0, len(offsets) - 1, SEGMENTS_AT_ONCE):
             last = min(first + SEGMENTS_AT_ONCE, len(offsets) - 1)
@@ -118,10 +124,9 @@ class SegmentEncoder:
             lengths = np.diff(offsets[first : last + 1]).astype(np.int32)
             counts = np.diff(places[first : last + 1])
             self.memo.make_room(last - first, len(data))
-            status, _, _, num_missing = self.memo.replay(
-                data, (starts, lengths, last - first), self._out, 0, ends, 0, self._missing
-            )
-            if status != MISSING or num_missing != last - first:
+            segments = (starts, lengths, last - first)
+            is_full, num_missing = self.memo.find(data, segments, self._found, self._missing)
+            if is_full or num_missing != last - first:
                 raise ValueError("segments given twice, or empty ones")
             slots = np.ascontiguousarray(self._missing[:num_missing, 2])
             self.memo.store(slots, counts, ids[places[first] : places[last]])

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from bmtool.data.segments.memo_kernels import list_segments, rehash, replay_segments, store_segments
+from bmtool.data.segments.memo_kernels import AT_ONCE, find_segments, list_segments, rehash, store_segments, write_ids
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,6 +43,7 @@ class SegmentMemo:
         self.num_cleared = 0
         numbers = [secrets.randbits(64) for _ in range(3)]
         self._seeds = np.array([numbers[0], numbers[1] | 1, numbers[2] | 1], np.uint64)
+        self._keys = np.empty((AT_ONCE, 3), np.uint64)
         self.clear()
         self.num_cleared = 0
 
@@ -69,7 +70,7 @@ class SegmentMemo:
         return segments >= self.max_segments or ids >= MAX_IDS or long_bytes >= MAX_LONG_BYTES
 
     def make_room(self, num_segments: int, num_long_bytes: int) -> None:
-        """Grow so that this much more fits in; after FULL, for the segment at hand."""
+        """Grow so that this much more fits in. What was found is to be looked up again."""
         slots = len(self._table)
         while 2 * (len(self) + num_segments) > slots:
             slots *= 2
@@ -79,36 +80,49 @@ class SegmentMemo:
             self._table = larger
         self._long_bytes = _grown(self._long_bytes, int(self._used[2]) + num_long_bytes)
 
-    def replay(
+    def find(
         self,
         data: NDArray[np.uint8],
         segments: tuple[NDArray[np.int32], NDArray[np.int32], int],
+        found: NDArray[np.int32],
+        missing: NDArray[np.int64],
+    ) -> tuple[bool, int]:
+        """Look up segments (starts, lengths, how many); a length of 0 ends a document.
+
+        `data` has MARGIN bytes more than the segments. `found` gets the slot of each, `missing` the new ones (place,
+        length, slot), which `store` is to be given the ids of.
+
+        Returns:
+            (whether there was no room for one: then `make_room` and ask again; how many are in `missing`).
+        """
+        starts, lengths, num = segments
+        full: tuple[bool, int] = find_segments(
+            data, eight_bytes_at(data), starts, lengths, num, self.fold, self._seeds, self._table, self._long_bytes,
+            self._used, self._keys, found, missing,
+        )  # fmt: skip
+        return full
+
+    def write(
+        self,
+        found: NDArray[np.int32],
+        begin: int,
         out: NDArray[Any],
         written: int,
         ends: NDArray[np.int64],
         document: int,
-        missing: NDArray[np.int64],
-    ) -> tuple[int, int, int, int]:
-        """Write the ids of segments (starts, lengths, how many) behind `out[:written]`; a length of 0 ends a document.
+    ) -> tuple[int, int, int]:
+        """Write the ids of segments that were found, from `begin` on, behind `out[:written]`.
 
-        `data` has MARGIN bytes more than the segments. `ends[document]` is set to where its ids end. Segments that are
-        new go to `missing` (place, length, slot): after `store`, or `make_room` on FULL, or with a longer `out` on
-        NARROW, the call is made again from its beginning.
+        `ends[document]` is set to where its ids end.
 
         Returns:
-            (DONE, MISSING, FULL or NARROW; ids written; document; how many are in `missing`).
+            (the first segment that `out` has no room for, or how many there are; ids written; document).
         """
-        starts, lengths, num = segments
-        eights = eight_bytes_at(data)
-        table, used = self._table, self._used
-        status: tuple[int, int, int, int] = replay_segments(
-            data, eights, starts, lengths, num, self.fold, self._seeds, table, self._long_bytes, self._ids, used,
-            out, written, ends, document, missing,
-        )  # fmt: skip
-        return status
+        place: tuple[int, int, int] = write_ids(self._table, self._ids, found, begin, out, written, ends, document)
+        return place
 
     def store(self, slots: NDArray[np.int64], counts: NDArray[np.int64], flat: NDArray[Any]) -> None:
-        """Ids of segments that `replay` found missing; a count below 0 leaves its segment open."""
+        """Ids of segments that `find` found missing; a count below 0 leaves its segment open."""
         self._ids = _grown(self._ids, int(self._used[1]) + len(flat))
         store_segments(self._table, slots, counts, flat, self._ids, self._used)
 

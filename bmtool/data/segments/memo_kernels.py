@@ -13,12 +13,12 @@ from __future__ import annotations
 import numpy as np
 
 from bmtool.data.compiled import nb
+from bmtool.data.quality.wide import prefetch
 
-#: Why `replay` came back.
-DONE, MISSING, FULL, NARROW = 0, 1, 2, 3
+#: Segments are looked up so many at a time, so that what one waits for is on its way while others are worked on.
+AT_ONCE = 64
 
-
-#: `replay` writes up to four ids without looking whether there is room.
+#: `write_ids` writes up to four ids without looking whether there is room.
 SLACK = 4
 
 
@@ -63,10 +63,9 @@ def _long_hash(eights, at, length, fold, seeds):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def _find_long(data, eights, at, length, fold, seeds, table, long_bytes):  # type: ignore[no-untyped-def]
-    """(slot that holds the segment or the empty one where it belongs, hash)."""
+def _find_long(data, at, length, fold, h, table, long_bytes):  # type: ignore[no-untyped-def]
+    """The slot that holds a segment with this hash, or the empty one where it belongs."""
     last = np.uint64(len(table) - 1)
-    h = _long_hash(eights, at, length, fold, seeds)
     slot = h & last
     while table[slot, 1] != 0:
         there = table[slot, 1]
@@ -78,7 +77,7 @@ def _find_long(data, eights, at, length, fold, seeds, table, long_bytes):  # typ
             if same == length:
                 break
         slot = (slot + np.uint64(1)) & last
-    return slot, h
+    return slot
 
 
 @nb.njit(inline="always")
@@ -87,60 +86,83 @@ def _folded(x, fold):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
-def replay_segments(  # type: ignore[no-untyped-def]
-    data, eights, starts, lengths, num, fold, seeds, table, long_bytes, ids, used, out, written, ends, document, missing
+def find_segments(  # type: ignore[no-untyped-def]
+    data, eights, starts, lengths, num, fold, seeds, table, long_bytes, used, keys, found, missing
 ):
-    """(status, ids written, document, segments missing).
+    """Set `found[n]` to each segment's slot, -1 for a length of 0; (whether it is full, how many are missing).
 
-    One function, since every hit goes through it, and an array that is handed to another one has its references
+    One function, since every segment goes through it, and an array that is handed to another one has its references
     counted, in and out, at 5 ns each.
     """
     seed, one, two = seeds[0], seeds[1], seeds[2]
     last = np.uint64(len(table) - 1)
     limit = len(table) // 2
-    narrow = out.itemsize == 2
     num_missing = 0
-    for n in range(num):
-        length = np.int64(lengths[n])
-        if length == 0:
+    for begin in range(0, num, AT_ONCE):
+        end = min(begin + AT_ONCE, num)
+        for n in range(begin, end):
+            length, at = np.int64(lengths[n]), np.int64(starts[n])
+            first, second = np.uint64(0), np.uint64(length) << _U56
+            if length > _SHORT:
+                first = h = _long_hash(eights, at, length, fold, seeds)
+            elif length > 0:
+                first = eights[at] & (_ONES >> np.uint64(64 - 8 * length if length < 8 else 0))
+                rest = np.uint64(0)
+                if length > 8:
+                    rest = eights[at + 8] & (_ONES >> np.uint64(128 - 8 * length))
+                if fold:
+                    first, rest = _lower(first), _lower(rest)
+                second |= rest
+                h = _mix(first, second, seed, one, two)
+            else:
+                continue
+            keys[n - begin, 0], keys[n - begin, 1], keys[n - begin, 2] = first, second, h & last
+            prefetch(table, np.int64(h & last))
+        for n in range(begin, end):
+            length = np.int64(lengths[n])
+            if length == 0:
+                found[n] = -1
+                continue
+            first, second, slot = keys[n - begin, 0], keys[n - begin, 1], keys[n - begin, 2]
+            at = np.int64(starts[n])
+            if length <= _SHORT:
+                while table[slot, 1] != 0 and (table[slot, 0] != first or table[slot, 1] != second):
+                    slot = (slot + np.uint64(1)) & last
+            else:
+                slot = _find_long(data, at, length, fold, first, table, long_bytes)
+                second = _LONG | np.uint64(length) << _U32 | np.uint64(used[2])
+            if table[slot, 1] == 0:
+                if used[0] >= limit or (length > _SHORT and used[2] + length > len(long_bytes)):
+                    return True, num_missing
+                if length > _SHORT:
+                    for k in range(length):
+                        long_bytes[used[2] + k] = _folded(data[at + k], fold)
+                    used[2] += length
+                table[slot, 0] = first
+                table[slot, 1] = second
+                table[slot, 2] = _PENDING
+                used[0] += 1
+                missing[num_missing, 0] = at
+                missing[num_missing, 1] = length
+                missing[num_missing, 2] = slot
+                num_missing += 1
+            found[n] = slot
+    return False, num_missing
+
+
+@nb.njit(nogil=True, cache=True)
+def write_ids(table, ids, found, begin, out, written, ends, document):  # type: ignore[no-untyped-def]
+    """Write the ids of the segments from `begin` on; (where it stopped as `out` is full, ids written, document)."""
+    narrow = out.itemsize == 2
+    for n in range(begin, len(found)):
+        if found[n] < 0:
             ends[document] = written
             document += 1
             continue
-        at = np.int64(starts[n])
-        if length <= _SHORT:
-            first = eights[at] & (_ONES >> np.uint64(64 - 8 * length if length < 8 else 0))
-            second = np.uint64(0)
-            if length > 8:
-                second = eights[at + 8] & (_ONES >> np.uint64(128 - 8 * length))
-            if fold:
-                first, second = _lower(first), _lower(second)
-            second |= np.uint64(length) << _U56
-            slot = _mix(first, second, seed, one, two) & last
-            while table[slot, 1] != 0 and (table[slot, 0] != first or table[slot, 1] != second):
-                slot = (slot + np.uint64(1)) & last
-        else:
-            slot, first = _find_long(data, eights, at, length, fold, seeds, table, long_bytes)
-            second = _LONG | np.uint64(length) << _U32 | np.uint64(used[2])
-        if table[slot, 1] == 0:
-            if used[0] >= limit or (length > _SHORT and used[2] + length > len(long_bytes)):
-                return FULL, written, document, num_missing
-            if length > _SHORT:
-                for k in range(length):
-                    long_bytes[used[2] + k] = _folded(data[at + k], fold)
-                used[2] += length
-            table[slot, 0] = first
-            table[slot, 1] = second
-            table[slot, 2] = _PENDING
-            used[0] += 1
-            missing[num_missing, 0] = at
-            missing[num_missing, 1] = length
-            missing[num_missing, 2] = slot
-            num_missing += 1
-        if num_missing:
-            continue
+        slot = np.int64(found[n])
         count = np.int64(table[slot, 2] & _PENDING)
         if written + count + SLACK > len(out):
-            return NARROW, written, document, num_missing
+            return n, written, document
         inline = table[slot, 3]
         if narrow and count <= 4:
             out[written] = inline & np.uint64(0xFFFF)
@@ -155,7 +177,7 @@ def replay_segments(  # type: ignore[no-untyped-def]
             for k in range(count):
                 out[written + k] = ids[place + k]
         written += count
-    return MISSING if num_missing else DONE, written, document, num_missing
+    return len(found), written, document
 
 
 @nb.njit(nogil=True, cache=True)

@@ -7,7 +7,6 @@ from bmtool.data.segments.encoder import SegmentEncoder
 from bmtool.data.segments.families import recognise
 from bmtool.data.segments.literals import Literals
 from bmtool.data.segments.memo import MARGIN, SegmentMemo
-from bmtool.data.segments.memo_kernels import DONE, FULL, MISSING, NARROW
 from bmtool.data.segments.trie import build_trie, longest
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.wordpiece import Wordpiece
@@ -52,24 +51,24 @@ class Memo:
         data = np.frombuffer(b"".join(segments) + bytes(MARGIN), np.uint8)
         lengths = np.array([*map(len, segments), 0], np.int32)
         starts = np.array([0, *np.cumsum(lengths[:-1])], np.int32)
-        ends, missing = np.zeros(1, np.int64), np.empty((len(lengths), 3), np.int64)
-        while True:
-            status, written, document, num = self.memo.replay(
-                data, (starts, lengths, len(lengths)), self.out, 0, ends, 0, missing
-            )
-            if status == DONE:
-                assert (document, ends[0]) == (1, written)
-                return self.out[:written].tolist()
+        found, missing = np.empty(len(lengths), np.int32), np.empty((len(lengths), 3), np.int64)
+        is_full = True
+        while is_full:
+            is_full, num = self.memo.find(data, (starts, lengths, len(lengths)), found, missing)
             new = [data[at : at + size].tobytes() for at, size, _ in missing[:num].tolist()]
             self.asked += new
             flat = np.frombuffer(b"".join(new), np.uint8).astype(self.out.dtype)
             self.memo.store(missing[:num, 2].copy(), np.array([*map(len, new)], np.int64), flat)
-            if status == FULL:
+            if is_full:
                 self.memo.make_room(1, int(lengths.max()))
-            elif status == NARROW:
-                self.out = np.empty(2 * len(self.out), self.out.dtype)
-            else:
-                assert status == MISSING
+        ends = np.zeros(1, np.int64)
+        done = written = document = 0
+        while True:
+            done, written, document = self.memo.write(found, done, self.out, written, ends, document)
+            if done == len(found):
+                assert (document, ends[0]) == (1, written)
+                return self.out[:written].tolist()
+            self.out = np.concatenate([self.out, np.empty_like(self.out)])
 
 
 @settings(max_examples=80, deadline=None)
