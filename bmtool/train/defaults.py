@@ -19,7 +19,8 @@ T = TypeVar("T", bound="Training")
 BASE_WIDTH, NARROWEST = 768, 128
 
 #: There: of pre-training, of pre-training that goes on, so that little is forgotten (docs/training.md, How good it is:
-#: 1e-4, 3e-4 and 1e-3 at width 128), and of fine-tuning, whose weights know something that high rates would undo.
+#: 1e-4, 3e-4 and 1e-3 at width 128), and of fine-tuning, whose weights know something that high rates would undo; new
+#: ones learn no more from few labels at higher rates (docs/negative-results.md, The rate of pre-training).
 #: With 5e-4, 3e-3 for BERT 2x128, two corpora of 0.1M and 0.3M tokens broke down (the first in float32, too) or stayed
 #: on the plateau of token frequencies through 1M tokens (docs/training.md, When it learns too little).
 PRETRAIN_RATE, GOING_ON_RATE, FINETUNE_RATE = 3.3e-4, 5e-5, 1e-4
