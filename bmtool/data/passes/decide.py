@@ -74,8 +74,13 @@ class Rows:
         self.starts = np.array([unit.start for unit in units], np.int64)
         self.num_rows = units[-1].rows.stop if units else 0
 
-    def values(self, rows: NDArray[np.int64], read: Callable[[pa.RecordBatch], pa.Array]) -> pa.Array:
-        """What `read` makes of each row (in any order, twice is fine); only units with such rows are opened."""
+    def values(
+        self, rows: NDArray[np.int64], names: Sequence[str], read: Callable[[pa.RecordBatch], pa.Array]
+    ) -> pa.Array:
+        """What `read` makes of these columns of each row (in any order, twice is fine).
+
+        Only units with such rows are opened, and of the other columns nothing is read.
+        """
         order = np.argsort(rows, kind="stable")
         ordered = rows[order]
         parts = []
@@ -83,7 +88,7 @@ class Rows:
         for index, unit in enumerate(self.units):
             first, end = borders[index], borders[index + 1]
             if first < end:
-                parts.append(_of_unit(unit, ordered[first:end] - unit.start, read))
+                parts.append(_of_unit(unit, ordered[first:end] - unit.start, names, read))
         if not parts:
             return pa.array([], pa.string())
         back = np.empty(len(rows), np.int64)
@@ -92,12 +97,16 @@ class Rows:
 
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of rows."""
-        found: list[str] = self.values(rows, lambda batch: batch.column("id")).to_pylist()
+        found: list[str] = self.column(rows, "id").to_pylist()
         return found
 
     def texts(self, rows: NDArray[np.int64], names: list[str]) -> pa.Array:
         """The joined texts of rows."""
-        return self.values(rows, lambda batch: joined_texts(batch, names))
+        return self.values(rows, names, lambda batch: joined_texts(batch, names))
+
+    def column(self, rows: NDArray[np.int64], name: str) -> pa.Array:
+        """The values of rows in one column."""
+        return self.values(rows, [name], lambda batch: batch.column(0))
 
     def all(self, name: str, keep: NDArray[np.bool_] | None = None) -> Iterator[tuple[slice, pa.Array]]:
         """(row numbers, values) of a column, batch by batch; with `keep` it may skip what isn't kept."""
@@ -110,13 +119,15 @@ class Rows:
                 start += batch.num_rows
 
 
-def _of_unit(unit: KeptUnit, inside: NDArray[np.int64], read: Callable[[pa.RecordBatch], pa.Array]) -> pa.Array:
+def _of_unit(
+    unit: KeptUnit, inside: NDArray[np.int64], names: Sequence[str], read: Callable[[pa.RecordBatch], pa.Array]
+) -> pa.Array:
     parts, start, taken = [], 0, 0
     for batch in unit.batches():
         end = start + batch.num_rows
         upto = int(np.searchsorted(inside, end))
         if upto > taken:
-            parts.append(read(batch.take(pa.array(inside[taken:upto] - start))))
+            parts.append(read(batch.select(names).take(pa.array(inside[taken:upto] - start))))
             taken = upto
         start = end
     return pa.concat_arrays(parts)
@@ -164,8 +175,8 @@ def conflicting_labels(rows: Rows, losses: Sequence[Loss], column: str, *, shown
     for loss in losses:
         if loss.kept is None or not len(loss.rows):
             continue
-        own = np.array(rows.values(loss.rows, lambda batch: batch.column(column)).to_pylist(), object)
-        kept = np.array(rows.values(loss.kept, lambda batch: batch.column(column)).to_pylist(), object)
+        own = np.array(rows.column(loss.rows, column).to_pylist(), object)
+        kept = np.array(rows.column(loss.kept, column).to_pylist(), object)
         differ = np.flatnonzero(own != kept)
         found["rows"] += len(differ)
         few = differ[: max(0, shown - len(found["examples"]))]
