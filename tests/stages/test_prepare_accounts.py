@@ -414,6 +414,6 @@ def test_values_of_rows_come_in_the_order_that_was_asked_for(tmp_path, monkeypat
 
     wanted = np.array([39, 0, 17, 17, 5])
     assert len(rows.units) > 3
-    assert rows.values(wanted, lambda batch: batch.column("n")).to_pylist() == ["39", "0", "17", "17", "5"]
-    assert rows.values(wanted[:0], lambda batch: batch.column("n")).to_pylist() == []
+    assert rows.column(wanted, "n").to_pylist() == ["39", "0", "17", "17", "5"]
+    assert rows.column(wanted[:0], "n").to_pylist() == []
     assert pc.utf8_length(rows.texts(wanted, ["text"])).to_pylist() == [len(text_of(n)) for n in wanted.tolist()]
