@@ -16,6 +16,7 @@ from contextlib import ExitStack, contextmanager
 from functools import lru_cache, partial
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+import numpy as np
 import torch
 
 from bmtool.models.attention import packed_attention, packed_attention_backward
@@ -27,6 +28,7 @@ from bmtool.models.short_documents import attend_backward as attend_short_backwa
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from numpy.typing import NDArray
     from torch import Tensor, nn
 
 #: Longer documents go to ATen's flash kernel, which keeps no matrix of probabilities (A x L x L). Measured on two Zen 5
@@ -62,8 +64,8 @@ def _forward(module: Any, original: Any, hidden_states: Tensor, attention_mask: 
     is_plain = attention_mask is None and others.get("past_key_values") is None and borders is not None
     if not is_plain or hidden_states.is_cuda or (module.training and module.dropout.p):
         return original(hidden_states, attention_mask, **others)
-    projections = (module.query, module.key, module.value)
-    if any(type(layer) is not torch.nn.Linear for layer in projections):
+    projections = _projections(module)
+    if not projections:
         return original(hidden_states, attention_mask, **others)
     parameters = [p for layer in projections for p in (layer.weight, layer.bias)]
     if module.layer_idx != module.config.num_hidden_layers - 1:
@@ -74,6 +76,24 @@ def _forward(module: Any, original: Any, hidden_states: Tensor, attention_mask: 
     rows = None if rows is None or how.causal else rows.unique()
     out = _SelfAttention.apply(hidden_states.squeeze(0), *parameters, borders, rows, how)  # type: ignore[no-untyped-call]
     return out.unsqueeze(0), None
+
+
+def _projections(module: Any) -> tuple[nn.Linear, ...]:
+    """Those of queries, keys and values; none if one of them is more than a matrix."""
+    found = (module.query, module.key, module.value)
+    return found if all(type(layer) is torch.nn.Linear for layer in found) else ()
+
+
+def kept_probabilities(model: nn.Module, lengths: NDArray[np.integer]) -> float:
+    """How many a token of documents with these lengths leaves in a layer for the way back, in the mean, on a CPU."""
+    joined = [one for one in model.modules() if type(one).__name__ in _CLASSES and _projections(one)]
+    counts = np.bincount(lengths)
+    num_tokens = int(counts @ np.arange(len(counts)))
+    if not joined or not num_tokens:
+        return 0.0
+    short = counts[: SHORT_TOKENS + 1]
+    heads: int = joined[0].num_attention_heads  # type: ignore[assignment]
+    return heads * float(short @ np.arange(len(short)) ** 2) / num_tokens
 
 
 class _How(NamedTuple):

@@ -108,13 +108,6 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
     outline = cast("TrainingStage", node.module).outline(node.config, job)
     training = outline.phases[0].training
     dtype, _ = pick_precision(training.precision, device)
-    settled, batches = settle(
-        outline.phases,
-        (),
-        lambda: fitting(outline.model, training.optim, device, dtype, local_size=processes),
-        useful=USEFUL_TOKENS[device.type],
-        processes=processes,
-    )
     is_shared, why = is_shared_out(
         job.runtime.fsdp,
         outline.model,
@@ -123,7 +116,15 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
         processes=processes,
         there=lambda: memory_bytes(device, processes),
     )
-    taken = estimate(replace(outline, phases=settled), dtype, job.seed, parts=processes if is_shared else 1)
+    parts = processes if is_shared else 1
+    settled, batches = settle(
+        outline.phases,
+        (),
+        lambda: fitting(outline.model, outline.phases, device, dtype, local_size=processes, parts=parts),
+        useful=USEFUL_TOKENS[device.type],
+        processes=processes,
+    )
+    taken = estimate(replace(outline, phases=settled), dtype, job.seed, device=device, parts=parts)
     share, reason = share_reached(store, f"{short_name(dtype)} ", choices["device"].partition(" ")[0])
     peak = matmul_peak(device, dtype, job.cache)
     told = {"share": share, "share_reason": reason, "matmul_peak": peak, "processes": processes, "weights": why}

@@ -9,8 +9,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bmtool.errors import ConfigError, TryAgainError
-from bmtool.train.footprint import kept_bytes, state_bytes
-from bmtool.train.out_of_memory import USABLE, free_bytes
+from bmtool.train.footprint import USABLE, kernel_bytes, saved_bytes, state_bytes, token_bytes
+from bmtool.train.out_of_memory import free_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -101,20 +101,23 @@ def _with_batches(training: Training, tokens: int) -> Training:
 
 
 def fitting(
-    model: nn.Module, optim: str, device: torch.device, dtype: torch.dtype, *, local_size: int
+    model: nn.Module, phases: Sequence[Phase], device: torch.device, dtype: torch.dtype, *, local_size: int, parts: int
 ) -> tuple[int, str]:
     """How many tokens a batch may have by what is free and by the estimate of `--dry-run`, and why.
 
-    Processes on a machine share its memory; each GPU has its own. Where nobody says what is free, all that is useful
-    fits. The model isn't on the device yet; on a CPU its weights in float32 are reckoned with once too often.
+    Processes on a machine share its memory; each GPU has its own. Of weights that are shared out each of `parts` has
+    its rows. Where nobody says what is free, all that is useful fits. The model isn't on the device yet; on a CPU its
+    weights in float32 are reckoned with once too often.
     """
     free = free_bytes(device)
     if free is None:
         return max(USEFUL_TOKENS.values()), "nobody says how much memory is free"
-    state = state_bytes(model, dtype, optim)
+    state = state_bytes(model, dtype, phases[0].training.optim, parts=parts)
     mine = free if device.type == "cuda" else free // local_size
     missing = sum(state.values())
     if device.type == "cpu":  # a state being saved is copied to main memory
-        missing += state["weights"] + state["optimizer"]
-    fits = max(0, int(USABLE * (mine - missing))) // max(1, kept_bytes(model, dtype.itemsize))
+        longest = max(phase.training.max_seq_length for phase in phases)
+        missing += saved_bytes(model, state, parts=parts) + kernel_bytes(longest)
+    of_token = max(token_bytes(model, dtype, device, phase.train.packed_lengths) for phase in phases)
+    fits = max(0, int(USABLE[device.type] * (mine - missing))) // max(1, of_token)
     return fits, f"{mine / 1e9:.1f} GB of memory are free"

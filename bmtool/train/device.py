@@ -11,7 +11,7 @@ import torch
 
 from bmtool.data.processors import usable_processors
 from bmtool.errors import ConfigError
-from bmtool.train.memory import keep_memory
+from bmtool.train.memory import keep_kernels_once, keep_memory
 
 if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
@@ -66,6 +66,7 @@ def set_up(runtime: Runtime, local_rank: int = 0, local_size: int = 1) -> tuple[
     torch.set_num_threads(threads)
     if device.type == "cpu":
         keep_memory()
+        keep_kernels_once()
     return device, {"device": f"{device.type} ({device_reason})", "threads": f"{threads} ({threads_reason})"}
 
 

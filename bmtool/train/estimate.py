@@ -15,7 +15,7 @@ from bmtool.models.families import family_of
 from bmtool.models.flops import Work
 from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.checkpoints import space_needed
-from bmtool.train.footprint import kept_bytes, numbers_of_layer, state_bytes
+from bmtool.train.footprint import USABLE, kernel_bytes, numbers_of_layer, saved_bytes, state_bytes, token_bytes
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
@@ -79,7 +79,7 @@ class Estimate:
         return asdict(self)
 
 
-def estimate(outline: Outline, dtype: torch.dtype, seed: int, *, parts: int = 1) -> Estimate:
+def estimate(outline: Outline, dtype: torch.dtype, seed: int, *, device: torch.device, parts: int = 1) -> Estimate:
     """Count; `dtype` is what the model computes in, and weights are shared out among so many processes (`parts`)."""
     steps = tokens = 0
     operations = 0.0
@@ -93,7 +93,7 @@ def estimate(outline: Outline, dtype: torch.dtype, seed: int, *, parts: int = 1)
     count = sum(parameter.numel() for parameter in outline.model.parameters())
     return Estimate(
         parameters=count,
-        memory=_memory(outline, dtype, parts),
+        memory=_memory(outline, dtype, device, parts),
         steps=steps,
         tokens=tokens,
         operations=operations,
@@ -137,16 +137,21 @@ def _length(examples: Examples) -> int:
     return int(examples.packed_lengths.sum(dtype=np.int64))
 
 
-def _memory(outline: Outline, dtype: torch.dtype, parts: int) -> dict[str, int]:
+def _memory(outline: Outline, dtype: torch.dtype, device: torch.device, parts: int) -> dict[str, int]:
     """Bytes by what holds them: while it is trained, or while something is read for that, whichever takes more."""
     taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim, parts=parts)
-    trained = sum(one.numel() for one in outline.model.parameters() if one.requires_grad)
-    largest = max(phase.training.batch_tokens for phase in outline.phases)
+    activations = max(
+        phase.training.batch_tokens * token_bytes(outline.model, dtype, device, phase.train.packed_lengths)
+        for phase in outline.phases
+    )
     kept = sum(4 * one.numbers * len(one.examples) for one in outline.passes)
     training = taken | {
-        "activations": largest * kept_bytes(outline.model, dtype.itemsize),
-        "a state being saved": 4 * trained * (2 if outline.keeps_best else 1) + parts * taken["optimizer"],
+        "activations": activations,
+        "a state being saved": saved_bytes(outline.model, taken, parts=parts, keeps_best=outline.keeps_best),
     }
+    if device.type == "cpu":
+        training["gaps between blocks"] = int(activations * (1 / USABLE["cpu"] - 1))
+        training["kernels"] = kernel_bytes(max(phase.training.max_seq_length for phase in outline.phases))
     if not outline.passes:
         return training
     reading = max((_reading(one, outline.model) for one in outline.passes), key=lambda held: sum(held.values()))

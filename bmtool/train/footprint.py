@@ -4,11 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
+from bmtool.models.self_attention import SHORT_TOKENS, kept_probabilities
 from bmtool.train.layers import is_hidden, layers_of, levels
 
 if TYPE_CHECKING:
     import torch
+    from numpy.typing import NDArray
     from torch import nn
+
+#: Of the memory for a batch so much is in use at once: blocks of different sizes leave gaps, and on a CPU kernels that
+#: are kept lie between them. Fitted to what docs/training.md has under "Memory"; not measured on a GPU.
+USABLE = {"cpu": 0.57, "cuda": 0.8}
+
+#: What the kernels take that oneDNN keeps, up to 1,024, by how long the longest of the short documents may be: found
+#: after 30 steps of BERT 4x256, and with up to 128 tokens also after 260 of 2x128.
+_KERNEL_BYTES = {128: 100e6, SHORT_TOKENS: 280e6}
+
+#: What is there of a layer on the way back besides what was kept: gradients of what it kept.
+_ON_THE_WAY = 4 / 3
 
 
 def state_bytes(model: nn.Module, dtype: torch.dtype, optim: str, *, parts: int = 1) -> dict[str, int]:
@@ -36,6 +51,12 @@ def state_bytes(model: nn.Module, dtype: torch.dtype, optim: str, *, parts: int 
     }
 
 
+def saved_bytes(model: nn.Module, state: dict[str, int], *, parts: int = 1, keeps_best: bool = False) -> int:
+    """Bytes of main memory of the first process while all that `state` (of `state_bytes`) has a part of is saved."""
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    return 4 * trained * (2 if keeps_best else 1) + parts * state["optimizer"]
+
+
 def _gathered(model: nn.Module) -> int:
     """How many weights are whole at once where processes share them out: those of a layer, and those outside."""
     layers = [sum(one.numel() for one in layer.parameters()) for layer in layers_of(model)]
@@ -43,27 +64,33 @@ def _gathered(model: nn.Module) -> int:
     return outside + max(layers, default=0)
 
 
-def kept_bytes(model: nn.Module, itemsize: int) -> int:
-    """What a token leaves for the backward pass, roughly, in numbers of `itemsize` bytes.
+def token_bytes(model: nn.Module, dtype: torch.dtype, device: torch.device, lengths: NDArray[np.integer]) -> int:
+    """What a token takes in a step, roughly, where documents have these lengths.
 
-    Layers below the first weight that is trained leave nothing. A third more than is kept was measured, BERT 4x256 in
-    float32 (88 kB a token): the gradients of a layer on the way.
+    It is what it leaves for the way back, and on that way what a layer needs besides: attention's probabilities, their
+    gradients and those of scores are float32 there. Layers below the first weight that is trained leave nothing.
     """
     config: Any = model.config
     trained = {name for name, one in model.named_parameters() if one.requires_grad}
     found = levels(name for name, _ in model.named_parameters())
     top = max(found.values(), default=1)  # above the layers
     lowest = min((level for name, level in found.items() if name in trained), default=top)
-    learning = (top - max(1, lowest)) / max(1, top - 1)
-    return itemsize * int(learning * config.num_hidden_layers * numbers_of_layer(config) * 4 / 3)
+    learning = config.num_hidden_layers * (top - max(1, lowest)) / max(1, top - 1)
+    probabilities = kept_probabilities(model, lengths) if device.type == "cpu" else 0.0
+    kept = learning * probabilities + (learning + min(learning, _ON_THE_WAY)) * numbers_of_layer(config)
+    return int(dtype.itemsize * kept + min(learning, 1) * 3 * 4 * probabilities)
+
+
+def kernel_bytes(longest: int) -> int:
+    """What compiled kernels take on a CPU, where documents have up to `longest` tokens."""
+    return int(np.interp(longest, list(_KERNEL_BYTES), list(_KERNEL_BYTES.values())))
 
 
 def numbers_of_layer(config: Any) -> int:
     """How many numbers a token leaves in a layer: 8 hidden widths and twice the inner one.
 
     Korthikanti et al. 2022, "Reducing activation recomputation", section 4.1, without dropout masks and without
-    attention's matrix. That is kept for short documents on a CPU (`bmtool.models.short_documents`), a number a head and
-    token of the document, and isn't counted.
+    attention's matrix.
     """
     hidden: int = config.hidden_size
     inner: int = getattr(config, "intermediate_size", None) or getattr(config, "n_inner", None) or 4 * hidden

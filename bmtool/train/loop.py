@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import closing
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -24,7 +25,7 @@ from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.precision import pick_precision, short_name
 from bmtool.train.recovery import recover_if_broken
 from bmtool.train.reporting import Reporting
-from bmtool.train.sharing import pick_sharing
+from bmtool.train.sharing import pick_sharing, take_over
 from bmtool.train.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Trainer
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
     from bmtool.train.recovery import Start
     from bmtool.train.selection import Selection
     from bmtool.train.steps import Step
-    from bmtool.train.weights import Weights
 
 
 def fit(
@@ -147,8 +147,10 @@ def _prepare(
     saved = checkpoints.newest(world)
     state = State() if saved is None else State.from_json(saved.state)
     _take_settings(state, phases, selection, chosen, is_saved=saved is not None)
-    device, weights_of, choices = _choose(model, phases[0].training, job, state, world, chosen)
-    phases = _settled(phases, model, state, device, world, choices, job)
+    device, parts, choices = _choose(model, phases[0].training, job, state, world, chosen)
+    dtype, _ = pick_precision(state.precision, device)
+    limit = partial(fitting, model, phases, device, dtype, local_size=world.local_size, parts=parts)
+    phases = _settled(phases, state, limit, USEFUL_TOKENS[device.type], world, choices, job)
     _check_shares(phases, world)
     training, pads = phases[0].training, family_of(model).pads
     courses = [phase.course(job.seed, number, by_length=pads) for number, phase in enumerate(phases)]
@@ -156,7 +158,7 @@ def _prepare(
         job.console.say(note)
     job.console.say(courses[state.phase].description)
     model.train()
-    weights = weights_of()
+    weights = take_over(model, dtype, device, world, parts=parts)
     optimizer = new_optimizer(
         training.optim,
         weights.masters,
@@ -204,23 +206,20 @@ def _take_settings(
 
 def _settled(
     phases: Sequence[Phase],
-    model: Any,
     state: State,
-    device: torch.device,
+    limit: Callable[[], tuple[int, str]],
+    useful: int,
     world: World,
     choices: dict[str, str],
     job: Job,
 ) -> list[Phase]:
     """The phases with the size of their batches, which is noted where `auto` left it to the machine."""
-    dtype, _ = pick_precision(state.precision, device)
 
-    def limit() -> tuple[int, str]:
-        optim = phases[0].training.optim
-        fits, reason = fitting(model, optim, device, dtype, local_size=world.local_size)
+    def smallest() -> tuple[int, str]:
+        fits, reason = limit()
         return min(world.gathered(fits)), reason
 
-    useful = USEFUL_TOKENS[device.type]
-    settled, note = settle(phases, state.batch_tokens, limit, useful=useful, processes=world.size)
+    settled, note = settle(phases, state.batch_tokens, smallest, useful=useful, processes=world.size)
     if note:
         state.batch_tokens = [phase.training.batch_tokens for phase in settled]
         choices["batches"] = note
@@ -249,8 +248,8 @@ def _check_shares(phases: Sequence[Phase], world: World) -> None:
 
 def _choose(
     model: Any, training: Training, job: Job, state: State, world: World, chosen: Mapping[str, str]
-) -> tuple[torch.device, Callable[[], Weights], dict[str, str]]:
-    """Device, precision (that of a saved state goes on) and sharing, and all choices with their reasons."""
+) -> tuple[torch.device, int, dict[str, str]]:
+    """Device, precision (that of a saved state goes on), who shares the weights, and all choices with their reasons."""
     device, choices = set_up(job.runtime, world.local_rank, world.local_size)
     dtype, reason = pick_precision(state.precision or training.precision, device)
     if state.precision:
@@ -263,7 +262,7 @@ def _choose(
         wait_for_card(lambda: look_at(device), job.wait_seconds, job.console, job.stop)
     if world.size > 1:
         choices["processes"] = f"{world.size} (asked for)"
-    weights_of, reason = pick_sharing(job.runtime.fsdp, model, training.optim, dtype, device, world)
+    parts, reason = pick_sharing(job.runtime.fsdp, model, training.optim, dtype, device, world)
     if world.size > 1 or job.runtime.fsdp == "always":
         choices["weights"] = reason
     job.console.say(", ".join(f"{name} {value}" for name, value in choices.items()))
@@ -272,7 +271,7 @@ def _choose(
     warning = busy_warning(own, max(0, other_running() - siblings), os.cpu_count() or 1)
     if warning:
         job.console.say(warning)
-    return device, weights_of, choices
+    return device, parts, choices
 
 
 def _check_length(model: Any, max_seq_length: int) -> None:

@@ -64,6 +64,15 @@ def release_memory() -> None:
     libc.mallopt(_M_TRIM_THRESHOLD, _USUAL_PAD_BYTES)
 
 
+def keep_kernels_once() -> None:
+    """Let oneDNN alone keep its compiled kernels, 1,024 of them; torch keeps as many again, for lengths that are gone.
+
+    BERT 4x256 in bfloat16 with documents up to 512 grew by 921 MB in 20 steps instead of 1,187, and took 0.40 s of CPU
+    a step instead of 0.41. Before the first product; a value in the environment is left as it is.
+    """
+    os.environ.setdefault("LRU_CACHE_CAPACITY", "1")
+
+
 def machine_bytes() -> int:
     """The machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bmtool.errors import TryAgainError
-from bmtool.train.footprint import kept_bytes
+from bmtool.train.footprint import USABLE, token_bytes
 
 if TYPE_CHECKING:
     from bmtool.errors import BmtoolError
@@ -21,9 +21,6 @@ if TYPE_CHECKING:
 
 #: What torch's allocator for main memory says; it raises a plain RuntimeError.
 _CPU_WORDS = "DefaultCPUAllocator"
-
-#: Of what is free so much is reckoned with: blocks of different sizes leave gaps.
-USABLE = 0.8
 
 #: A size that fits is a multiple of this.
 _ROUND_TOKENS = 64
@@ -44,8 +41,10 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     gc.collect()
     gradient_bytes = 4 * sum(master.numel() for master in stepper.weights.masters.values())
     tried, window = training.batch_tokens, training.gradient_accumulation_steps
-    token_bytes = kept_bytes(stepper.model, stepper.weights.dtype.itemsize)
-    size = fitting_tokens(tried, free_bytes(device), token_bytes, gradient_bytes)
+    of_token = token_bytes(stepper.model, stepper.weights.dtype, device, stepper.phase.train.packed_lengths)
+    free = free_bytes(device)
+    usable = None if free is None else int(USABLE[device.type] * (free - gradient_bytes))
+    size = fitting_tokens(tried, usable, of_token)
     place = f"{device.type} is out of memory in step {step:,}: per_device_batch_tokens is {tried:,}"
     if size < training.max_seq_length:
         return TryAgainError(
@@ -61,11 +60,11 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     )
 
 
-def fitting_tokens(tried: int, free: int | None, bytes_a_token: int, gradient_bytes: int) -> int:
-    """How many tokens a batch may have: at most half of what was tried, less if less memory is free for them."""
+def fitting_tokens(tried: int, usable: int | None, bytes_a_token: int) -> int:
+    """How many tokens a batch may have: at most half of what was tried, less if less memory is there for them."""
     fits = tried // 2
-    if free is not None:
-        fits = min(fits, int(USABLE * max(0, free - gradient_bytes)) // max(1, bytes_a_token))
+    if usable is not None:
+        fits = min(fits, max(0, usable) // max(1, bytes_a_token))
     return fits // _ROUND_TOKENS * _ROUND_TOKENS
 
 

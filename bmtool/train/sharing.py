@@ -29,8 +29,8 @@ COMFORTABLE = 0.5
 
 def pick_sharing(
     wanted: str, model: nn.Module, optim: str, dtype: torch.dtype, device: torch.device, world: World
-) -> tuple[Callable[[], Weights], str]:
-    """How this process takes over a float32 model on the CPU, the same in all of them, and why.
+) -> tuple[int, str]:
+    """Among how many processes a float32 model on the CPU is shared out, the same in all of them, and why.
 
     Raises:
         ConfigError: rows are asked for (`always`), and the optimizer needs whole matrices, or heads take turns.
@@ -39,9 +39,14 @@ def pick_sharing(
     is_sharded, reason = is_shared_out(
         wanted, model, optim, dtype, processes=world.size, there=lambda: min(world.gathered(there))
     )
-    if is_sharded:
-        return lambda: ShardedWeights.of(model, dtype, world, device), f"sharded ({reason})"
-    return lambda: WholeWeights.of(model.to(device), dtype, world), f"whole ({reason})"
+    return (world.size, f"sharded ({reason})") if is_sharded else (1, f"whole ({reason})")
+
+
+def take_over(model: nn.Module, dtype: torch.dtype, device: torch.device, world: World, *, parts: int) -> Weights:
+    """This process's weights of a float32 model on the CPU."""
+    if parts > 1:
+        return ShardedWeights.of(model, dtype, world, device)
+    return WholeWeights.of(model.to(device), dtype, world)
 
 
 def is_shared_out(

@@ -159,7 +159,7 @@ def test_an_estimate_counts_the_encoder_once_and_the_rows_of_all_tasks(
     from bmtool.train.estimate import estimate
 
     def estimated(config, job):
-        return estimate(finetune.outline(config, job), torch.float32, seed=0)
+        return estimate(finetune.outline(config, job), torch.float32, seed=0, device=torch.device("cpu"))
 
     both = estimated(finetuned(**TOGETHER), together())
     stars = estimated(finetuned(data="stars"), together("stars", data=reviews))

@@ -4,11 +4,13 @@ import dataclasses
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from bmtool.models import self_attention
 from bmtool.models.build import new_model
 from bmtool.models.packed import document_logits, hidden_states, lm_logits_at
+from bmtool.models.self_attention import kept_probabilities
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import CONFIGS, LABELS, make_batch
@@ -117,3 +119,37 @@ def test_the_model_is_left_as_it_was():
 
     assert not any("forward" in vars(module) for module in model.modules())
     assert model.state_dict().keys() == before
+
+
+def bytes_left(model, batch):
+    """What a pass leaves for the way back."""
+    found = {}
+
+    def note(tensor):
+        found[tensor.untyped_storage().data_ptr()] = tensor.untyped_storage().nbytes()
+        return tensor.detach()
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        states = hidden_states(model, batch)
+    assert states.requires_grad
+    return sum(found.values())
+
+
+def test_probabilities_that_short_documents_leave_are_counted():
+    model = new_model(CONFIGS["bert"](), "AutoModel", seed=1)
+    lengths = np.array([62] * 8), np.array([14] * 32)
+
+    long, short = (bytes_left(model, make_batch(each)) for each in lengths)
+
+    # 512 tokens with those around each document, two layers of four heads; multiples of 16: nothing is padded
+    expected = [4 * 2 * 512 * kept_probabilities(model, each + 2) for each in lengths]
+    assert expected == [4 * 2 * 512 * 4 * length for length in (64, 16)]
+    assert long - short == pytest.approx(expected[0] - expected[1], rel=0.02)
+
+
+def test_long_documents_and_other_classes_leave_no_probabilities():
+    bert, gpt = (new_model(CONFIGS[family](), "AutoModel", seed=1) for family in ("bert", "gpt2"))
+
+    assert kept_probabilities(bert, np.array([513, 600])) == 0
+    assert kept_probabilities(gpt, np.array([20])) == 0
+    assert kept_probabilities(bert, np.array([], np.int64)) == 0

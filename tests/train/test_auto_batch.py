@@ -2,10 +2,13 @@
 
 import dataclasses
 
+import numpy as np
 import pytest
 import torch
 from bmtool.config.model import validate
 from bmtool.config.shared import Training
+from bmtool.contracts import Examples
+from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError, TryAgainError
 from bmtool.stages import pretrain
 from bmtool.train import auto_batch
@@ -105,20 +108,37 @@ def test_what_was_chosen_is_said_and_goes_on_when_memory_is_another(make_job, tm
     assert weights[0] == weights[1]
 
 
-def test_less_free_memory_makes_smaller_batches(monkeypatch):
+@pytest.fixture
+def fitting(monkeypatch):
+    """How many tokens fit into so many free bytes, of documents of one length and up to 512."""
     from bmtool.architectures.bert import Bert
     from bmtool.models.build import bare_model
 
-    config = Bert(size="tiny").config(vocab_size=1000, max_seq_length=32, special_ids={"pad": 0})
+    config = Bert(size="tiny").config(vocab_size=1000, max_seq_length=512, special_ids={"pad": 0})
     model = bare_model(config, "AutoModelForMaskedLM")
-    found = []
-    for free in (10**7, 10**9, 2 * 10**9, None):
-        monkeypatch.setattr(auto_batch, "free_bytes", lambda _, free=free: free)
-        found.append(auto_batch.fitting(model, "adamw", torch.device("cpu"), torch.float32, local_size=1)[0])
-    monkeypatch.setattr(auto_batch, "free_bytes", lambda _: 2 * 10**9)
-    shared = auto_batch.fitting(model, "adamw", torch.device("cpu"), torch.float32, local_size=2)[0]
+    training = validate(Training, AUTO | {"global_batch_tokens": 4096, "max_seq_length": 512})
 
-    assert found[0] == 0
-    assert 0 < found[1] < found[2] / 2
-    assert shared == found[1]
-    assert found[3] == max(auto_batch.USEFUL_TOKENS.values())
+    def fit(free, length=512, **changes):
+        texts = Examples(InMemoryTokens(np.zeros(length, np.int64)), [0], np.array([length]), (), (), {})
+        phase = Phase(goal=None, train=texts, validation=None, training=training, score=None)
+        monkeypatch.setattr(auto_batch, "free_bytes", lambda _: free)
+        how = {"local_size": 1, "parts": 1} | changes
+        return auto_batch.fitting(model, [phase], torch.device("cpu"), torch.float32, **how)[0]
+
+    return fit
+
+
+def test_less_free_memory_makes_smaller_batches(fitting):
+    little, some, much, unknown = (fitting(free) for free in (10**7, 10**9, 2 * 10**9, None))
+
+    assert little == 0
+    assert 0 < some < much / 2
+    assert fitting(2 * 10**9, local_size=2) == some
+    assert unknown == max(auto_batch.USEFUL_TOKENS.values())
+
+
+def test_longer_documents_leave_room_for_fewer_tokens_and_weights_that_are_shared_out_for_more(fitting):
+    long, short, shared = fitting(10**9), fitting(10**9, length=16), fitting(10**9, parts=2)
+
+    assert long < 0.9 * short
+    assert long < shared

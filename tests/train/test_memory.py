@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import pytest
+import torch
 
 PROGRAM = """
 import ctypes, resource
@@ -38,3 +39,37 @@ def test_a_large_block_is_not_taken_from_the_kernel_each_time():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_where_weights_come_and_go_it_is_the_kernel_s_again():
     assert faults("keep_memory(), release_memory()") > 100
+
+
+KERNELS = """
+import ctypes
+import torch
+from bmtool.train.memory import keep_kernels_once
+
+class Malloc(ctypes.Structure):
+    _fields_ = [(name, ctypes.c_size_t) for name in "a b c d e f g in_use h i".split()]
+
+{first}
+told = ctypes.CDLL(None).mallinfo2
+told.restype = Malloc
+torch.set_num_threads(1)
+weight = torch.rand(64, 64, dtype=torch.bfloat16)
+torch.rand(8, 64, dtype=torch.bfloat16) @ weight
+before = told().in_use
+for rows in range(16, 216):
+    torch.rand(rows, 64, dtype=torch.bfloat16) @ weight
+print(told().in_use - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc" or not torch.ops.mkldnn._is_mkldnn_bf16_supported(),
+    reason="needs glibc's numbers, and oneDNN's bfloat16",
+)
+def test_kernels_of_many_shapes_are_kept_once():
+    once, twice = (
+        int(subprocess.run([sys.executable, "-c", KERNELS.format(first=first)], capture_output=True, check=True).stdout)
+        for first in ("keep_kernels_once()", "")
+    )
+
+    assert 0 < once < 0.8 * twice

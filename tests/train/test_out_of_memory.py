@@ -58,12 +58,12 @@ def test_only_a_lack_of_memory_is_taken_for_one():
 
 
 @pytest.mark.parametrize(
-    ("free", "tokens"),
-    [(None, 4096), (10**12, 4096), (101_000_000, 768), (50_000, 0)],
-    ids=["nobody knows", "plenty", "little", "nothing"],
+    ("usable", "tokens"),
+    [(None, 4096), (10**12, 4096), (80_000_000, 768), (50_000, 0), (-5, 0)],
+    ids=["nobody knows", "plenty", "little", "less than a text", "nothing"],
 )
-def test_what_fits_is_half_of_what_was_tried_or_what_is_free(free, tokens):
-    assert fitting_tokens(8192, free, bytes_a_token=100_000, gradient_bytes=1_000_000) == tokens
+def test_what_fits_is_half_of_what_was_tried_or_what_is_free(usable, tokens):
+    assert fitting_tokens(8192, usable, bytes_a_token=100_000) == tokens
 
 
 def test_what_is_free_is_known():
