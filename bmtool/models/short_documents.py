@@ -12,6 +12,7 @@ Q padded queries, R queries, T tokens, W = A x D.
 from __future__ import annotations
 
 import math
+import threading
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -36,6 +37,8 @@ _MOST_DOCUMENTS = 16
 #: instead of 2.60 for 16 documents of about 30 tokens, 11.2 instead of 12.4 for 37 of 20 to 128, and as long for 16 of
 #: about 116; float32, whose products are slower, up to a tenth more: there it is 0.
 PADDING_SCORES = 2**14
+
+_SETTING = threading.Lock()
 
 # The only name of softmax's gradient alone.
 _softmax_backward = torch.ops.aten._softmax_backward_data.default  # noqa: SLF001
@@ -209,19 +212,21 @@ def _by_onednn(*, is_wanted: bool) -> Iterator[None]:
     """Let float32 products of what came from bfloat16 run where those of bfloat16 do: exact, and 2.4 times as fast.
 
     oneDNN may round the factors to bfloat16, which they are already; sums are float32. MKL, which torch takes else, has
-    no AVX-512 on a processor of AMD. The setting is the whole process's: no other thread may compute meanwhile, as none
-    does in a training, and only trainings compute in bfloat16 here.
+    no AVX-512 on a processor of AMD. The setting is the whole process's, and as it was after each product, also where
+    several threads train: one at a time has it, so that none takes another's for what was there before. While a product
+    runs, float32 products of other threads may be rounded; bmtool computes in no other thread while it trains.
     """
     if not is_wanted:
         yield
         return
     settings: Any = torch.backends.mkldnn.matmul  # type: ignore[attr-defined]
-    before = settings.fp32_precision
-    settings.fp32_precision = "bf16"
-    try:
-        yield
-    finally:
-        settings.fp32_precision = before
+    with _SETTING:
+        before = settings.fp32_precision
+        try:
+            settings.fp32_precision = "bf16"
+            yield
+        finally:
+            settings.fp32_precision = before
 
 
 def attend(query: Tensor, keys: Tensor, layout: Layout, width: int, scale: float) -> tuple[Tensor, list[Tensor]]:
