@@ -14,6 +14,11 @@ if TYPE_CHECKING:
     from bmtool.contracts import Columns
 
 
+#: What a tag says of its word's place in a span, before its type: B first, I and M inside, E and L last, S and U alone.
+#: These are the letters of IOB, BIOES, BMES and BILOU.
+PLACES, FIRST, LAST = "BIMELSU", "BSU", "ELSU"
+
+
 def make_spans(labels: tuple[str, ...]) -> bool:
     """Whether tags divide words into spans: one begins with B- or I-, or is O, which is outside of any."""
     return any(label == "O" or label.startswith(("B-", "I-")) for label in labels)
@@ -34,22 +39,33 @@ def span_counts(outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64
 def spans(
     tags: NDArray[np.int64], rows: NDArray[np.int64], labels: tuple[str, ...]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
-    """First word, last word and type of each span, in order, by the rules of conlleval.
+    """First word, last word and type of each span, in order, by the rules of conlleval and, for E- and S-, seqeval.
 
-    A span starts at B-X, and also at an I-X that doesn't go on from a word of type X. A tag without B- or I- (as in
-    part-of-speech data) is read as I-. Spans don't reach over rows.
+    A span starts at B-X or S-X, and also at any other tag of type X whose word doesn't go on from one of type X: behind
+    E-X or S-X nothing goes on. A tag without such a letter (as in part-of-speech data) is read as I-. Spans don't reach
+    over rows.
 
     Args:
         tags: (W,) label ids of all rows' words, one row after the other.
         rows: (W,) the row of each word.
         labels: what the ids mean.
     """
-    kinds = ["" if label == "O" else label.removeprefix("B-").removeprefix("I-") for label in labels]
+    is_placed = any(label.startswith(("B-", "I-")) for label in labels)
+    places, kinds = zip(*(_place_and_kind(label, is_placed=is_placed) for label in labels), strict=True)
     type_ids = {kind: place for place, kind in enumerate(sorted({kind for kind in kinds if kind}))}
     types = np.asarray([type_ids.get(kind, -1) for kind in kinds], dtype=np.int64)[tags]
-    begins = np.asarray([label.startswith("B-") for label in labels], dtype=bool)[tags]
+    begins = np.asarray([place in FIRST for place in places], dtype=bool)[tags]
+    ends = np.asarray([place in LAST for place in places], dtype=bool)[tags]
     goes_on = np.zeros(len(tags), dtype=bool)
-    goes_on[1:] = (types[1:] == types[:-1]) & (rows[1:] == rows[:-1]) & ~begins[1:]
+    goes_on[1:] = (types[1:] == types[:-1]) & (rows[1:] == rows[:-1]) & ~begins[1:] & ~ends[:-1]
     starts = np.flatnonzero((types >= 0) & ~goes_on)
     last = np.flatnonzero((types >= 0) & ~np.append(goes_on[1:], False))
     return starts, last, types[starts]
+
+
+def _place_and_kind(label: str, *, is_placed: bool) -> tuple[str, str]:
+    """(letter, type) of a tag; no type where it is outside of any span."""
+    letter, dash, kind = label.partition("-")
+    if is_placed and dash and letter in PLACES:
+        return letter, kind
+    return "I", "" if label == "O" else label

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class F1Span(Metric):
-    """Span F1 as conlleval computes it (Tjong Kim Sang and Buchholz 2000) on B-, I- and O tags."""
+    """Span F1 as conlleval computes it (Tjong Kim Sang and Buchholz 2000), of tags with B-, I-, E- and S- as seqeval.
+
+    M-, L- and U-, of BMES and BILOU, are read as I-, E- and S-.
+    """
 
     judges = ("tags",)
 

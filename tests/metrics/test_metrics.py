@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from bmtool.data.label_counts import class_counts, confusion, precision_recall_f1
 from bmtool.data.scores import evaluate_metrics, readable
+from bmtool.data.spans import spans
 from bmtool.registry import METRICS
 from sklearn.metrics import (
     accuracy_score,
@@ -80,30 +81,50 @@ def test_per_class_numbers_and_confusion_equal_those_of_scikit_learn():
     np.testing.assert_array_equal(confusion(outputs, 4), confusion_matrix(y, p, labels=range(4)))
 
 
-def conlleval_spans(tags):
-    """Spans as conlleval's start and end rules give them, word by word."""
-    found, start, kind = set(), None, None
+def spans_by_word(tags):
+    """Spans as conlleval's and seqeval's start and end rules give them, word by word."""
+    found, start, kind, is_over = set(), None, None, False
     for place, tag in enumerate([*tags, "O"]):
         prefix, _, new = tag.partition("-")
-        if start is not None and (prefix in ("O", "B") or new != kind):
+        if start is not None and (is_over or prefix in ("O", "B", "S") or new != kind):
             found.add((start, place - 1, kind))
             start = None
         if prefix != "O" and start is None:
             start, kind = place, new
+        is_over = prefix in ("E", "S")
     return found
 
 
-def test_span_f1_equals_that_of_conlleval():
-    outputs = tags()
+BIOES = ("O", *(f"{place}-{kind}" for place in "BIES" for kind in ("PER", "LOC")))
+
+
+@pytest.mark.parametrize("labels", [BIO, BIOES])
+def test_span_f1_equals_that_of_conlleval_and_seqeval(labels):
+    rng = np.random.default_rng(5)
+    references = [rng.integers(0, len(labels), size) for size in rng.integers(1, 12, 60)]
+    predictions = [
+        np.where(rng.random(len(row)) < 0.7, row, rng.integers(0, len(labels), len(row))) for row in references
+    ]
     right = predicted = true = 0
-    for reference, prediction in zip(outputs["references"], outputs["predictions"], strict=True):
-        ours, theirs = (conlleval_spans([BIO[tag] for tag in row]) for row in (prediction, reference))
+    for reference, prediction in zip(references, predictions, strict=True):
+        ours, theirs = (spans_by_word([labels[tag] for tag in row]) for row in (prediction, reference))
         right, predicted, true = right + len(ours & theirs), predicted + len(ours), true + len(theirs)
     assert 0 < right < predicted
 
-    value = evaluate_metrics(["f1_span"], outputs, BIO)["f1_span"]
+    value = evaluate_metrics(["f1_span"], {"references": references, "predictions": predictions}, labels)["f1_span"]
 
     assert value == pytest.approx(2 * right / (predicted + true))
+
+
+@pytest.mark.parametrize("letters", ["BIES", "BMES", "BILU"])
+def test_spans_are_the_same_in_every_scheme_of_tags(letters):
+    first, inside, last, alone = labels = tuple(f"{letter}-PER" for letter in letters)
+    tags = np.array([labels.index(tag) for tag in (first, inside, last, alone, alone, first, last, last)])
+
+    starts, ends, types = spans(tags, np.zeros(len(tags)), labels)
+
+    assert list(zip(starts.tolist(), ends.tolist(), strict=True)) == [(0, 2), (3, 3), (4, 4), (5, 6), (7, 7)]
+    assert set(types) == {0}
 
 
 @pytest.mark.parametrize(
