@@ -73,14 +73,22 @@ def encoded_questions(
         columns["second_starts"] = context_starts
     cut = {"questions_cut": int((full > asked).sum())}
     if "answers" in split.schema.names:
-        found, cut["answers_not_found"] = _found(split, contexts)
-        references = right_texts(split.column("answers"))
-        columns["references"] = [references[row] for row in rows]
-        columns["spans"] = np.asarray(
-            [_span(columns, window, found[row]) for window, row in enumerate(rows)], dtype=np.int64
-        ).reshape(-1, 2)
+        asked_for, cut["answers_not_found"] = _asked_for(split, contexts, columns)
+        columns |= asked_for
     starts = np.cumsum(lengths) - lengths
     return Examples(tokens, starts, lengths, joint.prefix, joint.suffix, columns, (), cut)
+
+
+def _asked_for(split: Split, contexts: Sequence[str], windows: Columns) -> tuple[Columns, int]:
+    """The columns `references` and `spans` of windows, from the answers of their rows; how many weren't found."""
+    found, lost = _found(split, contexts)
+    references = right_texts(split.column("answers"))
+    spans = [_span(windows, window, found[row]) for window, row in enumerate(windows["row"])]
+    columns = {
+        "references": [references[row] for row in windows["row"]],
+        "spans": np.asarray(spans, dtype=np.int64).reshape(-1, 2),
+    }
+    return columns, lost
 
 
 def _found(split: Split, contexts: Sequence[str]) -> tuple[list[list[tuple[int, int]] | None], int]:

@@ -164,14 +164,12 @@ def write_checkpoint_card(
     several that were trained together; `doubt` says why it may be of no use. No time is in the card, so that a run that
     was interrupted and went on writes the same one.
     """
-    own = f"{task}." if task else ""
     info = json.loads((folder / "bmtool.json").read_text(encoding="utf-8"))
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     stage = "finetune" if info["goal_kind"] == "task" else "pretrain"
     counts = summary.get("rows") or summary.get("pieces") or {}
     unit = "rows" if "rows" in summary else "pieces"
     start = job.inputs.get("from")
-    training = {name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)}
     write_model_card(
         folder,
         ModelFacts(
@@ -190,22 +188,35 @@ def write_checkpoint_card(
                 "fingerprint": info["data_fingerprint"],
                 **{f"{split} {unit}": count for split, count in counts.items()},
             },
-            metrics=[
-                Measured(name.removeprefix(own), float(value), "validation", counts.get("validation"))
-                for name, value in summary["validation"].items()
-                if value is not None and name.startswith(own)
-            ],
-            training={
-                **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
-                **({"doubt": doubt} if doubt else {}),
-                **({"trained together with": others} if (others := _others(settings["data"], task)) else {}),
-                **training,
-                "seed": job.seed,
-                **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
-            },
+            metrics=_validated(summary["validation"], counts.get("validation"), task),
+            training=_trained(job, settings, summary, task, doubt),
             versions={name: version(name) for name in _PACKAGES},
         ),
     )
+
+
+def _validated(found: Mapping[str, float | None], count: int | None, task: str) -> list[Measured]:
+    """What was measured on `count` rows, or a task's part of it, without what isn't finite."""
+    own = f"{task}." if task else ""
+    return [
+        Measured(name.removeprefix(own), float(value), "validation", count)
+        for name, value in found.items()
+        if value is not None and name.startswith(own)
+    ]
+
+
+def _trained(
+    job: Job, settings: Mapping[str, Any], summary: Mapping[str, Any], task: str, doubt: str | None
+) -> dict[str, Cell]:
+    """How it was trained: what speaks against it first, then plain settings, and what came of them."""
+    return {
+        **({"smoke run": "a few rows, a few steps: fit for nothing"} if job.is_smoke else {}),
+        **({"doubt": doubt} if doubt else {}),
+        **({"trained together with": others} if (others := _others(settings["data"], task)) else {}),
+        **{name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)},
+        "seed": job.seed,
+        **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
+    }
 
 
 def _others(data: Any, task: str) -> str:

@@ -160,16 +160,10 @@ def _prepare(
     model.train()
     weights = take_over(model, dtype, device, world, parts=parts)
     optimizer = new_optimizer(
-        training.optim,
-        weights.masters,
-        learning_rate=training.rate,
-        weight_decay=training.weight_decay,
-        rates=rates,
+        training.optim, weights.masters, learning_rate=training.rate, weight_decay=training.weight_decay, rates=rates
     )
     _say_muon(training, job)
-    reporting = Reporting.of(training.report_to if world.is_first else (), job)
-    monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first, reporting=reporting)
-    monitor.rewind(state.step, is_validated=state.evaluated_step == state.step)
+    monitor = _monitor(training, job, state, world)
     stepper = Stepper(phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
     trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)
     if saved is not None:
@@ -177,6 +171,14 @@ def _prepare(
     elif world.is_first:
         check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
     return trainer
+
+
+def _monitor(training: Training, job: Job, state: State, world: World) -> Monitor:
+    """The log, as far as the state has come, and who hears of it; only the first process writes and tells."""
+    reporting = Reporting.of(training.report_to if world.is_first else (), job)
+    monitor = Monitor(job.folder / METRICS_LOG, is_silent=not world.is_first, reporting=reporting)
+    monitor.rewind(state.step, is_validated=state.evaluated_step == state.step)
+    return monitor
 
 
 def _take_settings(
