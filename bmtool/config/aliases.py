@@ -58,6 +58,7 @@ _KEYS = {
     "batch_warmup_steps": "batch_size_warmup batch_size_warmup_tokens batch_rampup rampup_batch_size",
     "phases": "stages curriculum schedule_phases",
     "report_to": "logger loggers log_with logging_backend trackers tracker use_wandb",
+    "average_with_start": "wise_ft wiseft weight_interpolation interpolate_with_base merge_with_base average_with_base",
     "mix": "mixture data_mixture replay datasets_weights mixing blend",
     "seed": "random_state random_seed data_seed rng_seed manual_seed",
     "seeds": "num_seeds n_seeds random_seeds",

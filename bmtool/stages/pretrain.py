@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt, model_validator
+from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
 
-from bmtool.config.model import HOW, Settings, explained
+from bmtool.config.model import HOW, explained
 from bmtool.config.references import ModelRef, Ref
 from bmtool.config.shared import Training
 from bmtool.config.smoke import SMOKE_STEPS, little_budget
-from bmtool.config.units import AutoCount, Count, Ratio, ratio
+from bmtool.config.units import Ratio, ratio
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
 from bmtool.data.settings import as_list
 from bmtool.errors import ConfigError
+from bmtool.train.stretches import Corpus, Phase
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,36 +30,6 @@ if TYPE_CHECKING:
 VERSION = 3
 VERSION_COUNTS = False
 KIND = "checkpoint"
-
-
-class Corpus(Settings):
-    """Another corpus that goes along, so that what was learned from it isn't forgotten."""
-
-    data: Annotated[Ref, HOW]
-    """The corpus: a name under `prepare:`, or a path with a slash. Its tokenizer must be that of `data`."""
-    weight: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.05
-    """Its share of the tokens. With 0 the loss on it is measured, before and after, and nothing else."""
-
-
-class Phase(Settings):
-    """A stretch of pre-training. What it doesn't set is as in the section, but for its budget, which it must."""
-
-    exclusive: ClassVar[tuple[tuple[str, ...], ...]] = Training.exclusive
-
-    objective: OneObjective | None = None
-    max_seq_length: Annotated[int, Field(ge=8, le=8192)] | None = None
-    per_device_batch_tokens: AutoCount | None = None
-    global_batch_tokens: Count | None = None
-    gradient_accumulation_steps: PositiveInt | None = None
-    max_tokens: Count | None = None
-    max_steps: PositiveInt | None = None
-    num_train_epochs: PositiveFloat | None = None
-    learning_rate: PositiveFloat | None = None
-    lr_scheduler_type: Literal["wsd", "cosine", "linear", "constant"] | None = None
-    """`constant` in all phases but the last: what was decayed would have to be warmed up again."""
-    warmup_ratio: Ratio | None = None
-    """0 in all phases but the first."""
-    decay_ratio: Ratio | None = None
 
 
 class Config(Training):
@@ -91,6 +62,9 @@ class Config(Training):
     """Keep the optimizer's state beside the weights (twice their size), for a run that goes on with `from_state`."""
     from_state: bool = False
     """Take up the optimizer's state that `keep_state` left in `from`: what was stable stays so."""
+    average_with_start: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.0
+    """With `from`: the share of that checkpoint's weights in those that are kept, such as 25%, the rest being what was
+    trained. Most of what was learned stays, and little of the old is forgotten."""
     phases: tuple[Phase, ...] = ()
     """Stretches run in order, such as short texts and then long ones: each has a budget, and what differs."""
 
@@ -102,6 +76,7 @@ class Config(Training):
             raise explained("has an effect only with from: a new model has no state yet", at="from_state")
         if self.new_head and self.from_ is None:
             raise explained("has an effect only with from: a model that is built here is all new", at="new_head")
+        self._check_average()
         if sum(corpus.weight for corpus in self.mix) >= 1:
             raise explained("the weights leave no tokens for 'data': their sum must be below 1", at="mix")
         names = [str(self.data), *(str(corpus.data) for corpus in self.mix)]
@@ -110,6 +85,18 @@ class Config(Training):
         if self.model is not None:
             self._check_objectives(self.model)
         return self
+
+    def _check_average(self) -> None:
+        if not self.average_with_start:
+            return
+        reasons = {
+            "has an effect only with from: new weights know nothing that could be kept": self.from_ is None,
+            "would take a new head back to where it knew nothing. Leave one of the two out": self.new_head,
+            "leaves weights that the optimizer's state doesn't belong to. Leave one of the two out": self.keep_state,
+        }
+        for reason, holds in reasons.items():
+            if holds:
+                raise explained(reason, at="average_with_start")
 
     def _check_objectives(self, model: Architecture) -> None:
         *earlier, last = [stretch.objective.name() for stretch in self.stretches()]

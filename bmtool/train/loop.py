@@ -68,7 +68,7 @@ def fit(
         model: a float32 transformers model with packed attention.
         phases: what is trained, on what, how long. Optimizer, precision and saving are those of the first one.
         job: folder, seed, machine, console, and who asks to stop.
-        start: what `model` and its optimizer begin with, for a run that goes back there.
+        start: what `model` and its optimizer begin with, for a run that goes back there, all the way or in the end.
         selection: keep the best weights by a metric; None: the last.
         rates: learning rates by the names of parameters, where they differ from the first phase's.
         domains: examples by name whose metrics are taken before and after, by the goal of the last phase.
@@ -103,7 +103,7 @@ def _train(trainer: Trainer, job: Job, start: Start) -> Fitted:
         while True:
             trainer.validate_if_due()
             if trainer.is_finished:
-                fitted = trainer.finish()
+                fitted = trainer.finish(start)
                 if not trainer.stepper.world.is_first:
                     raise PartDoneError
                 return fitted

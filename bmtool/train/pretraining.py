@@ -50,7 +50,7 @@ def open_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedMode
 def start_of(config: Config, job: Job, corpora: Corpora) -> Start:
     """That model, to be made again, and the optimizer's state that an earlier run left, where it is taken up."""
     state = _optimizer_state(job) if config.from_state else {}
-    return Start(lambda job: open_model_for(config, job, corpora), job, state)
+    return Start(lambda job: open_model_for(config, job, corpora), job, state, config.average_with_start)
 
 
 def rated(config: Config, job: Job, corpora: Corpora) -> tuple[Config, dict[str, str]]:

@@ -30,6 +30,8 @@ class Start:
     job: Job
     optimizer_state: Mapping[str, Tensor] = field(default_factory=dict)
     """What an earlier run's optimizer ended with; {} for a new one"""
+    share: float = 0.0
+    """Of its weights in those that are kept at the end (`bmtool.train.averaging`)"""
     step: int = 0
     label: str = "the start"
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
+from bmtool.train.averaging import average_with
 from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
 from bmtool.train.fitted import Fitted
 from bmtool.train.measuring import scores_of
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from bmtool.train.course import Course
     from bmtool.train.monitor import Monitor
     from bmtool.train.phases import Phase
+    from bmtool.train.recovery import Start
     from bmtool.train.state import State
     from bmtool.train.steps import Step, Stepper
 
@@ -239,14 +241,18 @@ class Trainer:
         world.told(None)  # a process that ends may be the end of the others: not before the state is on the disk
         raise stopped(reason, f"step {self.state.step:,} of {self.num_steps:,} is saved")
 
-    def finish(self) -> Fitted:
+    def finish(self, start: Start) -> Fitted:
         """Put the chosen weights into the model."""
-        if self._is_older_than(UNSAVED_SECONDS):
-            self.save()
+        if start.share or self._is_older_than(UNSAVED_SECONDS):
+            self.save()  # nothing goes on from averaged weights
         self.checkpoints.finish()
         state, weights, best = self.state, self.stepper.weights, self.state.best
+        metrics = state.metrics if best is None else best["metrics"]
         if self.best_weights is not None:
             weights.load(self.best_weights)
+        if start.share:
+            average_with(start, weights)
+            metrics = self._measure(self.stepper.phases[-1], self.stepper.phases[-1].validation)
         after = self._watch()
         optimizer_state = self._optimizer_state() if self.keeps_optimizer else {}
         weights.give_back().train(mode=False)
@@ -254,7 +260,7 @@ class Trainer:
             steps=state.step,
             tokens=state.tokens,
             epochs=self._place()["epoch"],
-            metrics=state.metrics if best is None else best["metrics"],
+            metrics=metrics,
             best=None if best is None else {key: best[key] for key in ("step", "metric", "value")},
             stopped_early=state.stopped_early,
             skipped_steps=state.skipped_steps,

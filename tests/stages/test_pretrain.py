@@ -14,6 +14,8 @@ from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.stages.prepare import Config as Prepare
 from bmtool.stages.pretrain import Config, describe, needs, outline, run
+from bmtool.train import trainer
+from bmtool.train.averaging import average_with
 from bmtool.train.monitor import read_log
 from safetensors.torch import load_file
 
@@ -306,6 +308,53 @@ def test_continued_pretraining_tells_the_loss_on_new_and_old_texts(make_job, cor
     assert measured["before"]["loss"] > 0
     assert measured["after"]["loss"] > 0
     assert any(line.startswith("general: loss ") and line.endswith("%)") for line in describe(summary))
+
+
+def test_averaged_weights_lie_between_the_start_and_what_was_trained(make_job, corpus, pretrained, tmp_path):
+    plain, averaged = (make_job(tmp_path / name, {"data": corpus, "from": pretrained}) for name in ("a", "b"))
+    goes_on = {"model": None, "from": str(pretrained.folder)}
+
+    whole = run(settings(**goes_on), plain)
+    part = run(settings(**goes_on, average_with_start="25%"), averaged)
+
+    start, trained, kept = (load_file(one.folder / "model.safetensors") for one in (pretrained, plain, averaged))
+    for name in start:
+        torch.testing.assert_close(kept[name], trained[name].lerp(start[name], 0.25))
+    assert part["domains"]["corpus"]["before"] == whole["domains"]["corpus"]["before"]
+    assert part["domains"]["corpus"]["after"]["loss"] != whole["domains"]["corpus"]["after"]["loss"]
+    assert part["validation"] == part["domains"]["corpus"]["after"]
+
+
+def test_an_end_that_is_interrupted_averages_once(make_job, corpus, pretrained, tmp_path, monkeypatch):
+    whole, job = (make_job(tmp_path / name, {"data": corpus, "from": pretrained}) for name in ("whole", "cut"))
+    config = settings(model=None, average_with_start=0.5, **{"from": str(pretrained.folder)})
+    run(config, whole)
+
+    class Stop:
+        @property
+        def reason(self):
+            return "--max-time" if averages else ""
+
+    averages = []
+    monkeypatch.setattr(trainer, "average_with", lambda *given: averages.append(average_with(*given)))
+    with pytest.raises(TryAgainError):
+        run(config, dataclasses.replace(job, stop=Stop()))
+    run(config, job)
+
+    assert "resumed from step 6 of 6" in job.console.lines
+    assert (job.folder / "model.safetensors").read_bytes() == (whole.folder / "model.safetensors").read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({}, "only with from"),
+        ({"model": None, "from": "a/", "new_head": True}, "a new head"),
+        ({"model": None, "from": "a/", "keep_state": True}, "the optimizer's state"),
+    ],
+)
+def test_an_average_that_makes_no_sense_is_explained(changes, said):
+    assert any(said in problem for problem in problems(average_with_start=0.2, **changes))
 
 
 def test_the_corpora_that_go_along_are_inputs_by_number():
