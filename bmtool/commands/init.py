@@ -5,50 +5,25 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from importlib.util import find_spec
-from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
-from bmtool.commands.guess import Column, Guess, group_of, guess, look
+from bmtool.commands.guess import Guess, group_of, guess
+from bmtool.commands.init_look import Found, declared, find
 from bmtool.commands.init_page import Sizes, sections
 from bmtool.commands.init_sizes import FINETUNE_TOKENS, finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init_tasks import match
-from bmtool.commands.table import FORMATS, Table, format_of, open_table
-from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
-from bmtool.errors import ConfigError, DataError, MissingInputError
+from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
-
     from bmtool.console import Console
-
-#: So many rows are looked at; what the rest holds is estimated by the files' sizes.
-MOST_ROWS = 20_000
-
-READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
 
 #: Words that YAML or a reader could take for something else, written in quotes.
 _PLAIN = re.compile(r"[^\W\d][\w./-]*(?:\*[\w./-]*)?")
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
-
-
-@dataclass(frozen=True)
-class Found:
-    """The files of a source, and what the first rows of them show."""
-
-    stem: str
-    pattern: str
-    """what `sources:` says: a path or a glob"""
-    tables: list[Table]
-    columns: Mapping[str, Column]
-    rows_seen: int
-    scale: float
-    """all rows for each row seen, roughly"""
 
 
 def init(source: Path, *, task: str | None = None, force: bool = False, as_json: bool = False, console: Console) -> int:
@@ -60,7 +35,7 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
             they are.
         DataError: no column holds text.
     """
-    found = _find(source)
+    found = find(source)
     target = Path(f"{found.stem}.yaml")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already. Move it away, or use --force to write it again")
@@ -68,7 +43,10 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     rows = round(found.rows_seen * found.scale)
     about = "" if found.scale == 1 else "about "
     console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
-    delimiter = _declared(found.tables[0])
+    if found.unread.reasons:
+        looked = "" if found.scale == 1 else f" of the first {found.rows_seen + found.unread.reasons.total():,}"
+        console.warn(f"{found.unread.reasons.total():,} more rows{looked} can't be read: {found.unread}")
+    delimiter = declared(found.tables[0])
     if delimiter is not None:
         console.say(f"{json.dumps(delimiter)} stands between its columns: the configuration says so, as predict must")
     for reason in reasons:
@@ -126,83 +104,6 @@ def _for_labels(found: Found, source: Path) -> _Plan:
         raise DataError(f"{source}: no column holds text. The columns are: {names}")
     columns = {"text": chosen.text, "label": chosen.label, "group": chosen.group}
     return render(found, chosen), chosen.reasons, {name: one.name if one else None for name, one in columns.items()}
-
-
-# ---------------------------------------------------------------- looking
-
-
-def _find(source: Path) -> Found:
-    if source.is_dir():
-        files, pattern = _files_in(source)
-        stem = source.resolve().name
-    elif source.is_file():
-        files, pattern = [source], str(source)
-        stem = re.sub(r"(\.gz)$", "", source.name)
-        stem = stem.removesuffix(Path(stem).suffix)
-    else:
-        what = "this is neither a file nor a folder" if source.exists() else "there is no such file or folder"
-        raise MissingInputError(f"{source}: {what}")
-    if format_of(files[0]) in {None, "lines"}:
-        raise ConfigError(f"{source}: init reads {READS}")
-    tables = [_opened(path) for path in files]
-    seen, columns, scale = _look(files, tables)
-    if not seen:
-        is_empty = all(path.stat().st_size == 0 for path in files)
-        raise DataError(f"{source}: {'empty, without even a header line' if is_empty else 'no row could be read'}")
-    return Found(stem, pattern, tables, columns, seen, scale)
-
-
-def _opened(path: Path) -> Table:
-    """The file, and of CSV what stands between the columns of its header, where it isn't what the name means."""
-    table = open_table(str(path))
-    other = other_delimiter(table.columns) if table.format == "csv" else None
-    return table if other is None else open_table(str(path), delimiter=other)
-
-
-def _declared(table: Table) -> str | None:
-    """What stands between columns, where a configuration must say it."""
-    if table.path is None or table.format != "csv" or table.delimiter == delimiter_of(table.path, None):
-        return None
-    return table.delimiter
-
-
-def _files_in(folder: Path) -> tuple[list[Path], str]:
-    """The files of the commonest ending, and the glob that means them."""
-    known = [p for p in sorted(folder.iterdir()) if p.is_file() and format_of(p) not in {None, "lines"}]
-    endings = Counter(_ending(path) for path in known)
-    if not endings:
-        raise MissingInputError(f"{folder}: no file here is one that init reads: {READS}")
-    ending = endings.most_common(1)[0][0]
-    return [path for path in known if _ending(path) == ending], f"{folder}/*{ending}"
-
-
-def _ending(path: Path) -> str:
-    inner = path.name.removesuffix(".gz")
-    return Path(inner).suffix + (".gz" if inner != path.name else "")
-
-
-def _look(files: list[Path], tables: list[Table]) -> tuple[int, Mapping[str, Column], float]:
-    """(rows looked at, columns, all rows for each of them): as many rows of each file, none of it whole in memory."""
-    share = max(MOST_ROWS // len(tables), 20)
-    seen, all_seen = 0, True
-    sampled_bytes, total_bytes = 0.0, 0.0
-
-    def rows() -> Iterator[Mapping[str, Any]]:
-        nonlocal seen, all_seen, sampled_bytes, total_bytes
-        for path, table in zip(files, tables, strict=True):
-            size = path.stat().st_size * (4 if path.name.endswith(".gz") else 1)
-            total_bytes += size
-            read = 0
-            for row in islice(table.rows(), share):
-                if row.values is not None:
-                    seen += 1
-                    yield row.values
-                read += 1
-                sampled_bytes += len(str(row.values)) * 1.1
-            all_seen = all_seen and read < share
-
-    columns = look(rows())
-    return seen, columns, 1.0 if all_seen else max(total_bytes / max(sampled_bytes, 1.0), 1.0)
 
 
 # ---------------------------------------------------------------- writing
@@ -272,7 +173,7 @@ def _tokens(found: Found, chosen: Guess) -> int:
 
 def _sources(found: Found) -> str:
     path = _word(found.pattern)
-    delimiter = _declared(found.tables[0])
+    delimiter = declared(found.tables[0])
     return path if delimiter is None else f"{{type: csv, path: {path}, delimiter: {json.dumps(delimiter)}}}"
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.commands.table import Row, open_table
 from bmtool.commands.writers import open_writer
 from bmtool.console import silence
+from bmtool.data.readers.advice import advice
 from bmtool.data.readers.delimiters import other_delimiter, refused
 from bmtool.errors import ConfigError, DataError
 from bmtool.report.tables import counted
@@ -101,7 +102,9 @@ def _finish(
     elif output is not None:
         print(output)  # noqa: T201  # the result
     if count.rows_in and not count.rows_answered:
-        raise DataError(f"{table.name}: none of {count.rows_in:,} rows could be answered: {_reasons(count.bad)}")
+        hint = advice(count.bad)
+        why = _reasons(count.bad) + (f". {hint}" if hint else "")
+        raise DataError(f"{table.name}: none of {count.rows_in:,} rows could be answered: {why}")
 
 
 def _windows(

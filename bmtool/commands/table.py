@@ -10,6 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmtool.data.readers.advice import NOT_UTF8
 from bmtool.data.readers.delimiters import delimiter_of
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, lines_of, read_lines
@@ -135,7 +136,7 @@ def _text_rows(table: Table) -> Iterator[Row]:
         try:
             yield Row(line, {"text": raw.decode("utf-8").rstrip("\r\n")})
         except UnicodeDecodeError:
-            yield Row(line, None, "invalid UTF-8")
+            yield Row(line, None, NOT_UTF8)
 
 
 def _jsonl_rows(table: Table) -> Iterator[Row]:
@@ -154,7 +155,7 @@ def _parsed(line: int, raw: bytes | None) -> Row:
         if raw is not None and b"\\u" in raw:
             json.dumps(found, ensure_ascii=False).encode("utf-8")  # half of a surrogate pair can't be written again
     except UnicodeEncodeError:
-        return Row(line, None, "invalid UTF-8")
+        return Row(line, None, NOT_UTF8)
     return Row(line, found)
 
 
@@ -201,7 +202,7 @@ def _csv_rows(table: Table) -> Iterator[Row]:
         if len(cells) != len(table.columns):
             yield Row(line, None, "wrong number of fields")
         elif any("\udc80" <= char <= "\udcff" for cell in cells for char in cell if char > "\ud7ff"):
-            yield Row(line, None, "invalid UTF-8")
+            yield Row(line, None, NOT_UTF8)
         else:
             yield Row(line, dict(zip(table.columns, cells, strict=True)))
 

@@ -7,6 +7,7 @@ the source: 5 becomes `5`, 5.0 becomes `5` and true becomes `true`.
 from __future__ import annotations
 
 import math
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -57,7 +58,7 @@ def kind_of(field: pa.Field) -> str:
 
 
 def scalar_text(value: Any) -> str | None:
-    """A label as text: `5` for 5 and 5.0, `true` for True; None stays None.
+    """A label as text: `5` for 5, 5.0 and the decimal 5.00, `true` for True; None stays None.
 
     Raises:
         BadRowError: it is a list, a mapping, or no finite number.
@@ -70,6 +71,9 @@ def scalar_text(value: Any) -> str | None:
         value = int(value)
     if isinstance(value, int) or (isinstance(value, float) and value - value == 0):
         return str(value)
+    if isinstance(value, Decimal) and value.is_finite():
+        digits = f"{value or abs(value):f}"  # not normalize(), which rounds to 28 digits
+        return digits.rstrip("0").rstrip(".") if "." in digits else digits
     raise BadRowError(f"expected one value, got {_describe(value)}")
 
 

@@ -15,6 +15,7 @@ from pydantic import (
 
 from bmtool.config.model import Choose, Component, Settings, explained
 from bmtool.config.units import Count, Ratio
+from bmtool.data.readers.advice import TO_LINES
 from bmtool.data.readers.unpack import PACKINGS
 from bmtool.errors import ConfigError, MissingInputError
 from bmtool.registry import SOURCES
@@ -54,9 +55,10 @@ class ChooseSource(Choose):
         if not isinstance(first, str) or (isinstance(value, dict) and "type" in value):
             return "expected a path, the name of a source, or a mapping with 'type' and its settings"
         name = "" if isinstance(value, dict) else f" and is no source ({', '.join(self.kind.names())})"
+        lines = f". {TO_LINES}" if first.endswith(".json") else ""
         return (
             f"'{first}' has no known ending ({', '.join(self._endings())}){name}. "
-            f"Say what it is: {{type: jsonl, path: {repr(first) if first == '-' else first}}}"
+            f"Say what it is: {{type: jsonl, path: {repr(first) if first == '-' else first}}}{lines}"
         )
 
 

@@ -206,7 +206,18 @@ def test_a_key_a_date_or_a_path_is_not_the_text():
     [
         ("nothing.csv", MissingInputError, "there is no such file or folder"),
         ("notes.txt", ConfigError, "init reads .csv"),
-        ("empty.csv", DataError, "no row could be read"),
+        ("empty.csv", DataError, "empty.csv: a header line, and no row"),
+        (
+            "chinese.csv",
+            DataError,
+            "no row could be read: 1 invalid UTF-8; the first is chinese.csv:2. Files are",
+        ),
+        (
+            "list.jsonl",
+            DataError,
+            "1 not a JSON object; the first is list.jsonl:1. JSON is read with a row on each",
+        ),
+        ("list.json", ConfigError, "jq -c '.[]' OLD > NEW.jsonl"),
         ("nothing-in.csv", DataError, "empty, without even a header line"),
         ("/dev/null", MissingInputError, "this is neither a file nor a folder"),
         ("numbers.jsonl", DataError, "no column holds text. The columns are: a, b"),
@@ -218,9 +229,22 @@ def test_what_can_not_be_used_is_said(source, error, message):
     Path("notes.txt").write_text("some text\n")
     Path("empty.csv").write_text("a,b\n")
     Path("nothing-in.csv").touch()
+    Path("chinese.csv").write_bytes("text,label\n很好,好\n".encode("gb18030"))
+    for name in ("list.jsonl", "list.json"):
+        Path(name).write_text('[{"text": "good", "label": "a"}]')
     Path("numbers.jsonl").write_text('{"a": 1, "b": 2.5}\n')
 
     with pytest.raises(error) as raised:
         init(Path(source), console=Console())
 
     assert message in str(raised.value)
+
+
+def test_rows_that_can_not_be_read_are_counted(capsys):
+    Path("rows.csv").write_text("text,label\n" + "some good text,a\nsome bad text,b,more\n" * 20)
+
+    init(Path("rows.csv"), console=Console())
+
+    said = capsys.readouterr().err
+    assert "rows.csv: 20 rows, columns text, label" in said
+    assert "warning: 20 more rows can't be read: 20 wrong number of fields; the first is rows.csv:3" in said

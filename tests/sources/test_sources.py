@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from bmtool.config.model import ValidationError, validate, what
+from bmtool.data.readers.advice import TO_LINES
 from bmtool.data.settings import ChooseSource
 from bmtool.registry import SOURCES
 from bmtool.sources.csv import Csv
@@ -15,6 +16,7 @@ from bmtool.sources.markdown import Markdown
 from bmtool.sources.parquet import Parquet
 from bmtool.sources.text import Text
 from bmtool.sources.warc import Warc
+from pydantic_core import PydanticCustomError
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from reading import read_source
@@ -57,6 +59,13 @@ def test_what_has_no_known_ending_must_say_its_type(written):
         choose(written)
 
     assert type(error.value).__name__ in {"PydanticCustomError", "ValidationError"}
+
+
+def test_a_file_of_json_is_said_to_need_a_row_on_each_line():
+    with pytest.raises(PydanticCustomError) as error:
+        choose("rows.json")
+
+    assert str(error.value).endswith(f"Say what it is: {{type: jsonl, path: rows.json}}. {TO_LINES}")
 
 
 def test_where_files_lie_is_no_part_of_the_fingerprint():

@@ -28,7 +28,7 @@ from bmtool.data.passes.unit_pass import (
 )
 from bmtool.data.passes.units import RowRules, Unit, units_of
 from bmtool.data.passes.workers import num_workers, run_tasks
-from bmtool.data.readers.buffer import CONVERT, NOT_UTF8
+from bmtool.data.readers.advice import advice
 from bmtool.data.rows import missing_columns
 from bmtool.data.storage import read_stream
 from bmtool.errors import DataError
@@ -283,13 +283,13 @@ def check_rows(collected: Collected) -> None:
 
 
 def _first_rejection(collected: Collected) -> str:
-    """Where no row could be read, what is wrong with the first one, and what to do about an encoding."""
+    """Where no row could be read, what is wrong with the first one, and what to do about it."""
     if sum(collected.rejected_by_reason.values()) < max(collected.ledger.rows_in, 1):
         return ""
     notes = ((unit.folder / REJECTED).read_bytes() for unit in collected.units)
     first = json.loads(next(note for note in notes if note).partition(b"\n")[0])
-    convert = f". {CONVERT}" if NOT_UTF8 in collected.rejected_by_reason else ""
-    return f". The first is {first['file']}, line {first['line']}: {first['reason']}{convert}"
+    hint = advice(collected.rejected_by_reason)
+    return f". The first is {first['file']}, line {first['line']}: {first['reason']}{f'. {hint}' if hint else ''}"
 
 
 __all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

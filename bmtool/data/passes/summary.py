@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
 from bmtool.data.passes.decide import DUPLICATE, NEAR
-from bmtool.data.readers.buffer import CONVERT, NOT_UTF8
+from bmtool.data.readers.advice import CONVERT, NOT_UTF8
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

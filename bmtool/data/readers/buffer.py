@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import NESTED, PARALLEL
 from bmtool.data.messages import contents
+from bmtool.data.readers.advice import NOT_UTF8
 from bmtool.data.rows import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
@@ -26,11 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from bmtool.contracts import Reading
-
-NOT_UTF8 = "invalid UTF-8"
-
-#: What to do about a file in another encoding.
-CONVERT = "Files are read as UTF-8; convert others, as in: iconv -f GB18030 -t UTF-8 OLD > NEW"
 
 
 def names_of(reading: Reading, column: str) -> tuple[str, ...]:

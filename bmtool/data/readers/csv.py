@@ -13,7 +13,8 @@ import xxhash
 from bmtool.contracts import Piece, Rejected
 from bmtool.contracts.kinds import NESTED
 from bmtool.data.readers import csv_kernel
-from bmtool.data.readers.buffer import CONVERT, wanted
+from bmtool.data.readers.advice import CONVERT
+from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.delimiters import other_delimiter
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
 from bmtool.data.readers.typed import to_our_columns

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 
+from bmtool.data.readers.advice import BROKEN_JSON, NO_OBJECT, NOT_UTF8
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 
 #: A line with more commas holds no text. Parsed, a value may take 60 times the bytes that it takes on the line.
@@ -39,18 +40,18 @@ def object_on(line: bytes | None, *, takes_nan: bool = False) -> dict[str, Any] 
         row = orjson.loads(line)
     except orjson.JSONDecodeError:
         return _slowly(line, _LENIENT if takes_nan else _STRICT)
-    return row if isinstance(row, dict) else "not a JSON object"
+    return row if isinstance(row, dict) else NO_OBJECT
 
 
 def _slowly(line: bytes, parser: json.JSONDecoder) -> dict[str, Any] | str:
     try:
         row = parser.decode(line.decode("utf-8"))
     except UnicodeDecodeError:
-        return "invalid UTF-8"
+        return NOT_UTF8
     except RecursionError:
         return "JSON nested too deeply"
     except _ConstantError as error:
-        return f"broken JSON: {error} is no value of JSON; a missing one is null"
+        return f"{BROKEN_JSON}: {error} is no value of JSON; a missing one is null"
     except ValueError:
-        return "broken JSON"
-    return row if isinstance(row, dict) else "not a JSON object"
+        return BROKEN_JSON
+    return row if isinstance(row, dict) else NO_OBJECT

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bmtool.contracts import Rejected
-from bmtool.data.readers.buffer import NOT_UTF8, line_groups, to_batch, wanted
+from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.buffer import line_groups, to_batch, wanted
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, bytes_of
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS
 

@@ -13,7 +13,8 @@ import pyarrow.compute as pc
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import LISTS, TEXTS
 from bmtool.data.messages import MESSAGES, NoConversationError, answered, as_one_text
-from bmtool.data.readers.buffer import NOT_UTF8, batch_schema, bounded, check_joinable, names_of, sift
+from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.buffer import batch_schema, bounded, check_joinable, names_of, sift
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, right_answers, scalar_text
 from bmtool.errors import DataError, MissingInputError
@@ -155,7 +156,7 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
     kind_type = values.type
     if pa.types.is_string(kind_type):
         return values
-    if pa.types.is_large_string(kind_type) or pa.types.is_string_view(kind_type) or pa.types.is_null(kind_type):
+    if _is_text(kind_type) or pa.types.is_null(kind_type):
         return values.cast(pa.string())
     if kind in TEXTS:
         if _is_list(kind_type) and pa.types.is_struct(kind_type.value_type):
@@ -163,7 +164,7 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
         raise BadRowError("expected text")
     if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type) or pa.types.is_temporal(kind_type):
         return values.cast(pa.string())
-    if pa.types.is_floating(kind_type):
+    if pa.types.is_floating(kind_type) or pa.types.is_decimal(kind_type):
         # pandas writes a missing number as NaN
         plain = [None if value is None or value != value else scalar_text(value) for value in values.to_pylist()]
         return pa.array(plain, type=pa.string())
@@ -192,10 +193,10 @@ def _from_messages(values: pa.Array, read: Callable[[Any], Any], kind_type: pa.D
 
 def _as_numbers(values: pa.Array) -> pa.Array:
     """`values` as float64; null where there is none, or it isn't finite."""
-    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type):
+    if pa.types.is_integer(values.type) or pa.types.is_floating(values.type) or pa.types.is_decimal(values.type):
         numbers = values.cast(pa.float64(), safe=False)
         return pc.if_else(pc.is_finite(numbers), numbers, None)
-    if not (pa.types.is_string(values.type) or pa.types.is_large_string(values.type) or pa.types.is_null(values.type)):
+    if not (_is_text(values.type) or pa.types.is_null(values.type)):
         raise BadRowError("expected numbers")
 
     def parsed(value: str | None) -> float | None:
@@ -213,7 +214,7 @@ def _as_answers(values: pa.Array) -> pa.Array:
     if pa.types.is_struct(kind_type):
         if not kind_type.get_all_field_indices("text"):
             raise BadRowError("expected text and answer_start")
-    elif not (pa.types.is_string(kind_type) or pa.types.is_large_string(kind_type) or pa.types.is_null(kind_type)):
+    elif not (_is_text(kind_type) or pa.types.is_null(kind_type)):
         raise BadRowError("expected texts, or text and answer_start")
 
     def parsed(value: Any) -> dict[str, list[Any]] | None:
@@ -228,6 +229,12 @@ def _as_answers(values: pa.Array) -> pa.Array:
 
 def _is_list(kind_type: pa.DataType) -> bool:
     return bool(pa.types.is_list(kind_type) or pa.types.is_large_list(kind_type))
+
+
+def _is_text(kind_type: pa.DataType) -> bool:
+    return bool(
+        pa.types.is_string(kind_type) or pa.types.is_large_string(kind_type) or pa.types.is_string_view(kind_type)
+    )
 
 
 def _not_utf8(texts: pa.Array) -> np.ndarray:

@@ -6,7 +6,8 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from bmtool.contracts import Rejected
-from bmtool.data.readers.buffer import NOT_UTF8, to_batch, wanted
+from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.buffer import to_batch, wanted
 from bmtool.data.readers.unpack import open_bytes
 from bmtool.data.rows import BadRowError
 from bmtool.errors import DataError

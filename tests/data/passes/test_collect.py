@@ -9,7 +9,7 @@ from bmtool.config.model import validate
 from bmtool.data.passes import units
 from bmtool.data.passes.collect import check_rows, collect, shelf_of
 from bmtool.data.readers import lines
-from bmtool.data.readers.buffer import CONVERT
+from bmtool.data.readers.advice import CONVERT, TO_LINES
 from bmtool.errors import DataError
 from bmtool.stages import prepare
 
@@ -99,6 +99,16 @@ def test_where_no_row_can_be_read_the_first_reason_is_told(tmp_path):
         "no row is left: 3 came in; dropped: 3 wrong type in column 'body'. "
         "The first is a.jsonl, line 1: wrong type in column 'body': expected text, got a list"
     )
+
+
+@pytest.mark.parametrize("layout", [None, 1])
+def test_where_a_file_is_one_list_of_rows_it_is_told_how_to_make_lines_of_it(tmp_path, layout):
+    (tmp_path / "a.jsonl").write_text(json.dumps([{"body": "hello there", "author": "me"}], indent=layout))
+
+    with pytest.raises(DataError) as error:
+        check_rows(collected(tmp_path, [str(tmp_path / "a.jsonl")]))
+
+    assert str(error.value).endswith(f". {TO_LINES}")
 
 
 def test_where_a_file_is_in_another_encoding_it_is_told_how_to_convert_it(tmp_path):

@@ -2,6 +2,7 @@ import csv
 import gzip
 import json
 import sys
+from decimal import Decimal
 from pathlib import Path
 
 import pyarrow as pa
@@ -9,7 +10,7 @@ import pyarrow.parquet as pq
 import pytest
 from bmtool.data.readers import csv as csv_reader
 from bmtool.data.readers import json_line, lines, parquet_limits
-from bmtool.data.readers.buffer import CONVERT
+from bmtool.data.readers.advice import CONVERT
 from bmtool.errors import DataError
 from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
@@ -266,6 +267,11 @@ def test_parquet_labels_become_text(tmp_path):
             ([1, 2, 3], ["1", "2", "3"]),
             ([1.0, 2.5, 3.0], ["1", "2.5", "3"]),
             ([True, False, True], ["true", "false", "true"]),
+            ([Decimal("1.00"), Decimal("2.50"), Decimal("30.00")], ["1", "2.5", "30"]),
+            (
+                pa.array(["123456789012345678901234567890.5", "-0.0", "7.0"]).cast(pa.decimal128(38, 1)),
+                ["123456789012345678901234567890.5", "0", "7"],
+            ),
             (pa.array(["x", "y", "x"]).dictionary_encode(), ["x", "y", "x"]),
             (pa.array(["x", "y", "z"], pa.large_string()), ["x", "y", "z"]),
         ]
@@ -341,6 +347,18 @@ def test_the_same_rows_come_from_every_format(tmp_path):
 
 
 NUMBERS = {"text": "text", "score": "number"}
+
+
+@pytest.mark.parametrize("type_name", ["decimal", "text view"])
+def test_parquet_numbers_of_any_type_are_numbers(tmp_path, type_name):
+    given = [Decimal("4.00"), None, Decimal("2.50")] if type_name == "decimal" else pa.array(["4", None, "2.5"])
+    scores = pa.array(given, pa.decimal128(6, 2) if type_name == "decimal" else pa.string_view())
+    path = write_parquet(tmp_path / "x.parquet", text=["a", "b", "c"], score=scores)
+
+    rows, rejected = read(Parquet, path, NUMBERS)
+
+    assert [row["score"] for row in rows] == [4.0, 2.5]
+    assert rejected == {2: "no number in column 'score'"}
 
 
 def test_numbers_are_read_from_every_format_and_what_is_none_is_rejected(tmp_path):

@@ -1,0 +1,146 @@
+"""What `bmtool init` looks at: the files of a source, their first rows, and which of these can't be read."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass, field
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bmtool.commands.guess import Column, look
+from bmtool.commands.table import FORMATS, Table, format_of, open_table
+from bmtool.data.readers.advice import TO_LINES, advice
+from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
+from bmtool.errors import ConfigError, DataError, MissingInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bmtool.commands.table import Row
+
+#: So many rows are looked at; what the rest holds is estimated by the files' sizes.
+MOST_ROWS = 20_000
+
+READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
+
+
+@dataclass(frozen=True)
+class Found:
+    """The files of a source, and what the first rows of them show."""
+
+    stem: str
+    pattern: str
+    """what `sources:` says: a path or a glob"""
+    tables: list[Table]
+    columns: Mapping[str, Column]
+    rows_seen: int
+    scale: float
+    """all rows for each row seen, roughly"""
+    unread: Unread
+
+
+@dataclass
+class Unread:
+    """The rows looked at that couldn't be read."""
+
+    reasons: Counter[str] = field(default_factory=Counter)
+    first: str = ""
+    """where the first one is"""
+
+    def see(self, table: Table, row: Row) -> None:
+        """Count one."""
+        self.reasons[row.reason] += 1
+        self.first = self.first or f"{table.name}:{row.line}"
+
+    def __str__(self) -> str:
+        counts = ", ".join(f"{number:,} {reason}" for reason, number in self.reasons.most_common())
+        return f"{counts}; the first is {self.first}"
+
+
+def find(source: Path) -> Found:
+    """The files that `source` means, and what their first rows hold.
+
+    Raises:
+        MissingInputError: nothing readable is there.
+        ConfigError: the files' format isn't known.
+        DataError: no row could be read.
+    """
+    if source.is_dir():
+        files, pattern = _files_in(source)
+        stem = source.resolve().name
+    elif source.is_file():
+        files, pattern = [source], str(source)
+        stem = re.sub(r"(\.gz)$", "", source.name)
+        stem = stem.removesuffix(Path(stem).suffix)
+    else:
+        what = "this is neither a file nor a folder" if source.exists() else "there is no such file or folder"
+        raise MissingInputError(f"{source}: {what}")
+    if format_of(files[0]) in {None, "lines"}:
+        raise ConfigError(f"{source}: init reads {READS}{f'. {TO_LINES}' if files[0].suffix == '.json' else ''}")
+    tables = [_opened(path) for path in files]
+    unread = Unread()
+    seen, columns, scale = _look(files, tables, unread)
+    if not seen:
+        is_empty = all(path.stat().st_size == 0 for path in files)
+        nothing = "empty, without even a header line" if is_empty else "a header line, and no row"
+        hint = advice(unread.reasons)
+        why = f"no row could be read: {unread}{f'. {hint}' if hint else ''}" if unread.reasons else nothing
+        raise DataError(f"{source}: {why}")
+    return Found(stem, pattern, tables, columns, seen, scale, unread)
+
+
+def _opened(path: Path) -> Table:
+    """The file, and of CSV what stands between the columns of its header, where it isn't what the name means."""
+    table = open_table(str(path))
+    other = other_delimiter(table.columns) if table.format == "csv" else None
+    return table if other is None else open_table(str(path), delimiter=other)
+
+
+def declared(table: Table) -> str | None:
+    """What stands between columns, where a configuration must say it."""
+    if table.path is None or table.format != "csv" or table.delimiter == delimiter_of(table.path, None):
+        return None
+    return table.delimiter
+
+
+def _files_in(folder: Path) -> tuple[list[Path], str]:
+    """The files of the commonest ending, and the glob that means them."""
+    known = [p for p in sorted(folder.iterdir()) if p.is_file() and format_of(p) not in {None, "lines"}]
+    endings = Counter(_ending(path) for path in known)
+    if not endings:
+        raise MissingInputError(f"{folder}: no file here is one that init reads: {READS}")
+    ending = endings.most_common(1)[0][0]
+    return [path for path in known if _ending(path) == ending], f"{folder}/*{ending}"
+
+
+def _ending(path: Path) -> str:
+    inner = path.name.removesuffix(".gz")
+    return Path(inner).suffix + (".gz" if inner != path.name else "")
+
+
+def _look(files: list[Path], tables: list[Table], unread: Unread) -> tuple[int, Mapping[str, Column], float]:
+    """(rows looked at, columns, all rows for each of them): as many rows of each file, none of it whole in memory."""
+    share = max(MOST_ROWS // len(tables), 20)
+    seen, all_seen = 0, True
+    sampled_bytes, total_bytes = 0.0, 0.0
+
+    def rows() -> Iterator[Mapping[str, Any]]:
+        nonlocal seen, all_seen, sampled_bytes, total_bytes
+        for path, table in zip(files, tables, strict=True):
+            size = path.stat().st_size * (4 if path.name.endswith(".gz") else 1)
+            total_bytes += size
+            read = 0
+            for row in islice(table.rows(), share):
+                if row.values is not None:
+                    seen += 1
+                    yield row.values
+                else:
+                    unread.see(table, row)
+                read += 1
+                sampled_bytes += len(str(row.values)) * 1.1
+            all_seen = all_seen and read < share
+
+    columns = look(rows())
+    return seen, columns, 1.0 if all_seen else max(total_bytes / max(sampled_bytes, 1.0), 1.0)
