@@ -12,6 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bmtool.commands.preview_text import Result, as_text, rule_name, share_text, shown
 from bmtool.config.units import Ratio
+from bmtool.data.readers.advice import advice
 from bmtool.errors import BmtoolError, ConfigError, did_you_mean
 from bmtool.report.tables import percent, printable
 from bmtool.runner.crash import as_error
@@ -123,7 +124,10 @@ def _look(pipeline: Pipeline, name: str, share: float, console: Console) -> Resu
 
 def _warn(result: Result, console: Console) -> None:
     seen = result.seen
-    if not seen.rows:
+    if not seen.drawn_from:
+        hint = advice(seen.rejected)
+        console.warn(f"{result.dataset}: no row could be read{f'. {hint}' if hint else ''}")
+    elif not seen.rows:
         where = f"{share_text(result.share)} of {seen.drawn_from:,} rows"
         console.warn(f"{result.dataset}: a sample of {where} holds none. Take a larger share")
     for rule in seen.rules:

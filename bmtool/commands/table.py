@@ -148,7 +148,7 @@ def _jsonl_rows(table: Table) -> Iterator[Row]:
 
 
 def _parsed(line: int, raw: bytes | None) -> Row:
-    found = object_on(raw, takes_nan=True)
+    found = object_on(raw, as_it_is=True)
     if isinstance(found, str):
         return Row(line, None, found)
     try:
@@ -176,13 +176,20 @@ def _csv_lines(table: Table) -> Iterator[str]:
 
 def _read_header(table: Table) -> None:
     try:
-        header = [name.strip() for name in next(_csv_reader(table), [])]
+        header = _names([name.strip() for name in next(_csv_reader(table), [])])
     except csv.Error as error:
         raise DataError(f"{table.name}:1: the header line can't be read: {error}") from None
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
-        raise DataError(f"{table.name}:1: the header names '{twice}' more than once")
+        raise DataError(f"{table.name}:1: the header names '{twice}' more than once. Rename all but one")
     table.columns = dict.fromkeys(header)
+
+
+def _names(header: list[str]) -> list[str]:
+    """The columns' names. Several without one, as Excel leaves them behind the last, are called by their places."""
+    if header.count("") < 2:
+        return header
+    return [name or f"column_{place}" for place, name in enumerate(header, start=1)]
 
 
 def _csv_rows(table: Table) -> Iterator[Row]:
@@ -195,7 +202,8 @@ def _csv_rows(table: Table) -> Iterator[Row]:
         except StopIteration:
             return
         except csv.Error:
-            yield Row(line, None, "broken CSV")
+            # A quote that isn't closed takes all lines behind it along: each of them is a row that isn't read.
+            yield from (Row(place, None, "broken CSV") for place in range(line, reader.line_num + 1))
             continue
         if not cells:
             continue

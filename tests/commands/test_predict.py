@@ -308,3 +308,41 @@ def test_a_new_column_after_the_header_is_an_error_not_a_loss(run, model, tmp_pa
 
     with pytest.raises(DataError, match="column 'y' comes up after the header was written"):
         run(model, "in.jsonl", '{"text": "good"}\n{"text": "bad", "y": 1}\n', output=tmp_path / "out.csv")
+
+
+def test_every_line_behind_a_quote_that_is_not_closed_is_counted(run, model):
+    _, said = run(model, "in.csv", 'text,note\ngood,a\n"bad,b\n' + "good,c\n" * 8)
+
+    assert "10 rows, 1 answered" in said
+    assert "9 broken CSV" in said
+
+
+def test_columns_without_a_name_are_called_by_their_places(run, model):
+    rows, _ = run(model, "in.csv", "text,,,note\ngood,1,2,x\n")
+
+    kept = {name: value for name, value in rows[0].items() if name not in load(model).output_columns}
+    assert kept == {
+        "text": "good",
+        "column_2": "1",
+        "column_3": "2",
+        "note": "x",
+        "model": load(model).fingerprint,
+        "error": None,
+    }
+
+
+def test_a_name_that_two_columns_have_is_refused(model, tmp_path):
+    (tmp_path / "in.csv").write_text("text,note,note\ngood,1,2\n")
+
+    with pytest.raises(DataError) as error:
+        predict(model, str(tmp_path / "in.csv"), console=Console())
+
+    assert str(error.value) == f"{tmp_path}/in.csv:1: the header names 'note' more than once. Rename all but one"
+
+
+def test_whole_numbers_of_any_length_stay_as_they_are(run, model):
+    rows, _ = run(
+        model, "in.jsonl", '{"text": "good", "id": 123456789012345678901, "more": {"n": [18446744073709551617]}}\n'
+    )
+
+    assert (rows[0]["id"], rows[0]["more"]) == (123456789012345678901, {"n": [18446744073709551617]})

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from bmtool.cli import app
+from bmtool.data.readers.advice import TO_LINES
 from typer.testing import CliRunner
 
 CONFIG = """\
@@ -175,6 +176,15 @@ def test_a_missing_source_is_66():
     Path("a.jsonl").unlink()
 
     assert run("c.yaml", "--sample", "1%").exit_code == 66
+
+
+def test_a_file_of_which_no_row_can_be_read_is_not_taken_for_a_small_sample():
+    Path("a.jsonl").write_text(json.dumps([{"text": text} for text in TEXTS]))
+
+    done = run("c.yaml", "corpus", "--sample", "50%")
+
+    assert f"warning: corpus: no row could be read. {TO_LINES}\n" in done.stderr
+    assert "Take a larger share" not in done.stderr
 
 
 def test_a_sample_without_rows_says_so():

@@ -289,7 +289,8 @@ def _first_rejection(collected: Collected) -> str:
     notes = ((unit.folder / REJECTED).read_bytes() for unit in collected.units)
     first = json.loads(next(note for note in notes if note).partition(b"\n")[0])
     hint = advice(collected.rejected_by_reason)
-    return f". The first is {first['file']}, line {first['line']}: {first['reason']}{f'. {hint}' if hint else ''}"
+    more = f". {hint}" if hint not in first["reason"] else ""
+    return f". The first is {first['file']}, line {first['line']}: {first['reason']}{more}"
 
 
 __all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

@@ -162,7 +162,7 @@ class _Sampling:
                 reading = Reading(self.rules.columns_of(index), schema_of(self.rules.kinds), self.reject)
                 before = self.seen.rows_in
                 self.read_piece(index, piece, reading)
-                if self.seen.rows_in > before and (reading.known or reading.unseen):
+                if self.seen.rows_in > before and reading.known:  # else no row could be read
                     unseen = reading.unseen if unseen is None else unseen & reading.unseen
                     known += reading.known
             if unseen:

@@ -9,6 +9,7 @@ import numpy as np
 import orjson
 
 from bmtool.contracts import Rejected
+from bmtool.data.readers.advice import TO_LINES
 from bmtool.data.readers.buffer import line_groups, to_batch, wanted
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.readers.lines import bytes_of
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 _INEXACT = float(2**63)
 
 #: Detail of the first line of a file that is one list of objects, on one line or many.
-LIST_BEGINS = ": a list begins here. If the file is JSON, make JSON lines of it: jq -c '.[]' OLD > NEW"
+LIST_BEGINS = f": a list begins here. {TO_LINES}"
 
 #: So many names of columns are kept for the message about a missing one.
 _SHOWN_COLUMNS = 50

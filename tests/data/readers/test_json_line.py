@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from bmtool.data.readers import json_line
+from bmtool.data.readers.advice import TO_LINES
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.rows import BadRowError, scalar_text
 from bmtool.sources.jsonl import Jsonl
@@ -161,6 +162,6 @@ def test_a_list_at_the_start_of_a_file_is_said(tmp_path, text, reason):
 
     kept, rejected = read_file(Jsonl(path=str(path)), {"text": "text"})
 
-    hint = "a list begins here. If the file is JSON, make JSON lines of it: jq -c '.[]' OLD > NEW"
+    hint = f"a list begins here. {TO_LINES}"
     assert rejected == {1: f"{reason}: {hint}", 3: reason}
     assert list(kept) == [2]
