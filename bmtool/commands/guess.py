@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.data.text.scripts import WITHOUT_SPACES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 #: Names that people give to such columns; a whole word of the name must match.
 TEXT_NAMES = "text body review content comment message sentence document description 正文 文本 评论 内容 评价"
@@ -51,12 +51,18 @@ class Column:
     """values that are numbers, or lists and mappings that a task may read"""
     longest: int = 0
     lengths: list[int] = field(default_factory=list)
+    nested_tokens: int = 0
+    """tokens of the text in its lists and mappings, roughly"""
 
     def see(self, value: Any) -> None:
         """Count one value."""
         self.rows += 1
         self.shapes[_shape(value)] += 1
-        if value is None or value == "" or value != value or isinstance(value, list | dict):  # NaN is no value
+        if isinstance(value, list | dict):
+            text = "".join(_strings(value))
+            self.nested_tokens += _num_tokens(len(text), len(WITHOUT_SPACES.findall(text)))
+            return
+        if value is None or value == "" or value != value:  # NaN is no value
             return
         self.scalars += 1
         text = value if isinstance(value, str) else _as_label(value)
@@ -86,8 +92,8 @@ class Column:
 
     @property
     def tokens(self) -> int:
-        """Tokens of all its texts, roughly: a token holds one character of Chinese and 4.5 of English."""
-        return round(self.han + (self.chars - self.han) / 4.5)
+        """Tokens of all its texts, roughly."""
+        return _num_tokens(self.chars, self.han)
 
 
 @dataclass(frozen=True)
@@ -177,6 +183,20 @@ _SHAPES = {
     "messages": ("messages",),
     "number": ("whole", "fraction"),
 }
+
+
+def _num_tokens(chars: int, han: int) -> int:
+    """A token holds one character of Chinese and 4.5 of English."""
+    return round(han + (chars - han) / 4.5)
+
+
+def _strings(value: Any) -> Iterator[str]:
+    """The texts in lists and mappings, whatever is nested in what."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list | dict):
+        for one in value.values() if isinstance(value, dict) else value:
+            yield from _strings(one)
 
 
 def _shape(value: Any) -> str:

@@ -14,11 +14,12 @@ from bmtool.artifacts.files import write_text
 from bmtool.commands.guess import Guess, group_of, guess
 from bmtool.commands.init_look import Found, declared, find
 from bmtool.commands.init_page import Sizes, sections
-from bmtool.commands.init_sizes import FINETUNE_TOKENS, finetune_budget, max_seq_length, pretrain_budget, vocab_size
+from bmtool.commands.init_sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init_tasks import match
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
+    from bmtool.commands.guess import Column
     from bmtool.console import Console
 
 #: Words that YAML or a reader could take for something else, written in quotes.
@@ -79,7 +80,7 @@ def _for_task(found: Found, task: str | None) -> _Plan | None:
         reasons.append(
             "words in lists teach no tokenizer: put an encoder's checkpoint into ./encoder/, or change 'from'"
         )
-    tokens = round(sum(column.tokens for column in texts) * found.scale) or FINETUNE_TOKENS  # lists aren't counted
+    tokens = max(round(_tokens_read(texts or list(chosen.columns.values())) * found.scale), 1)
     longest = [max_seq_length(column) for column in texts if column.texts] or [256]
     sizes = Sizes(
         max_seq_length=min(sum(longest) if chosen.task.layouts[0] == "encoder" else max(longest), 256),
@@ -94,6 +95,11 @@ def _for_task(found: Found, task: str | None) -> _Plan | None:
     lines = [*head, *sections(chosen, _sources(found), group.name if group else None, sizes, _word)]
     columns = {ours: theirs.name for ours, theirs in chosen.columns.items()}
     return "\n".join(lines) + "\n", reasons, {"task": chosen.task.name(), **columns}
+
+
+def _tokens_read(columns: Sequence[Column]) -> int:
+    """Of texts together; of lists of words and of their tags as many as the longer ones have."""
+    return sum(column.tokens for column in columns) or max(column.nested_tokens for column in columns)
 
 
 def _for_labels(found: Found, source: Path) -> _Plan:

@@ -90,8 +90,12 @@ class Config(Settings):
         if self.sample is not None and "label" not in self.kinds().values():
             raise explained("'sample' draws rows of each label: it needs a task with one label a row", at="sample")
         group = self.split.group or self.split.time
-        if group in OWN_COLUMNS or (group and self.kinds()[group] in NESTED):
-            how = "grouped" if self.split.group else "ordered"
+        how = "grouped" if self.split.group else "ordered"
+        if group in OWN_COLUMNS:
+            own = "bmtool makes this column itself, another value for each row"
+            advice = f"If the data has one, call it something else, as in columns: {{source_{group}: {group}}}"
+            raise explained(f"rows can't be {how} by '{group}': {own}. {advice}", at="split")
+        if group and self.kinds()[group] in NESTED:
             raise explained(f"rows can't be {how} by '{group}': name a column with one value a row", at="split")
         if self.split.stratify is not None and self.kinds().get(self.split.stratify) != "label":
             raise explained(f"'{self.split.stratify}' is no label of the task", at="split")

@@ -102,3 +102,20 @@ def test_words_alone_need_an_encoder_that_is_there_and_that_is_said(capsys):
 
     assert "put an encoder's checkpoint into ./encoder/" in capsys.readouterr().err
     assert str(load_pipeline(Path("names.yaml")).finetune.from_) == "./encoder/"
+
+
+@pytest.mark.parametrize(
+    ("name", "long"),
+    [
+        ("chats", {"messages": [[{**turn, "content": "many " * 2_000} for turn in TURNS]]}),
+        ("names", {"tokens": [["many"] * 4_000], "ner_tags": [["O"] * 4_000]}),
+    ],
+)
+def test_how_long_to_train_follows_from_the_text_in_lists_too(name, long):
+    init(write(name, ROWS[name][0]), console=Console())
+    few = load_pipeline(Path(f"{name}.yaml")).finetune
+    init(write(name, long, count=400), force=True, console=Console())
+    many = load_pipeline(Path(f"{name}.yaml")).finetune
+
+    assert (few.num_train_epochs, few.max_tokens) == (20, None)
+    assert (many.num_train_epochs, many.max_tokens) == (None, 4_000_000)

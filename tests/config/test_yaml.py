@@ -65,6 +65,15 @@ def test_every_value_knows_its_line_and_column(tmp_path):
     assert str(root.place_of(("b", 1, "missing"))) == "c.yaml:4:5"
 
 
+@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl.gz", "a.b.parquet"])
+def test_data_in_the_place_of_a_configuration_leads_to_init(tmp_path, name):
+    path = tmp_path / name
+    path.write_bytes(b"text,label\n")
+
+    with pytest.raises(ConfigError, match=f"no configuration. 'bmtool init .*{name}' writes one"):
+        read_file(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -148,7 +157,7 @@ def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(ConfigError) as error:
         read_file(tmp_path)
 
-    assert str(error.value) == f"{tmp_path}: can't be read: is a directory"
+    assert str(error.value) == f"{tmp_path}: this is data, no configuration. 'bmtool init {tmp_path}' writes one for it"
 
 
 def test_a_huge_file_is_refused_unread(tmp_path):

@@ -538,6 +538,7 @@ def test_a_column_that_no_file_has_is_named(tmp_path, make_job):
         ({"split": {"test": 1}}, "the split leaves no train rows"),
         ({"columns": {"id": "row"}}, "'id' is a column that bmtool makes itself"),
         ({"task": "token_classification", "split": {"group": "words"}}, "rows can't be grouped by 'words'"),
+        ({"split": {"group": "id"}}, "as in columns: {source_id: id}"),
         ({"deduplicate": ["near", "near"]}, "names the same way twice"),
         ({"split": {"group": "a", "time": "b", "test": 0.1}}, "not by both"),
         ({"split": {"time": "b"}}, "only with a share"),
