@@ -248,3 +248,16 @@ def test_rows_that_can_not_be_read_are_counted(capsys):
     said = capsys.readouterr().err
     assert "rows.csv: 20 rows, columns text, label" in said
     assert "warning: 20 more rows can't be read: 20 wrong number of fields; the first is rows.csv:3" in said
+
+
+def test_a_file_without_a_line_of_names_is_noticed(capsys):
+    Path("raw.csv").write_text(
+        "".join(f"{GOOD[n % 3]} film number {n},{'yes' if n % 2 else 'no'}\n" for n in range(300))
+    )
+
+    init(Path("raw.csv"), console=Console())
+
+    assert (
+        "'no' is the name of a column and one of its values. If the first line holds no names"
+        in capsys.readouterr().err
+    )
