@@ -54,8 +54,8 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
         console.say(reason)
     for name in (column.name for column in found.columns.values() if column.name in column.values):
         console.warn(
-            f"'{name}' is the name of a column and one of its values. If the first line holds no names, write one above "
-            "it, such as text,label; if lines with names come again further down, remove them"
+            f"'{name}' is the name of a column and one of its values. If the first line holds no names, write one "
+            "above it, such as text,label; if lines with names come again further down, remove them"
         )
     if rows < 200:
         console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
