@@ -65,7 +65,7 @@ def release_memory() -> None:
 
 
 def keep_kernels_once() -> None:
-    """Let oneDNN alone keep its compiled kernels, 1,024 of them; torch 2.13 (not 2.11) keeps as many again.
+    """Let oneDNN alone keep its compiled kernels, 1,024 of them; torch keeps as many again.
 
     BERT 4x256 in bfloat16 with documents up to 512 grew by 921 MB in 20 steps instead of 1,187, and took 0.40 s of CPU
     a step instead of 0.41. Before the first product; a value in the environment is left as it is.
