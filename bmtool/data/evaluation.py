@@ -183,7 +183,8 @@ def _compare(evaluation: Evaluation, baseline: str, metrics: Sequence[Metric]) -
         return "bad", f"the model LOSES to {baseline}: {numbers}"
     others = [metric for metric in metrics[1:] if metric.name() in differences]
     worse = [metric for metric in others if _gain(metric, differences[metric.name()])[1] < 0]
-    numbers += "".join(f"; but WORSE by {_against(evaluation, baseline, metric)}" for metric in worse)
+    if worse:
+        numbers += f"; WORSE by {', '.join(_against(evaluation, baseline, metric) for metric in worse)}"
     if least > 0:
         return "warning" if worse else "good", f"better than {baseline}: {numbers}"
     is_less = difference.value < 0 if main.higher_is_better else difference.value > 0

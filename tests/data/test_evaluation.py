@@ -71,13 +71,13 @@ def test_a_win_by_the_first_metric_does_not_hide_that_another_one_is_lost():
         "targets": np.ones(200),
     }
     rival = ours | {"predictions": np.zeros(200, dtype=np.int64), "nll": np.full(200, 0.5)}
-    metrics = [METRICS.load(name)() for name in ("accuracy", "loss")]
+    metrics = [METRICS.load(name)() for name in ("accuracy", "loss", "perplexity")]
 
     [(tone, sentence)] = comparisons(evaluated(ours, metrics, ("a", "b"), {"rival": rival}), metrics)
 
     assert tone == "warning"
     assert sentence.startswith("better than rival: accuracy 0.750 against 0.500, difference +0.250 (")
-    assert sentence.endswith("; but WORSE by loss 1.500 against 0.500")
+    assert sentence.endswith("; WORSE by loss 1.500 against 0.500, perplexity 4.482 against 1.649")
 
 
 def test_a_baseline_is_not_judged_by_a_metric_that_has_no_value_for_it():
