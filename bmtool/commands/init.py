@@ -52,7 +52,7 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
         console.say(f"{json.dumps(delimiter)} stands between its columns: the configuration says so, as predict must")
     for reason in reasons:
         console.say(reason)
-    for name in (column.name for column in found.columns.values() if column.name in column.values):
+    for name in found.names_among_values():
         console.warn(
             f"'{name}' is the name of a column and one of its values. If the first line holds no names, write one "
             "above it, such as text,label; if lines with names come again further down, remove them"

@@ -40,6 +40,12 @@ class Found:
     """all rows for each row seen, roughly"""
     unread: Unread
 
+    def names_among_values(self) -> list[str]:
+        """Columns of CSV that hold their own name: it is a row where names were looked for, or names stand in rows."""
+        if self.tables[0].format != "csv":
+            return []
+        return [column.name for column in self.columns.values() if column.name in column.values]
+
 
 @dataclass
 class Unread:

@@ -25,7 +25,8 @@ MAX_DEPTH = 32
 #: Python refuses to read an int of more digits (`sys.int_info.default_max_str_digits`).
 MAX_DIGITS = 4300
 
-_DATA = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".arrow"}
+#: Endings of files of rows, as `init` reads them. JSON isn't one: all JSON is YAML.
+_DATA = {".csv", ".tsv", ".jsonl", ".ndjson", ".parquet", ".pq"}
 
 _TEXT = "tag:yaml.org,2002:str"
 _INT_BASES = {"0o": 8, "0x": 16}
@@ -61,7 +62,9 @@ def read_file(path: Path, *, rank: int = 0, source: str | None = None) -> Docume
         ConfigError: the file can't be read, or its syntax is wrong: the first error, as a parser guesses after it.
     """
     source = source or str(path)
-    if _holds_data(path):
+    if path.is_dir():
+        raise ConfigError(f"{source}: a folder is no configuration. 'bmtool init {source}' writes one for data in it")
+    if path.is_file() and not _DATA.isdisjoint(path.suffixes):
         raise ConfigError(f"{source}: this is data, no configuration. 'bmtool init {source}' writes one for it")
     document = _parse(_text_of(path, source), source, rank)
     if document.root.value is None and not document.problems:
@@ -69,11 +72,6 @@ def read_file(path: Path, *, rank: int = 0, source: str | None = None) -> Docume
     if not isinstance(document.root.value, dict):
         raise ConfigError(f"{document.root.place}: expected settings as 'key: value' lines")
     return document
-
-
-def _holds_data(path: Path) -> bool:
-    """Whether it is what `init` takes, by its name. A file of JSON may be either, since all JSON is YAML."""
-    return path.is_dir() or (path.is_file() and not _DATA.isdisjoint(path.suffixes))
 
 
 def read_value(text: str, *, rank: int, source: str) -> Document:

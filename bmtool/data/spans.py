@@ -21,7 +21,7 @@ PLACES, FIRST, LAST = "BIMELSU", "BSU", "ELSU"
 
 def make_spans(labels: tuple[str, ...]) -> bool:
     """Whether tags divide words into spans: one begins with B- or I-, or is O, which is outside of any."""
-    return any(label == "O" or label.startswith(("B-", "I-")) for label in labels)
+    return "O" in labels or _have_places(labels)
 
 
 def span_counts(outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
@@ -50,8 +50,8 @@ def spans(
         rows: (W,) the row of each word.
         labels: what the ids mean.
     """
-    is_placed = any(label.startswith(("B-", "I-")) for label in labels)
-    places, kinds = zip(*(_place_and_kind(label, is_placed=is_placed) for label in labels), strict=True)
+    are_placed = _have_places(labels)
+    places, kinds = zip(*(_place_and_kind(label, is_placed=are_placed) for label in labels), strict=True)
     type_ids = {kind: place for place, kind in enumerate(sorted({kind for kind in kinds if kind}))}
     types = np.asarray([type_ids.get(kind, -1) for kind in kinds], dtype=np.int64)[tags]
     begins = np.asarray([place in FIRST for place in places], dtype=bool)[tags]
@@ -61,6 +61,11 @@ def spans(
     starts = np.flatnonzero((types >= 0) & ~goes_on)
     last = np.flatnonzero((types >= 0) & ~np.append(goes_on[1:], False))
     return starts, last, types[starts]
+
+
+def _have_places(labels: tuple[str, ...]) -> bool:
+    """Whether the letters before a dash are `PLACES`: every scheme has a B- or an I-."""
+    return any(label.startswith(("B-", "I-")) for label in labels)
 
 
 def _place_and_kind(label: str, *, is_placed: bool) -> tuple[str, str]:

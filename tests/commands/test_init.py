@@ -261,3 +261,12 @@ def test_a_file_without_a_line_of_names_is_noticed(capsys):
         "'no' is the name of a column and one of its values. If the first line holds no names"
         in capsys.readouterr().err
     )
+
+
+def test_a_name_among_values_of_json_lines_is_no_missing_line_of_names(capsys):
+    rows = [{"text": f"{GOOD[n % 3]} film", "label": ["label", "other"][n % 2]} for n in range(300)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    init(Path("rows.jsonl"), console=Console())
+
+    assert "one of its values" not in capsys.readouterr().err

@@ -4,6 +4,7 @@
 import time
 
 import pytest
+from bmtool.commands.table import FORMATS
 from bmtool.config.yaml import MAX_FILE_BYTES, read_file, read_value
 from bmtool.errors import ConfigError
 
@@ -65,7 +66,9 @@ def test_every_value_knows_its_line_and_column(tmp_path):
     assert str(root.place_of(("b", 1, "missing"))) == "c.yaml:4:5"
 
 
-@pytest.mark.parametrize("name", ["rows.csv", "rows.jsonl.gz", "a.b.parquet"])
+@pytest.mark.parametrize(
+    "name", ["a.b.csv", "rows.jsonl.gz", *(f"rows{ending}" for ending, kind in FORMATS.items() if kind != "lines")]
+)
 def test_data_in_the_place_of_a_configuration_leads_to_init(tmp_path, name):
     path = tmp_path / name
     path.write_bytes(b"text,label\n")
@@ -157,7 +160,10 @@ def test_a_folder_is_no_file(tmp_path):
     with pytest.raises(ConfigError) as error:
         read_file(tmp_path)
 
-    assert str(error.value) == f"{tmp_path}: this is data, no configuration. 'bmtool init {tmp_path}' writes one for it"
+    assert (
+        str(error.value)
+        == f"{tmp_path}: a folder is no configuration. 'bmtool init {tmp_path}' writes one for data in it"
+    )
 
 
 def test_a_huge_file_is_refused_unread(tmp_path):

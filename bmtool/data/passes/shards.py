@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -104,9 +105,10 @@ class Finished:
         return None if facts is None else [self.shelf.path(key) / name for name in sorted(facts["files"])]
 
     def sync(self, key: str) -> None:
-        """Wait until the files of a shard are on the disk."""
-        for path in self.shelf.path(key).iterdir():
-            fsync_file(path)
+        """Wait until the files of a shard are on the disk; where they were removed meanwhile, `put` says so."""
+        with suppress(FileNotFoundError):
+            for path in self.shelf.path(key).iterdir():
+                fsync_file(path)
 
     def put(self, key: str, writer: SplitWriter, sketches: Path) -> None:
         """Let a split have the rows of a shard, and `sketches` its sketches if it has some.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pyarrow as pa
 
+from bmtool.artifacts.files import mapped
 from bmtool.config.variables import expand
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import wanted
@@ -180,9 +181,8 @@ def labels_of(schema: pa.Schema) -> dict[str, pa.Array]:
 @contextmanager
 def _opened(path: Path) -> Iterator[pa.RecordBatchReader]:
     with naming(path, "Arrow"):
-        source = pa.memory_map(str(path))
-        reader = pa.ipc.open_stream(source)
-    with source, reader:
+        reader = pa.ipc.open_stream(mapped(path))
+    with reader:
         yield reader
 
 

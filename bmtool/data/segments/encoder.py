@@ -53,7 +53,7 @@ class SegmentEncoder:
         try:
             while document < len(skipped):
                 document, place, num = self._split(data, offsets, skipped, document, place)
-                written, finished = self._replay(data, num, written, ends[1:], finished)
+                written, finished = self._write(data, num, written, ends[1:], finished)
         except BaseException:
             self.memo.clear()  # segments that were claimed but have no ids must not stay
             raise
@@ -72,7 +72,7 @@ class SegmentEncoder:
             if num or code < 0:
                 return document, place, num
 
-    def _replay(
+    def _write(
         self, data: NDArray[np.uint8], num: int, written: int, ends: NDArray[np.int64], finished: int
     ) -> tuple[int, int]:
         """(ids written, documents finished) after the segments at hand."""
