@@ -5,6 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from torch import nn
     from transformers import PreTrainedModel
 
 
@@ -18,6 +21,13 @@ def head_parameters(model: PreTrainedModel) -> frozenset[str]:
 def place_of_backbone(model: PreTrainedModel) -> str:
     """What the names of the backbone's parameters begin with: nothing where the model is its own backbone."""
     return "" if model.base_model is model else f"{model.base_model_prefix}."
+
+
+def each_once(model: nn.Module, names: Collection[str]) -> frozenset[str]:
+    """The names that `named_parameters` gives the named parameters: of tied ones the first alone."""
+    parameters = dict(model.named_parameters(remove_duplicate=False))
+    wanted = {id(parameters[name]) for name in names}
+    return frozenset(name for name, parameter in model.named_parameters() if id(parameter) in wanted)
 
 
 def label_parameters(model: PreTrainedModel) -> set[str]:

@@ -216,6 +216,7 @@ def _trained(
         **{name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)},
         "seed": job.seed,
         **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
+        **({"not averaged": ", ".join(new)} if (new := summary.get("not_averaged")) else {}),
     }
 
 

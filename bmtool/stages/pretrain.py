@@ -64,7 +64,7 @@ class Config(Training):
     """Take up the optimizer's state that `keep_state` left in `from`: what was stable stays so."""
     average_with_start: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.0
     """With `from`: the share of that checkpoint's weights in those that are kept, such as 25%, the rest being what was
-    trained. Most of what was learned stays, and little of the old is forgotten."""
+    trained. Most of what was learned stays, and little of the old is forgotten. A new head stays as it was trained."""
     phases: tuple[Phase, ...] = ()
     """Stretches run in order, such as short texts and then long ones: each has a budget, and what differs."""
 
@@ -91,7 +91,6 @@ class Config(Training):
             return
         reasons = {
             "has an effect only with from: new weights know nothing that could be kept": self.from_ is None,
-            "would take a new head back to where it knew nothing. Leave one of the two out": self.new_head,
             "leaves weights that the optimizer's state doesn't belong to. Leave one of the two out": self.keep_state,
         }
         for reason, holds in reasons.items():
@@ -198,13 +197,14 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     corpora = start.open_corpora_for(config, job)
     config, choices = start.rated(config, job, corpora)
     phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
-    model, domains = start.open_model_for(config, job, corpora), start.watched_domains(config, job, corpora)
-    begins, keeps = start.start_of(config, job, corpora), config.keep_state
+    model, new = start.open_model_for(config, job, corpora)
+    domains = start.watched_domains(config, job, corpora)
+    begins, keeps = start.start_of(config, job, corpora, new), config.keep_state
     fitted = fit(model, phases, job=job, start=begins, domains=domains, keeps_optimizer=keeps, choices=choices)
     save_checkpoint(job.folder, model, corpora.tokenizer_folder, _info(config, job))
     if keeps:
         save_file(fitted.optimizer_state, job.folder / start.OPTIMIZER)
-    summary = _summary(config, model, phases, fitted)
+    summary = _summary(config, model, phases, fitted) | ({"not_averaged": sorted(new)} if begins.share else {})
     write_checkpoint_card(job.folder, job, config.model_dump(mode="json", by_alias=True), summary)
     return summary
 

@@ -10,6 +10,7 @@ from bmtool.data.extended import added_tokens
 from bmtool.errors import ConfigError, MissingInputError
 from bmtool.models.build import bare_model, new_model, special_ids
 from bmtool.models.checkpoint import open_and_complete, open_config, require_tokenizer
+from bmtool.models.heads import each_once
 from bmtool.models.packed import set_dropout
 from bmtool.models.vocabulary import widen
 from bmtool.train.corpora import learned_from, open_corpora
@@ -39,18 +40,24 @@ def open_corpora_for(config: Config, job: Job) -> Corpora:
     return open_corpora(named, [corpus.weight for corpus in config.mix], job.console)
 
 
-def open_model_for(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
-    """The checkpoint with its head, or a new model; new weights depend on the seed alone."""
+def open_model_for(config: Config, job: Job, corpora: Corpora) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The checkpoint with its head, or a new model; new weights depend on the seed alone.
+
+    And the names of those that a checkpoint goes on with and doesn't have, as `named_parameters` gives them.
+    """
     settings = _new_config(config, corpora)
-    model = _opened(config, job, corpora) if settings is None else new_model(settings, config.auto_class, seed=job.seed)
+    if settings is None:
+        model, new = _opened(config, job, corpora)
+    else:
+        model, new = new_model(settings, config.auto_class, seed=job.seed), frozenset[str]()
     set_dropout(model, config.dropout)
-    return model
+    return model, new
 
 
-def start_of(config: Config, job: Job, corpora: Corpora) -> Start:
+def start_of(config: Config, job: Job, corpora: Corpora, new: frozenset[str]) -> Start:
     """That model, to be made again, and the optimizer's state that an earlier run left, where it is taken up."""
     state = _optimizer_state(job) if config.from_state else {}
-    return Start(lambda job: open_model_for(config, job, corpora), job, state, config.average_with_start)
+    return Start(lambda job: open_model_for(config, job, corpora)[0], job, state, config.average_with_start, new)
 
 
 def rated(config: Config, job: Job, corpora: Corpora) -> tuple[Config, dict[str, str]]:
@@ -80,20 +87,25 @@ def _start_config(config: Config, job: Job, corpora: Corpora) -> PretrainedConfi
     return _new_config(config, corpora) or open_config(job.inputs["from"].folder)
 
 
-def _opened(config: Config, job: Job, corpora: Corpora) -> PreTrainedModel:
-    """The checkpoint, with a new head if it has none and may, and with rows for tokens that only the corpora have."""
+def _opened(config: Config, job: Job, corpora: Corpora) -> tuple[PreTrainedModel, frozenset[str]]:
+    """The checkpoint, with a new head if it has none and may, and with rows for tokens that only the corpora have.
+
+    And the names of what is new as a whole.
+    """
     added = _added_tokens(config, job, corpora.tokenizer_folder)
     folder = job.inputs["from"].folder
     model, new = open_and_complete(folder, config.auto_class, seed=job.seed, new_head=config.new_head)
     if new:
         job.console.say(f"the checkpoint has no head for this objective; a new one begins: {', '.join(sorted(new))}")
+        if config.average_with_start:
+            job.console.say("average_with_start leaves that head as it is trained, and averages all other weights")
     elif config.new_head:
         job.console.warn("new_head has no effect: the checkpoint has a head for this objective, which goes on")
     if added:
         before, now = widen(model, added)
         rows = f"{now:,} rows instead of {before:,}" if now > before else f"{now:,} rows, as before"
         job.console.say(f"{len(added):,} new tokens start at the mean of the tokens they were: {rows} of embeddings")
-    return model
+    return model, each_once(model, new)
 
 
 def _new_config(config: Config, corpora: Corpora) -> PretrainedConfig | None:

@@ -32,6 +32,8 @@ class Start:
     """What an earlier run's optimizer ended with; {} for a new one"""
     share: float = 0.0
     """Of its weights in those that are kept at the end (`bmtool.train.averaging`)"""
+    new: frozenset[str] = frozenset()
+    """Weights that it has nothing to say about: a new head, which would be taken back to where it knew nothing"""
     step: int = 0
     label: str = "the start"
 

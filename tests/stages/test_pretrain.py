@@ -13,6 +13,7 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.stages.prepare import Config as Prepare
+from bmtool.stages.prepare import run as prepare
 from bmtool.stages.pretrain import Config, describe, needs, outline, run
 from bmtool.train import trainer
 from bmtool.train.averaging import average_with
@@ -114,11 +115,17 @@ def test_a_checkpoint_goes_on(make_job, corpus, pretrained, tmp_path):
     assert before != after
 
 
-def test_a_checkpoint_without_a_head_gets_one_where_asked(make_job, corpus, pretrained, tmp_path):
-    backbone = tmp_path / "backbone"
-    transformers.AutoModel.from_pretrained(pretrained.folder).save_pretrained(backbone)
+@pytest.fixture
+def backbone(pretrained, tmp_path):
+    """A checkpoint without a head."""
+    folder = tmp_path / "backbone"
+    transformers.AutoModel.from_pretrained(pretrained.folder).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
-        (backbone / name).write_bytes((pretrained.folder / name).read_bytes())
+        (folder / name).write_bytes((pretrained.folder / name).read_bytes())
+    return folder
+
+
+def test_a_checkpoint_without_a_head_gets_one_where_asked(make_job, corpus, backbone):
     job = make_job(inputs={"data": corpus, "from": (backbone, "checkpoint")})
 
     with pytest.raises(ConfigError, match=r"set pretrain\.new_head: true"):
@@ -325,6 +332,52 @@ def test_averaged_weights_lie_between_the_start_and_what_was_trained(make_job, c
     assert part["validation"] == part["domains"]["corpus"]["after"]
 
 
+def test_an_average_takes_what_the_checkpoint_has_and_leaves_a_new_head_as_it_was_trained(
+    make_job, corpus, backbone, tmp_path
+):
+    inputs = {"data": corpus, "from": (backbone, "checkpoint")}
+    plain, averaged = (make_job(tmp_path / name, inputs) for name in ("a", "b"))
+    goes_on = {"model": None, "new_head": True, "from": str(backbone)}
+
+    run(settings(**goes_on), plain)
+    summary = run(settings(**goes_on, average_with_start="25%"), averaged)
+
+    start, trained, kept = (load_file(one / "model.safetensors") for one in (backbone, plain.folder, averaged.folder))
+    head = {name for name in trained if name.startswith("cls.")}
+    assert {"cls.predictions.bias", "cls.predictions.transform.dense.weight"} <= head == set(summary["not_averaged"])
+    for name, value in kept.items():
+        begun = None if name in head else start[name.removeprefix("bert.")]
+        torch.testing.assert_close(value, trained[name] if begun is None else trained[name].lerp(begun, 0.25))
+    said = "average_with_start leaves that head as it is trained, and averages all other weights"
+    assert averaged.console.lines.count(said) == 1
+    assert f"| not averaged | {', '.join(sorted(head))} |" in (averaged.folder / "README.md").read_text()
+
+
+def test_an_average_takes_rows_of_new_tokens_back_to_the_mean_of_what_they_were(make_job, job_at, backbone, tmp_path):
+    source = tmp_path / "new.jsonl"
+    source.write_text("".join(json.dumps({"text": f"we saw the zyzzyva in film {n}"}) + "\n" for n in range(50)))
+    words = job_at(tmp_path / "words", {})
+    prepare(
+        validate(Prepare, {"sources": str(source), "tokenizer": {"from": f"{backbone}/", "add_tokens": ["zyzzyva"]}}),
+        words.job,
+    )
+    inputs = {"data": words.as_artifact("dataset", {}), "from": (backbone, "checkpoint")}
+    plain, averaged = (make_job(tmp_path / name, inputs) for name in ("a", "b"))
+    goes_on = {"model": None, "new_head": True, "from": str(backbone)}
+
+    run(settings(**goes_on), plain)
+    run(settings(**goes_on, average_with_start="25%"), averaged)
+
+    name = "bert.embeddings.word_embeddings.weight"
+    start, trained, kept = (load_file(one / "model.safetensors") for one in (backbone, plain.folder, averaged.folder))
+    old = start[name.removeprefix("bert.")]
+    pieces = load_tokenizer(backbone).encode("zyzzyva", add_special_tokens=False).ids
+    assert len(kept[name]) == len(old) + 1
+    torch.testing.assert_close(kept[name][-1], trained[name][-1].lerp(old[pieces].mean(0), 0.25))
+    torch.testing.assert_close(kept[name][:-1], trained[name][:-1].lerp(old, 0.25))
+    assert torch.equal(kept["cls.predictions.bias"], trained["cls.predictions.bias"])
+
+
 def test_an_end_that_is_interrupted_averages_once(make_job, corpus, pretrained, tmp_path, monkeypatch):
     whole, job = (make_job(tmp_path / name, {"data": corpus, "from": pretrained}) for name in ("whole", "cut"))
     config = settings(model=None, average_with_start=0.5, **{"from": str(pretrained.folder)})
@@ -349,7 +402,6 @@ def test_an_end_that_is_interrupted_averages_once(make_job, corpus, pretrained, 
     ("changes", "said"),
     [
         ({}, "only with from"),
-        ({"model": None, "from": "a/", "new_head": True}, "a new head"),
         ({"model": None, "from": "a/", "keep_state": True}, "the optimizer's state"),
     ],
 )
@@ -370,14 +422,11 @@ def test_the_corpora_that_go_along_are_inputs_by_number():
 
 
 def test_a_corpus_with_another_tokenizer_does_not_go_along(make_job, corpus, tmp_path, job_at):
-    from bmtool.config.model import validate as make
-    from bmtool.stages.prepare import Config as Prepare
-    from bmtool.stages.prepare import run as prepare
-
     source = tmp_path / "other.jsonl"
     source.write_text("".join(json.dumps({"text": f"other words entirely {n}"}) + "\n" for n in range(50)))
     other = job_at(tmp_path / "other", {})
-    prepare(make(Prepare, {"sources": str(source), "tokenizer": {"type": "wordpiece", "vocab_size": 60}}), other.job)
+    wordpiece = {"type": "wordpiece", "vocab_size": 60}
+    prepare(validate(Prepare, {"sources": str(source), "tokenizer": wordpiece}), other.job)
     job = make_job(inputs={"data": corpus, "mix:0": other.as_artifact("dataset", {})})
 
     with pytest.raises(MissingInputError, match="'general' was encoded with another tokenizer than 'corpus'"):
