@@ -31,12 +31,37 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
     Returns:
         The summary for the manifest, and all that `report.json` says.
     """
-    collected, decisions, tokenizer = draft.collected, draft.decisions, draft.tokenizer
-    ledger, splits = collected.ledger, published.splits
+    summary = _summary(task, draft, published)
+    label_counts = {
+        name: {label: counts[label] for label in published.labels}
+        for name, counts in published.label_counts.items()
+        if published.labels
+    }
+    collected = draft.collected
+    conflicts = draft.decisions.facts.get("conflicting_labels", {"rows": 0})["rows"]
+    summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts)
+    for warning in summary["warnings"]:
+        draft.job.console.warn(warning)
+    _say_idle_rules(collected, draft.job.console)
+    report = summary | {"label_counts": label_counts} | _details(draft, published)
+    write_json(draft.job.folder / "report.json", report)
+    kept = {
+        "rows": [unit.key for unit in collected.units],
+        "tokens": [one.folder.name for one in draft.tokens],
+        "near": draft.decisions.notes,
+        "shards": [shard.key for one in published.splits.values() for shard in one.shards],
+    }
+    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
+
+
+def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str, Any]:
+    """The numbers of the manifest; the ledger must balance."""
+    collected, splits, tokenizer = draft.collected, published.splits, draft.tokenizer
+    ledger = collected.ledger
     ledger.check()
     if ledger.rows_out != sum(one.rows for one in splits.values()):
         raise AssertionError(f"the ledger says that {ledger.rows_out} rows came out; the splits hold another number")
-    summary: dict[str, Any] = {
+    return {
         "task": task.model_dump(mode="json") if task is not None else None,
         "splits": {name: one.rows for name, one in splits.items()},
         "ledger": asdict(ledger),
@@ -47,41 +72,26 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
         "tokens": {name: one.tokens for name, one in splits.items()} if tokenizer is not None else {},
         "text_bytes": {name: one.text_bytes for name, one in splits.items()},
         "vocab_size": tokenizer.get_vocab_size() if tokenizer is not None else None,
-        "overlap": decisions.facts.get("overlap"),
+        "overlap": draft.decisions.facts.get("overlap"),
     }
-    label_counts = {
-        name: {label: counts[label] for label in published.labels}
-        for name, counts in published.label_counts.items()
-        if published.labels
-    }
-    details = {
-        "label_counts": label_counts,
+
+
+def _details(draft: Draft, published: Published) -> dict[str, Any]:
+    """What only `report.json` says."""
+    collected, splits = draft.collected, published.splits
+    return {
         "lengths": {name: one.length_summary() for name, one in splits.items()},
         "length_histogram": {name: one.length_histogram() for name, one in splits.items()},
         "rejected_by_reason": collected.rejected_by_reason,
         "rejected_by_file": collected.rejected_by_file,
-        "length_unit": "tokens" if tokenizer is not None else "bytes",
+        "length_unit": "tokens" if draft.tokenizer is not None else "bytes",
         "funnel": funnel(collected),
         "sources": {
             str(index): {"name": _source_name(index, draft.rules, collected), **counts}
             for index, counts in sorted(collected.by_source.items())
         },
-        **{name: value for name, value in decisions.facts.items() if name != "overlap"},
+        **{name: value for name, value in draft.decisions.facts.items() if name != "overlap"},
     }
-    conflicts = decisions.facts.get("conflicting_labels", {"rows": 0})["rows"]
-    summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts)
-    for warning in summary["warnings"]:
-        draft.job.console.warn(warning)
-    _say_idle_rules(collected, draft.job.console)
-    report = summary | details
-    write_json(draft.job.folder / "report.json", report)
-    kept = {
-        "rows": [unit.key for unit in collected.units],
-        "tokens": [one.folder.name for one in draft.tokens],
-        "near": decisions.notes,
-        "shards": [shard.key for one in splits.values() for shard in one.shards],
-    }
-    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
 
 
 def _source_name(index: int, rules: RowRules, collected: Collected) -> str:
