@@ -15,6 +15,7 @@ from bmtool.runner.crash import as_error
 from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
 from bmtool.runner.pipeline import load_pipeline
 from bmtool.runner.plan import Node, Planner
+from bmtool.runner.splits import check_splits
 from bmtool.runner.stop import StopRequest
 from bmtool.runner.together import dismiss, follow, is_follower
 
@@ -94,6 +95,8 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
     nodes = _nodes(request, pipeline, planner)
     if request.options.is_locked:
         check_locked(nodes, store, pipeline.name)
+    later = [node for node in nodes if node.stage != "prepare"]
+    check_splits(later, store)
     if request.options.dry_run:
         results += dry_run(nodes, store, pipeline, console, force=request.options.force)
         return
@@ -101,6 +104,8 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
     runner = Runner(pipeline, store, console, stop, request.options, results)
     with stop.listening():
         for node in nodes:
+            if later and node is later[0]:
+                check_splits(later, store)
             runner.make(node)
     following = _next(request, pipeline)
     if following:

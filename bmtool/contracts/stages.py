@@ -62,6 +62,8 @@ class Need:
     """A name in this file, or a path."""
     made: tuple[str, Settings] | None = None
     """(stage, settings) of an artifact that belongs to this stage alone, made and cached when it is needed."""
+    splits: tuple[str, ...] = ()
+    """Of a dataset: what must be there and hold rows, as far as it is known beforehand."""
 
 
 @dataclass(frozen=True)

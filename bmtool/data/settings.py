@@ -105,6 +105,11 @@ class Split(Settings):
             raise explained("has an effect only with a share for validation or test", at="time")
         return self
 
+    def names(self) -> list[str]:
+        """The splits that there are: those with a share above zero."""
+        shares = {"train": 1 - self.test - self.validation, "validation": self.validation, "test": self.test}
+        return [name for name, share in shares.items() if share > 1e-9]
+
 
 class Sample(Settings):
     """Draw a few rows of each label: those with the smallest ids."""

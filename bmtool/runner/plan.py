@@ -20,6 +20,8 @@ from bmtool.errors import ConfigError, MissingInputError, did_you_mean
 from bmtool.runner.pipeline import stage_module
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from bmtool.config.model import Settings
     from bmtool.console import Console
     from bmtool.contracts import Need, Stage
@@ -42,6 +44,8 @@ class Node:
     place: Place
     is_named: bool = True
     """Whether a section of the file stands for it; else it belongs to another node and is made on the way."""
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By role of an input that is a dataset: the splits that must hold rows."""
 
     @property
     def label(self) -> str:
@@ -139,7 +143,8 @@ class Planner:
 
     def _make(self, stage: str, dataset: str | None, config: Settings, *, is_named: bool) -> Node:
         module = stage_module(stage)
-        inputs = {role: self._resolve(role, need) for role, need in module.needs(config, self.pipeline).items()}
+        needs = module.needs(config, self.pipeline)
+        inputs = {role: self._resolve(role, need) for role, need in needs.items()}
         if self.console is not None and stage == "prepare":
             cast("Any", config).fetch(replace(self.console, prefix=f"{stage} {dataset}: "))
         is_smoke = self.pipeline.is_smoke
@@ -154,7 +159,8 @@ class Planner:
             raw=self.store.hashes_of_raw(module.raw(config), is_smoke=is_smoke),
         )
         place = self.store.place(stage, identity.fingerprint())
-        return Node(stage, dataset, config, inputs, identity, place, is_named)
+        splits = {role: need.splits for role, need in needs.items()}
+        return Node(stage, dataset, config, inputs, identity, place, is_named, splits)
 
     def _resolve(self, role: str, need: Need) -> Node | Artifact:
         if need.made is not None:

@@ -68,7 +68,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     seeds = _seeds(start, pipeline)
     _check_gates(config, start, pipeline, has_seeds=bool(seeds))
     inputs = {"from": Need("checkpoint", start)}
-    inputs |= {f"data:{one.name}": Need("dataset", one) for one in data}
+    inputs |= {f"data:{one.name}": Need("dataset", one, splits=_splits(config, one, pipeline)) for one in data}
     inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in seeds}
     for baseline in config.baselines:
         inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
@@ -174,6 +174,17 @@ def _interval_of(spread: dict[str, Any], sign: str = "") -> str:
 
 
 # ---------------------------------------------------------------- before anything is made
+
+
+def _splits(config: Config, reference: Reference, pipeline: Pipeline) -> tuple[str, ...]:
+    """What is measured; what a corpus of elsewhere has instead of a test split is seen when it is opened."""
+    prepared = pipeline.prepare.get(reference.value) if reference.form == "name" else None
+    if config.split is not None:
+        return (config.split,)
+    if prepared is None:
+        return ()
+    is_corpus = prepared.task is None
+    return ("validation",) if is_corpus and "test" not in prepared.split.names() else ("test",)
 
 
 def _default_start(pipeline: Pipeline) -> Reference:

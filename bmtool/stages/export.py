@@ -47,7 +47,9 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
         )
     is_ours = config.from_ == Reference(form="name", value="finetune")
     several = isinstance(data, tuple) or (is_ours and isinstance(getattr(pipeline.finetune, "data", None), tuple))
-    datasets = {f"data:{one.name}" if several else "data": Need("dataset", one) for one in listed(data)}
+    datasets = {
+        f"data:{one.name}" if several else "data": Need("dataset", one, splits=(config.split,)) for one in listed(data)
+    }
     return {"from": Need("checkpoint", reference=config.from_), **datasets}
 
 

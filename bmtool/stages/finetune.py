@@ -147,7 +147,10 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     if config.seeds > 1:
         sections = config.per_seed()
         return {f"seed:{seed}": Need("checkpoint", made=("finetune", section)) for seed, section in sections.items()}
-    datasets = {f"data:{name}" if name else "data": Need("dataset", one) for name, one in config.datasets.items()}
+    datasets = {
+        f"data:{name}" if name else "data": Need("dataset", one, splits=_splits(one, pipeline))
+        for name, one in config.datasets.items()
+    }
     inputs = datasets | config.method.needs(pipeline, config)
     if config.model is None:
         start = config.from_ or config.method.start or Reference(form="name", value="pretrain")
@@ -159,6 +162,13 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
             f"is no pretrain section to take it from. Give the corpus's name"
         )
     return inputs | {"tokenizer": Need("dataset", tokenizer)}
+
+
+def _splits(reference: Reference, pipeline: Pipeline) -> tuple[str, ...]:
+    """What is learned from, and chosen by if there is one."""
+    prepared = pipeline.prepare.get(reference.value) if reference.form == "name" else None
+    has_validation = prepared is not None and "validation" in prepared.split.names()
+    return ("train", "validation") if has_validation else ("train",)
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:
@@ -260,25 +270,9 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """The best step and its scores, or the last one; and how far seeds differ."""
-    lines = _described(summary)
-    if "seeds" in summary:
-        metric = (summary["best"] or {}).get("metric")
-        values = [one[metric] for one in summary["seeds"].values() if one.get(metric) is not None]
-        shown = f"; {metric} on validation {min(values):.3f} to {max(values):.3f}" if values else ""
-        lines.append(f"the first of {len(summary['seeds'])} seeds{shown}")
-    return lines
+    from bmtool.train.described import finetuned_lines
 
-
-def _described(summary: dict[str, Any]) -> list[str]:
-    best, steps = summary["best"], summary["steps"]
-    if not summary["validation"]:
-        return [f"the last of {steps:,} steps is kept: there is no validation split to choose by"]
-    order = sorted(summary["validation"], key=lambda name: name != (best or {}).get("metric"))
-    values = {name: summary["validation"][name] for name in order}
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in values.items() if value is not None)
-    early = ", stopped early" if summary["stopped_early"] else ""
-    kept = f"step {best['step']:,} of {steps:,}{early}, the best by {best['metric']}" if best else f"step {steps:,}"
-    return [f"kept {kept}; on validation: {scores}"]
+    return finetuned_lines(summary)
 
 
 def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
@@ -286,15 +280,7 @@ def _summary(lesson: Lesson | Lessons, fitted: Fitted) -> dict[str, Any]:
         **lesson.facts(),
         "learning_rate": lesson.config.rate,
         "per_device_batch_tokens": lesson.config.per_device_batch_tokens,
-        "steps": fitted.steps,
-        "epochs": fitted.epochs,
-        "tokens": fitted.tokens,
+        **fitted.facts(),
         "stopped_early": fitted.stopped_early,
-        "skipped_steps": fitted.skipped_steps,
-        "rollbacks": fitted.rollbacks,
         "best": fitted.best,
-        "validation": fitted.metrics,
-        "tokens_per_second": round(fitted.tokens_per_second),
-        "flop_utilisation": fitted.flop_utilisation,
-        "environment": {"choices": fitted.choices},
     }

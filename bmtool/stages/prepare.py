@@ -223,7 +223,6 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     from bmtool.data.passes.encode_pass import encoded_by
     from bmtool.data.passes.publish import publish
     from bmtool.data.passes.similar_pass import SimilarTask, find_overlap
-    from bmtool.data.passes.split import split_names
     from bmtool.data.passes.summary import say_rejected, write_report
     from bmtool.data.passes.tokenized import with_tokens
     from bmtool.data.passes.workers import run_beside
@@ -242,8 +241,7 @@ def _prepare(config: Config, job: Job) -> dict[str, Any]:
     if config.task is None:
         draft = with_tokens(config, draft)
     split = config.split
-    names = split_names(validation=split.validation, test=split.test)
-    published = publish(draft, names, stratify=split.stratify, has_sketches=config.near is not None)
+    published = publish(draft, split.names(), stratify=split.stratify, has_sketches=config.near is not None)
     if overlap is not None:
         decisions.facts["overlap"], notes = overlap.result()
         decisions.notes += notes

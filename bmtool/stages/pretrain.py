@@ -159,9 +159,11 @@ class Config(Training):
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """The corpus, the corpora that go along, and the checkpoint to go on from."""
     _check_tokenizers(config, pipeline)
-    corpora = {"data": Need("dataset", config.data)}
+    corpora = {"data": Need("dataset", config.data, splits=("train",))}
     # By number: what a role is called is part of the fingerprint, and a path must not be.
-    corpora |= {f"mix:{number}": Need("dataset", corpus.data) for number, corpus in enumerate(config.mix)}
+    corpora |= {
+        f"mix:{number}": Need("dataset", corpus.data, splits=("train",)) for number, corpus in enumerate(config.mix)
+    }
     return corpora if config.from_ is None else {**corpora, "from": Need("checkpoint", config.from_)}
 
 
@@ -228,23 +230,9 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """What was trained, how long, and how good it is on validation."""
-    line = (
-        f"{summary['parameters'] / 1e6:,.1f} M weights, {summary['steps']:,} steps, {summary['tokens']:,} tokens "
-        f"({summary['epochs']:.3g} epochs), {summary['tokens_per_second']:,} tokens/s"
-    )
-    if summary["flop_utilisation"] is not None:
-        line += f", {summary['flop_utilisation']:.0%} of the machine's matrix-product speed"
-    scores = ", ".join(f"{name} {value:.3f}" for name, value in summary["validation"].items() if value is not None)
-    return [line, *([f"on validation: {scores}"] if scores else []), *map(_domain_line, summary["domains"].items())]
+    from bmtool.train.described import pretrained_lines
 
-
-def _domain_line(domain: tuple[str, dict[str, dict[str, float | None]]]) -> str:
-    """`general: loss 2.310 before, 2.349 after (+1.7 %)`."""
-    name, measured = domain
-    before, after = measured["before"].get("loss"), measured["after"].get("loss")
-    if not before or after is None:
-        return f"{name}: loss not measured"
-    return f"{name}: loss {before:.3f} before, {after:.3f} after ({after / before - 1:+.1%})"
+    return pretrained_lines(summary)
 
 
 def _info(config: Config, job: Job) -> dict[str, Any]:
@@ -269,15 +257,7 @@ def _summary(config: Config, model: PreTrainedModel, phases: list[TrainingPhase]
         "pieces": {name: len(examples) for name, examples in parts.items()},
         "cut": {name: dict(examples.cut) for name, examples in parts.items()},
         "learning_rate": max(phase.training.rate for phase in phases),
-        "steps": fitted.steps,
-        "epochs": fitted.epochs,
-        "tokens": fitted.tokens,
-        "skipped_steps": fitted.skipped_steps,
-        "rollbacks": fitted.rollbacks,
-        "validation": fitted.metrics,
+        **fitted.facts(),
         "domains": fitted.domains,
-        "tokens_per_second": round(fitted.tokens_per_second),
-        "flop_utilisation": fitted.flop_utilisation,
         "seconds": round(fitted.seconds, 1),
-        "environment": {"choices": fitted.choices},
     }

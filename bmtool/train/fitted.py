@@ -34,3 +34,17 @@ class Fitted:
     seconds: float
     optimizer_state: dict[str, Tensor]
     """The optimizer's state behind the last step, by `<what>.<parameter>`, twice the weights' size; {} if not wanted"""
+
+    def facts(self) -> dict[str, Any]:
+        """What every manifest of a training says; `environment` isn't of what was made, but of how."""
+        return {
+            "steps": self.steps,
+            "epochs": self.epochs,
+            "tokens": self.tokens,
+            "skipped_steps": self.skipped_steps,
+            "rollbacks": self.rollbacks,
+            "validation": self.metrics,
+            "tokens_per_second": round(self.tokens_per_second),
+            "flop_utilisation": self.flop_utilisation,
+            "environment": {"choices": self.choices},
+        }

@@ -13,10 +13,8 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     ledger = summary["ledger"]
     reasons = ", ".join(f"{count:,} {reason}" for reason, count in ledger["dropped"].items() if count)
     dropped = f" (dropped: {reasons})" if reasons else ""
-    splits = ", ".join(
-        f"{name} {summary['splits'][name]:,}" for name in ("train", "validation", "test") if name in summary["splits"]
-    )
-    lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", f"splits: {splits}"]
+    counts = f"splits: {split_counts(summary['splits'])}"
+    lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", counts]
     if summary["scrubbed"]:
         lines.append("scrubbed: " + ", ".join(f"{count:,} {name}" for name, count in summary["scrubbed"].items()))
     for name, one in (summary["overlap"] or {}).items():
@@ -28,3 +26,8 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["vocab_size"]:
         lines.append(f"{sum(summary['tokens'].values()):,} tokens, vocabulary {summary['vocab_size']:,}")
     return lines
+
+
+def split_counts(splits: Mapping[str, int]) -> str:
+    """`train 80, validation 10, test 10`."""
+    return ", ".join(f"{name} {splits[name]:,}" for name in ("train", "validation", "test") if name in splits)

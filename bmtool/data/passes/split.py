@@ -62,12 +62,6 @@ def _numbers(values: pa.ChunkedArray) -> NDArray[Any] | None:
     return numbers if np.isfinite(numbers).all() else None
 
 
-def split_names(*, validation: float, test: float) -> list[str]:
-    """The splits that exist at these ratios: those with a share above zero."""
-    shares = {"train": 1 - test - validation, "validation": validation, "test": test}
-    return [name for name in SPLITS if shares[name] > 1e-9]
-
-
 class Draw:
     """Draws up to `per_label` rows a label: those with the smallest ids, or with a seed the smallest hashes of them."""
 

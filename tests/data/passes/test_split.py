@@ -2,7 +2,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
-from bmtool.data.passes.split import SPLITS, Draw, assign, share_of_ids, sorted_labels, split_names
+from bmtool.data.passes.split import SPLITS, Draw, assign, share_of_ids, sorted_labels
+from bmtool.data.settings import Split
 
 
 def places(values, seed=0, **ratios):
@@ -44,12 +45,12 @@ def test_a_row_leaves_train_only_into_a_split_that_grows():
 
 
 def test_only_splits_with_a_share_exist():
-    assert split_names(validation=0, test=0) == ["train"]
-    assert split_names(validation=0.1, test=0) == ["train", "validation"]
-    assert split_names(validation=0.1, test=0.9) == ["validation", "test"]
-    assert split_names(validation=0, test=1) == ["test"]
-    assert set(places([str(n) for n in range(500)], validation=0, test=1)) == {"test"}
-    assert set(places([str(n) for n in range(500)], validation=0, test=0)) == {"train"}
+    assert Split(validation=0.0, test=0.0).names() == ["train"]
+    assert Split(validation=0.1, test=0.0).names() == ["train", "validation"]
+    assert Split(validation=0.1, test=0.9).names() == ["validation", "test"]
+    assert Split(validation=0.0, test=1.0).names() == ["test"]
+    assert set(places([str(n) for n in range(500)], validation=0.0, test=1.0)) == {"test"}
+    assert set(places([str(n) for n in range(500)], validation=0.0, test=0.0)) == {"train"}
 
 
 def ids_of(count):
