@@ -10,6 +10,7 @@ import shutil
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
+from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -64,6 +65,24 @@ def sha256_of(path: Path, stop: Event | None = None) -> str:
                 raise InterruptedError
             digest.update(room[:size])
     return digest.hexdigest()
+
+
+#: What a file is told by that nobody wrote to: size, mtime and ctime in nanoseconds, inode.
+Stamp = tuple[int, int, int, int]
+
+CHANGED = "{}: the file changed while it was read. Run the command again"
+
+
+def stamp_of(path: Path) -> Stamp:
+    """The file's stamp: as long as it stays, so do the bytes."""
+    stat = path.stat()
+    return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+
+
+def check_stamp(path: Path, stamp: Stamp | None) -> None:
+    """Raise TryAgainError if a file was written to, or is gone, since it bore `stamp`; None: nobody looked then."""
+    if stamp is not None and (not path.exists() or stamp_of(path) != stamp):
+        raise TryAgainError(CHANGED.format(path))
 
 
 def sha256_of_ends(path: Path) -> str:

@@ -12,7 +12,7 @@ import time
 from threading import Lock
 from typing import TYPE_CHECKING, cast
 
-from bmtool.artifacts.files import sha256_of
+from bmtool.artifacts.files import sha256_of, stamp_of
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -113,5 +113,4 @@ def is_settled(changed: int, now: int) -> bool:
 
 
 def _key(path: Path) -> Key:
-    stat = path.stat()
-    return (str(path.absolute()), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
+    return (str(path.absolute()), *stamp_of(path))

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from tokenizers import Tokenizer
 
+    from bmtool.artifacts.files import Stamp
     from bmtool.console import Console
     from bmtool.data.text.documents import Documents
 
@@ -73,6 +74,8 @@ class Piece:
     """Which bytes (first, end) of a plain file it is; its key is their hash."""
     part: tuple[int, int] | None = None
     """Which row groups (first, end) of a Parquet file it is."""
+    stamp: Stamp | None = None
+    """What the file has to bear when it was read, where its key is no hash of its own bytes; None: nobody looks."""
 
 
 #: The column that says where a row stood in its file, from 1; no column of a user can be called so.

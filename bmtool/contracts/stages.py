@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bmtool.artifacts.files import Stamp
     from bmtool.artifacts.manifest import Artifact
     from bmtool.config.model import Settings
     from bmtool.config.references import Reference
@@ -41,6 +42,8 @@ class Job:
     fingerprint: str = ""
     raw: Mapping[str, str] = field(default_factory=dict)
     """sha256 of each raw file, by the name that `Stage.raw` gave it."""
+    stamps: Mapping[str, Stamp] = field(default_factory=dict)
+    """What each raw file bore while it had that sha256, by the same names; what is read under another doesn't count."""
     cache: Path | None = None
     """A folder shared by all runs of a store, for work that can be taken up again; None: nothing is kept."""
     is_fresh: bool = False

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
+from bmtool.artifacts.files import stamp_of
 from bmtool.artifacts.lock import locked
 from bmtool.artifacts.manifest import Artifact, Manifest
 from bmtool.contracts import Job
@@ -173,6 +174,8 @@ class Runner:
         if self.store.begin(node.place, fresh=self.options.force):
             console.say("going on in the folder of an earlier run")
         inputs = {role: made.get(role) or self._artifact(source) for role, source in node.inputs.items()}
+        stamps = {name: stamp_of(path) for name, path in node.module.raw(node.config)}
+        self._check_raw(node)  # under these stamps they are still what the fingerprint says
         job = Job(
             folder=node.place.partial,
             inputs=inputs,
@@ -182,6 +185,7 @@ class Runner:
             stop=self.stop,
             fingerprint=node.place.fingerprint,
             raw=node.identity.raw,
+            stamps=stamps,
             cache=self.store.cache,
             is_fresh=self.options.force,
             wait_seconds=self.options.wait_seconds,

@@ -3,12 +3,15 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from bmtool.artifacts.store import Store
 from bmtool.commands.make import Request, make
 from bmtool.console import Console
 from bmtool.runner.life import Options
 from bmtool.stages import prepare
+from datasets import load_from_disk
 
 CONFIG = """\
 version: 1
@@ -66,3 +69,51 @@ def test_a_file_that_changes_while_it_is_read_is_no_part_of_an_artifact(project,
     assert again == 0
     summary = Store(Path("runs")).named("x/prepare/stars").summary
     assert summary["splits"]["train"] == sum(len(path.read_text().splitlines()) for path in Path("data").iterdir())
+
+
+WHOLE = """\
+version: 1
+name: x
+runtime: {workers: 1}
+prepare:
+  pages: {sources: {type: %s, path: data}, tokenizer: {type: bpe, vocab_size: 300}}
+"""
+
+
+def table(text):
+    pq.write_table(pa.table({"text": [text] * 3}), "data/a.parquet")
+
+
+KINDS = {
+    "parquet": table,
+    "markdown": lambda text: Path("data/a.md").write_text(text),
+    "jsonl": lambda text: Path("data/a.jsonl").write_text(json.dumps({"text": text}) + "\n"),
+}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_what_stood_in_a_file_for_a_moment_is_never_taken_for_what_was_hashed(project, monkeypatch, capsys, kind):
+    """A download that writes the same file again in place: its first hash is right, and so is its last."""
+    Path("data/a.jsonl").unlink()
+    Path("data/b.jsonl").unlink()
+    write_file, plain = KINDS[kind], prepare.run
+    write_file("the text that was hashed")
+    Path("c.yaml").write_text(WHOLE % kind)
+
+    def read_meanwhile(config, job):
+        write_file("a text of another day")
+        try:
+            return plain(config, job)
+        finally:
+            write_file("the text that was hashed")
+
+    monkeypatch.setattr(prepare, "run", read_meanwhile)
+    code = run()
+    said = capsys.readouterr().err
+    monkeypatch.setattr(prepare, "run", plain)
+    again = run()
+
+    assert (code, again) == (75, 0)
+    assert "the file changed while it was read. Run the command again\n" in said
+    rows = load_from_disk(Store(Path("runs")).named("x/prepare/pages").folder)["train"]
+    assert set(rows["text"]) == {"the text that was hashed"}

@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections import Counter
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file
+from bmtool.artifacts.files import fsync_file, sha256_of
 from bmtool.artifacts.manifest import RESUME
 from bmtool.contracts import Ledger
 from bmtool.data.passes.cuts import Cuts
@@ -41,7 +42,8 @@ if TYPE_CHECKING:
     import pyarrow as pa
     from numpy.typing import NDArray
 
-    from bmtool.contracts import Job
+    from bmtool.artifacts.files import Stamp
+    from bmtool.contracts import Job, Piece
 
 
 @dataclass(frozen=True)
@@ -171,12 +173,10 @@ class _Reading:
 
     def results(self, advance: Any) -> Iterator[tuple[Unit, dict[str, Any]]]:
         """(unit without its data, facts) of every unit, in order."""
-        files = [source.files() for source in self.rules.sources]
-        size = sum(source.num_bytes() for source in self.rules.sources)
-        workers, reason = num_workers(self.job.runtime.workers, size)
+        workers, reason = num_workers(self.job.runtime.workers, sum(one.num_bytes() for one in self.rules.sources))
         self.job.console.detail(f"{workers} worker{'s' if workers > 1 else ''}: {reason}")
         given = 0
-        worked = run_tasks(pass_over_unit, self.tasks(files), workers=workers, stop=self.job.stop, advance=advance)
+        worked = run_tasks(pass_over_unit, self.tasks(), workers=workers, stop=self.job.stop, advance=advance)
         for facts in worked:
             while self.order[given][1] is not None:
                 yield self.order[given]  # type: ignore[misc]  # just seen not to be None
@@ -185,39 +185,43 @@ class _Reading:
             given += 1
         yield from self.order[given:]  # type: ignore[misc]  # only tasks are without facts, and all are done
 
-    def tasks(self, files: list[list[tuple[str, Path]]]) -> Iterator[UnitTask]:
+    def tasks(self) -> Iterator[UnitTask]:
         """A task for each unit of which nothing is kept."""
-        several = len(self.rules.sources) > 1
+        # A smoke run knows files by their ends alone: what is between them may be other bytes the next time.
+        folder = None if self.job.is_smoke else self.root / "cuts"
         for index, source in enumerate(self.rules.sources):
-            cuts = Cuts(source, self.root / "cuts", is_fresh=self.job.is_fresh)
-            self.paths |= {(index, name): path for name, path in files[index]}
-
-            def sha256(name: str, prefix: str = f"{index}/" if several else "") -> str:
-                return self.job.raw.get(f"{prefix}{name}", "")
-
-            def pieces(name: str, path: Path, cuts: Cuts = cuts, sha256: Any = sha256) -> Iterator[Any]:
-                return cuts.pieces(name, path, sha256(name) or _sha256_of(path))
-
-            for unit in self.units(index, files[index], pieces):
+            cuts = Cuts(source, folder, is_fresh=self.job.is_fresh)
+            files = source.files()
+            self.paths |= {(index, name): path for name, path in files}
+            for unit in self.units(index, files, partial(self.pieces, index, cuts)):
                 kept = None if self.job.is_fresh else self.shelf.find(unit.key)
                 self.order.append((replace(unit, pieces=()), kept))
                 if kept is not None:
                     self.found.add(unit.key)
                     continue
-                whole = [cuts.filled(one, sha256(one.file) or _sha256_of(one.path)) for one in unit.pieces]
-                yield UnitTask(self.rules, replace(unit, pieces=tuple(whole)), self.shelf.folder)
+                whole = tuple(self.filled(index, cuts, one) for one in unit.pieces)
+                yield UnitTask(self.rules, replace(unit, pieces=whole), self.shelf.folder)
+
+    def pieces(self, index: int, cuts: Cuts, name: str, path: Path) -> Iterator[Piece]:
+        """The pieces of a file of a source."""
+        return cuts.pieces(name, path, *self.known_by(index, name, path))
+
+    def filled(self, index: int, cuts: Cuts, piece: Piece) -> Piece:
+        """A piece as a worker needs it."""
+        sha256, stamp = self.known_by(index, piece.file, piece.path)
+        whole = cuts.filled(piece, sha256)
+        return whole if whole.data is not None or whole.span is not None else replace(whole, stamp=stamp)
+
+    def known_by(self, index: int, name: str, path: Path) -> tuple[str, Stamp | None]:
+        """The sha256 of a source's file, and the stamp it had with it."""
+        name = f"{index}/{name}" if len(self.rules.sources) > 1 else name
+        return self.job.raw.get(name) or sha256_of(path), self.job.stamps.get(name)
 
     def units(self, index: int, files: list[tuple[str, Path]], pieces: Any) -> Iterator[Unit]:
         """The units of a source; of a smoke run one."""
         if self.rules.max_rows is None:
             return units_of(self.rules, index, files, pieces)
         return few_units(self.rules, index, files, pieces, self.rules.max_rows)
-
-
-def _sha256_of(path: Path) -> str:
-    from bmtool.artifacts.files import sha256_of
-
-    return sha256_of(path)
 
 
 def _add(collected: Collected, unit: KeptUnit) -> None:

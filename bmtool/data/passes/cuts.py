@@ -9,6 +9,7 @@ import socket
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
+from bmtool.artifacts.files import CHANGED, check_stamp
 from bmtool.config.model import what
 from bmtool.contracts import Piece
 from bmtool.data.passes.kept import sealed, unsealed
@@ -18,27 +19,33 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from bmtool.artifacts.files import Stamp
     from bmtool.contracts import Source
 
 
 #: Raised when a file is cut otherwise than before.
-VERSION = 2
+VERSION = 3
 
 
 class Cuts:
     """The pieces of one source's files. Of a packed file, one that is only remembered has no `data` until `filled`."""
 
-    def __init__(self, source: Source, folder: Path, *, is_fresh: bool) -> None:
+    def __init__(self, source: Source, folder: Path | None, *, is_fresh: bool) -> None:
+        """Remember in `folder`; None: not at all. With `is_fresh` what is remembered isn't read."""
         self.source = source
         self.folder = folder
         self.is_fresh = is_fresh
         self._is_held: dict[tuple[str, str, int], bool] = {}
         self._reading: tuple[str, Iterator[Piece]] | None = None
 
-    def pieces(self, name: str, path: Path, sha256: str) -> Iterator[Piece]:
-        """The pieces of a file: as remembered, or read and then remembered."""
+    def pieces(self, name: str, path: Path, sha256: str, stamp: Stamp | None = None) -> Iterator[Piece]:
+        """The pieces of a file: as remembered, or read and then remembered.
+
+        Raises:
+            TryAgainError: it doesn't bear the stamp any more that it had with this sha256.
+        """
         note = self._note(sha256)
-        known = None if self.is_fresh else _read(note)
+        known = None if note is None or self.is_fresh else _read(note)
         if known is not None:
             for one in known:
                 self._is_held[name, one["key"], one["first"]] = one["is_held"]
@@ -49,7 +56,10 @@ class Cuts:
             noted.append({key: value for key, value in asdict(replace(piece, data=None)).items() if key in _NOTED})
             noted[-1]["is_held"] = piece.data is not None
             yield piece
-        self.folder.mkdir(parents=True, exist_ok=True)
+        check_stamp(path, stamp)  # or what another file holds would be remembered as this one's
+        if note is None:
+            return
+        note.parent.mkdir(parents=True, exist_ok=True)
         new = note.with_suffix(f".{socket.gethostname()}.{os.getpid()}")
         new.write_text(sealed({"pieces": noted}), encoding="utf-8")
         new.rename(note)
@@ -67,10 +77,14 @@ class Cuts:
         for one in self._reading[1]:
             if one.key == piece.key and one.first == piece.first:
                 return one
-        self._note(sha256).unlink(missing_ok=True)
-        raise TryAgainError(f"{piece.path}: the file changed while it was read. Run the command again")
+        note = self._note(sha256)
+        if note is not None:
+            note.unlink(missing_ok=True)
+        raise TryAgainError(CHANGED.format(piece.path))
 
-    def _note(self, sha256: str) -> Path:
+    def _note(self, sha256: str) -> Path | None:
+        if self.folder is None:
+            return None
         plain = json.dumps([VERSION, what(self.source), sha256], sort_keys=True)
         return self.folder / f"{hashlib.sha256(plain.encode()).hexdigest()[:32]}.json"
 

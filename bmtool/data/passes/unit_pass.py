@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.artifacts.faults import fault
+from bmtool.artifacts.files import check_stamp
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.compiled import compiling_once
@@ -125,6 +126,7 @@ class UnitPass:
                 break
             self.clock.bytes["read"] += batch.nbytes
             self.take(batch)
+        check_stamp(piece.path, piece.stamp)  # else another file's rows would be kept under its key
         return {"file": piece.file, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
 
     def reject(self, rejected: Rejected) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import xxhash
 
+from bmtool.artifacts.files import CHANGED
 from bmtool.contracts import Piece
 from bmtool.data.readers.unpack import open_bytes
 from bmtool.errors import TryAgainError
@@ -105,7 +106,7 @@ def bytes_of(piece: Piece) -> bytes:
         handle.seek(start)
         data = handle.read(end - start)
     if xxhash.xxh3_128_hexdigest(data) != piece.key:
-        raise TryAgainError(f"{piece.path}: the file changed while it was read. Run the command again")
+        raise TryAgainError(CHANGED.format(piece.path))
     return data
 
 

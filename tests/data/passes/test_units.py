@@ -6,6 +6,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from bmtool.artifacts.files import stamp_of
 from bmtool.cleaners.whitespace import Whitespace
 from bmtool.contracts import Piece
 from bmtool.data.passes import units
@@ -209,3 +210,25 @@ def test_a_source_that_is_read_by_its_path_needs_no_filling(tmp_path):
 
     assert first == known
     assert cuts.filled(known[0], "sha") is known[0]
+
+
+def test_a_file_that_changed_before_it_was_cut_is_not_remembered_as_what_it_was(file, tmp_path):
+    plain = tmp_path / "x.jsonl"
+    plain.write_bytes(gzip.decompress(file.read_bytes()))
+    stamp = stamp_of(plain)
+    plain.write_text('{"text": "another"}\n')
+
+    with pytest.raises(TryAgainError) as error:
+        list(Cuts(SOURCE, tmp_path / "cuts", is_fresh=False).pieces("x.jsonl", plain, "sha", stamp))
+
+    assert str(error.value) == f"{plain}: the file changed while it was read. Run the command again"
+    assert not (tmp_path / "cuts").exists()
+
+
+def test_without_a_folder_nothing_is_remembered(file):
+    cuts = Cuts(SOURCE, None, is_fresh=False)
+    whole = pieces_of(cuts, file)
+
+    file.write_bytes(gzip.compress(b'{"text": "another"}\n'))
+
+    assert [one.key for one in pieces_of(cuts, file)] != [one.key for one in whole]
