@@ -19,6 +19,7 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm
+from bmtool.train import features
 from bmtool.train.layers import freeze
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
@@ -49,6 +50,9 @@ TRAINED = (
     "trouble",
     "sharded-trouble",
 )
+
+#: Tokens of a batch of texts that are read once: many batches, and one, of which the second process has none.
+BATCHES_READ = (96, 1_000_000)
 
 #: After so many looks the second process asks to stop: behind step 6, or where it looks in the validation behind step
 #: 5 too, which processes that hold parts of the weights do together, there.
@@ -96,6 +100,22 @@ def share_out(world, folder):
         write(model, folder / "after.safetensors")
 
 
+def encode(corpus, batch_tokens):
+    """What a head would read of all texts, and of how many tokens this process made it."""
+    dataset = open_dataset(corpus)
+    examples = Mlm().examples(dataset["train"], load_tokenizer(dataset.tokenizer_folder), 32)
+    small = Bert(hidden_size=32, num_attention_heads=2, num_hidden_layers=1)
+    config = small.config(vocab_size=200, max_seq_length=64, special_ids={"pad": 0, "bos": 0, "eos": 0})
+    model = new_model(config, "AutoModelForSequenceClassification", ("a", "b"), seed=0)
+    read = []
+    model.get_input_embeddings().register_forward_hook(lambda _, given, out: read.append(out.shape[-2]))
+    runtime = Runtime(device="cpu", threads=1)
+    job = Job(corpus, {}, 0, runtime, Console(quiet=True), SimpleNamespace(reason=""))
+    features.BATCH_TOKENS = batch_tokens
+    found = features.head_inputs(model, Mlm(), examples, job, "train").columns["features"]
+    return torch.from_numpy(found), sum(read)
+
+
 def train(corpus, folder, name, stop=None):
     """Train with the settings `name`, in `sharded-name` with FSDP; the first process writes the weights into `folder`.
 
@@ -140,6 +160,10 @@ def main(corpus, folder):
         }
         (folder / f"said-{rank}.json").write_text(json.dumps(said))
         share_out(world, folder)
+        for size in BATCHES_READ:
+            found, read = encode(corpus, size)
+            save_file({"features": found}, folder / f"features-{size}-{rank}.safetensors")
+            (folder / f"read-{size}-{rank}.json").write_text(json.dumps(read))
         for name in TRAINED:
             train(corpus, folder, name)
         for name in ("stopped", "sharded-stopped"):

@@ -15,7 +15,8 @@ from bmtool.models.task_folders import task_folders
 from bmtool.models.writing import Writing
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
-from bmtool.train.predict import READ, Readout, run_goal
+from bmtool.train.predict import Readout, read_together, run_goal
+from bmtool.train.world import World
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -51,19 +52,11 @@ def run_checkpoint(
     Raises:
         DataError: the split has labels that the checkpoint doesn't know, or `labels` are given and aren't its labels.
     """
-    info = read_info(folder)
-    own = tuple(info["labels"])
+    own = tuple(read_info(folder)["labels"])
     if labels is not None and own != labels:
         raise DataError(f"{folder}: the labels are {', '.join(own)}, and not {', '.join(labels)}")
     goal = goal.suited(open_config(folder), folder)
-    device, choices = set_up(job.runtime)
-    job.console.detail(", ".join(f"{name} {value}" for name, value in choices.items()))
-    model: torch.nn.Module = open_model(folder, goal.auto_class)
-    model.to(device)
-    length = int(info["max_seq_length"])
-    if isinstance(goal, Writing) and not (folder / INFO).is_file():
-        length = goal.prompt_room(length)
-    examples = goal.examples(split, load_tokenizer(folder), length)
+    model, examples = _opened(folder, goal, split, job)
     if own:
         examples = with_labels(examples, own)
     outputs = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
@@ -71,10 +64,27 @@ def run_checkpoint(
     return Answers(examples, goal.merged(outputs, split.num_rows), own)
 
 
+def _opened(folder: Path, goal: Goal, split: Split | Rows, job: Job) -> tuple[torch.nn.Module, Examples]:
+    """The checkpoint on its device, in float32, and the split as it reads it."""
+    world = World.current()
+    device, choices = set_up(job.runtime, world.local_rank, world.local_size)
+    job.console.detail(", ".join(f"{name} {value}" for name, value in choices.items()))
+    model: torch.nn.Module = open_model(folder, goal.auto_class)
+    model.to(device)
+    length = int(read_info(folder)["max_seq_length"])
+    if isinstance(goal, Writing) and not (folder / INFO).is_file():
+        length = goal.prompt_room(length)
+    return model, goal.examples(split, load_tokenizer(folder), length)
+
+
 def bare_logits(folder: Path, task: DocumentTask, split: Split | Rows, job: Job) -> NDArray[np.float32]:
-    """What the head of the checkpoint in `folder`, which learned `task`, gives for each row: (N, C) in float32."""
-    logits: NDArray[np.float32] = run_checkpoint(folder, Readout(goal=task, read=_logits), split, job).outputs[READ]
-    return logits
+    """What the head of the checkpoint in `folder`, which learned `task`, gives for each row: (N, C) in float32.
+
+    Several processes of a run share the rows out, and each gets all.
+    """
+    goal = Readout(goal=task, read=_logits)
+    model, examples = _opened(folder, goal, split, job)
+    return read_together(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
 
 
 def _logits(model: torch.nn.Module, batch: Batch) -> NDArray[np.float32]:

@@ -23,7 +23,8 @@ from bmtool.models.supervised import pack_documents
 from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.device import set_up
 from bmtool.train.plan import in_order
-from bmtool.train.predict import READ, Readout, run_goal
+from bmtool.train.predict import Readout, read_together
+from bmtool.train.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -38,10 +39,11 @@ if TYPE_CHECKING:
 
 def head_inputs(model: torch.nn.Module, goal: Goal, examples: Examples, job: Job, name: str) -> Examples:
     """The examples with the column `features` (N, D) in float32: what the model's own head reads of each."""
-    device, _ = set_up(job.runtime)
+    world = World.current()
+    device, _ = set_up(job.runtime, world.local_rank, world.local_size)
     model.to(device)
     goal = Readout(goal=goal, read=_rows)
-    features = run_goal(model, goal, examples, BATCH_TOKENS, job.console, label=f"encoding {name}")[READ]
+    features = read_together(model, goal, examples, BATCH_TOKENS, job.console, label=f"encoding {name}")
     return with_columns(examples, {"features": features})
 
 

@@ -13,6 +13,7 @@ from bmtool.contracts import WrappedGoal
 from bmtool.models.batches import to_device
 from bmtool.models.families import family_of
 from bmtool.train.plan import generator, in_order
+from bmtool.train.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -89,6 +90,26 @@ def run_goal(
     return join(parts)
 
 
+def read_together(
+    model: nn.Module, goal: Readout, examples: Examples, batch_tokens: int, console: Console, *, label: str
+) -> NDArray[np.float32]:
+    """What `goal` reads of all examples, (N, ...) in float32: every process of the run reads a share, and gets all.
+
+    Batches are shared out whole, so that each is what one process alone would read, to the bit.
+    """
+    world = World.current()
+    batches = [rows for window in _windows(model, examples, batch_tokens) for rows in window]
+    parts, own = [], batches[world.rank :: world.size]
+    with console.progress(label, total=sum(map(len, own))) as progress:
+        for rows in own:
+            parts.append(_outputs(model, goal, examples, rows, None)[READ])
+            progress.advance(len(rows))
+    read = np.concatenate(parts) if parts else np.zeros(0, np.float32)
+    places = np.concatenate(own) if own else np.zeros(0, np.int64)
+    whole: NDArray[np.float32] = world.shared(torch.from_numpy(read), torch.from_numpy(places), len(examples)).numpy()
+    return whole
+
+
 def iterate_goal(
     model: nn.Module,
     goal: Goal,
@@ -100,17 +121,23 @@ def iterate_goal(
 ) -> Iterator[Columns]:
     """The same as a stream: one piece of results for each window of examples, in order."""
     goal = goal.measured()
+    for batches in _windows(model, examples, batch_tokens):
+        pieces = []
+        for rows in batches:
+            if stop is not None and stop.reason:
+                raise StoppedHalfwayError
+            pieces.append(_outputs(model, goal, examples, rows, run))
+        yield _take(join(pieces), np.argsort(np.concatenate(batches)))
+
+
+def _windows(model: nn.Module, examples: Examples, batch_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
+    """The rows of each batch, for one window of examples after the other."""
     lengths, pads = examples.packed_lengths, family_of(model).pads
     batch_tokens = max(batch_tokens, int(lengths.max(initial=1)))  # else that example would never fit
     for start in range(0, len(examples), WINDOW_EXAMPLES):
         window = np.arange(start, min(start + WINDOW_EXAMPLES, len(examples)))
         order, borders = in_order(lengths, window, batch_tokens, by_length=pads)
-        pieces = []
-        for first, last in itertools.pairwise(borders):
-            if stop is not None and stop.reason:
-                raise StoppedHalfwayError
-            pieces.append(_outputs(model, goal, examples, order[first:last], run))
-        yield _take(join(pieces), np.argsort(order))
+        yield [order[first:last] for first, last in itertools.pairwise(borders)]
 
 
 def join(parts: list[Columns]) -> Columns:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from contextlib import contextmanager
@@ -128,6 +129,17 @@ class World:
         into = None if whole is None else list(whole.chunk(self.size))
         _together(lambda: dist.gather(padded, into, dst=0))
         return None if whole is None else whole[:num_rows]
+
+    def shared(self, part: Tensor, rows: Tensor, num_rows: int) -> Tensor:
+        """A tensor of `num_rows` rows, in every process, from what each has of it: `part`, the rows numbered `rows`.
+
+        Each row is some process's; one may have none, and then needn't know their shape.
+        """
+        shape: list[int] = max(self.gathered(list(part.shape[1:])))
+        whole = part.new_zeros(num_rows, *shape)
+        whole[rows] = part.reshape(len(rows), *shape)
+        self.add_up(torch.split(whole, max(1, _PIECE // max(1, math.prod(shape)))))
+        return whole
 
     def mesh(self, device: torch.device) -> DeviceMesh:
         """All processes in a row, for torch's own ways to share work."""

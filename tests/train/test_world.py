@@ -20,7 +20,7 @@ from safetensors.torch import load_file
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from transformers import BertConfig
 
-from pair import TRAINED, train
+from pair import BATCHES_READ, TRAINED, encode, train
 
 
 @pytest.fixture(scope="module")
@@ -110,6 +110,20 @@ def test_a_process_holds_its_rows_alone_and_the_first_one_gets_all_back(pair):
     assert 0 <= held[0]["own"] - held[1]["own"] < 0.01 * held[0]["count"]  # of an odd number of rows it has one more
     assert after.keys() == before.keys()
     assert all(torch.equal(value, after[name]) for name, value in before.items())
+
+
+@pytest.mark.parametrize("size", BATCHES_READ)
+def test_processes_read_each_text_once_and_all_get_what_one_process_reads(pair, corpus, monkeypatch, size):
+    monkeypatch.setattr("bmtool.train.features.BATCH_TOKENS", size)  # `encode` changes it
+
+    expected, tokens = encode(corpus.folder, size)
+
+    read = [json.loads((pair / f"read-{size}-{rank}.json").read_text()) for rank in range(2)]
+    assert sum(read) == tokens
+    assert (read[1] == 0) == (size == max(BATCHES_READ))
+    for rank in range(2):
+        found = load_file(pair / f"features-{size}-{rank}.safetensors")["features"]
+        assert torch.equal(found, expected)
 
 
 def test_muon_is_not_given_parts_of_matrices():
