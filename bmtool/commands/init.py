@@ -5,21 +5,22 @@ from __future__ import annotations
 import json
 import re
 import shlex
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
 from bmtool.commands.guess import Guess, group_of, guess
-from bmtool.commands.init_look import Found, declared, find
+from bmtool.commands.init_look import Found, csv_settings, declared, find
 from bmtool.commands.init_page import Sizes, sections
 from bmtool.commands.init_sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
-from bmtool.commands.init_tasks import match
+from bmtool.commands.init_tasks import CLASSIFICATION, match, match_for
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from bmtool.commands.guess import Column
+    from bmtool.commands.columns import Column
+    from bmtool.commands.init_tasks import Match
     from bmtool.console import Console
 
 #: Words that YAML or a reader could take for something else, written in quotes.
@@ -40,7 +41,8 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     target = Path(f"{found.stem}.yaml")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already. Move it away, or use --force to write it again")
-    page, reasons, columns = _for_task(found, task) or _for_labels(found, source)
+    chosen = match(found.columns, task)
+    page, reasons, columns = _for_guess(found, source, task) if chosen is None else _for_task(found, chosen)
     rows = round(found.rows_seen * found.scale)
     about = "" if found.scale == 1 else "about "
     console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
@@ -70,17 +72,19 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
 _Plan = tuple[str, Sequence[str], dict[str, str | None]]
 
 
-def _for_task(found: Found, task: str | None) -> _Plan | None:
-    """The plan for a task that reads columns of the table's names; None: it is one label of a text, or no task's."""
-    chosen = match(found.columns, task)
-    if chosen is None:
-        return None
+def _for_task(found: Found, chosen: Match) -> _Plan:
+    """The plan for a task and the columns that it reads."""
     texts, reasons = chosen.texts, list(chosen.reasons)
     group = group_of([c for c in found.columns.values() if c not in chosen.columns.values()], found.rows_seen)
     if group is None and texts and all(column.texts for column in texts):
         group = min(texts, key=lambda column: len(column.values))
     if group is not None:
         reasons.append(f"rows with the same '{group.name}' stay in one split")
+    for column in chosen.columns.values():
+        if column.separator is not None:
+            reasons.append(f"{json.dumps(column.separator)} stands between the members of '{column.name}'")
+        if column.has_decimal_comma:
+            reasons.append(f"'{column.name}' has decimal commas")
     if not texts:
         reasons.append(
             "words in lists teach no tokenizer: put an encoder's checkpoint into ./encoder/, or change 'from'"
@@ -97,7 +101,8 @@ def _for_task(found: Found, task: str | None) -> _Plan | None:
         f"# Written by `bmtool init` for {chosen.task.name()}. Run it with `bmtool run`; `bmtool list` shows the rest."
     )
     head = [about, "version: 1", f"name: {_name(found.stem)}"]
-    lines = [*head, *sections(chosen, _sources(found), group.name if group else None, sizes, _word)]
+    sources = _sources(found, csv_settings(found, chosen.columns.values()))
+    lines = [*head, *sections(chosen, sources, group.name if group else None, sizes, _word)]
     columns = {ours: theirs.name for ours, theirs in chosen.columns.items()}
     return "\n".join(lines) + "\n", reasons, {"task": chosen.task.name(), **columns}
 
@@ -107,12 +112,17 @@ def _tokens_read(columns: Sequence[Column]) -> int:
     return sum(column.tokens for column in columns) or max(column.nested_tokens for column in columns)
 
 
-def _for_labels(found: Found, source: Path) -> _Plan:
-    """The plan for one label of a text, whatever their columns are called."""
+def _for_guess(found: Found, source: Path, task: str | None) -> _Plan:
+    """The plan for a label of a text, a number or a list of labels, whatever their columns are called."""
     chosen = guess(found.columns, found.rows_seen)
     if chosen is None:
         names = ", ".join(found.columns) or "none"
         raise DataError(f"{source}: no column holds text. The columns are: {names}")
+    settings, ours = chosen.task
+    if chosen.label is not None and settings != CLASSIFICATION and (task is None or ours == "labels"):
+        read = {"text": chosen.text, ours: chosen.label}
+        hint = [f"if the numbers are labels: --task {CLASSIFICATION['type']}"] if ours == "score" else []
+        return _for_task(found, match_for(settings, read, [*chosen.reasons, *hint]))
     columns = {"text": chosen.text, "label": chosen.label, "group": chosen.group}
     return render(found, chosen), chosen.reasons, {name: one.name if one else None for name, one in columns.items()}
 
@@ -145,7 +155,7 @@ def _datasets(found: Found, chosen: Guess) -> list[str]:
 
     Both share out rows by the same column and ratios, so that a text that is tested is in neither's train split.
     """
-    sources, text = _sources(found), f"text: {_word(chosen.text.name)}"
+    sources, text = _sources(found, csv_settings(found, ())), f"text: {_word(chosen.text.name)}"
     group = _word(chosen.group.name) if chosen.group else "text"
     shared = "clean: [unicode, whitespace], deduplicate: [exact],\n"
     shared += f"     split: {{validation: 0.1, test: 0.1, group: {group}}}"
@@ -182,10 +192,10 @@ def _tokens(found: Found, chosen: Guess) -> int:
     return max(round(chosen.text.tokens * found.scale), 1)
 
 
-def _sources(found: Found) -> str:
+def _sources(found: Found, settings: Mapping[str, str]) -> str:
     path = _word(found.pattern)
-    delimiter = declared(found.tables[0])
-    return path if delimiter is None else f"{{type: csv, path: {path}, delimiter: {json.dumps(delimiter)}}}"
+    more = "".join(f", {name}: {json.dumps(value)}" for name, value in settings.items())
+    return f"{{type: csv, path: {path}{more}}}" if more else path
 
 
 def _word(text: str) -> str:

@@ -9,14 +9,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmtool.commands.guess import Column, look
+from bmtool.commands.columns import Column, look
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
 from bmtool.data.readers.advice import TO_LINES, advice
 from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from bmtool.commands.table import Row
 
@@ -111,6 +111,18 @@ def declared(table: Table) -> str | None:
     return table.delimiter
 
 
+def csv_settings(found: Found, columns: Iterable[Column]) -> dict[str, str]:
+    """What the source must say of how these columns are written."""
+    used = list(columns)
+    separators = [column.separator for column in used if column.separator is not None]
+    settings = {
+        "delimiter": declared(found.tables[0]),
+        "decimal": "," if any(column.has_decimal_comma for column in used) else None,
+        "list_separator": separators[0] if separators else None,
+    }
+    return {name: value for name, value in settings.items() if value is not None}
+
+
 def _files_in(folder: Path) -> tuple[list[Path], str]:
     """The files of the commonest ending, and the glob that means them."""
     known = [p for p in sorted(folder.iterdir()) if p.is_file() and format_of(p) not in {None, "lines"}]
@@ -149,4 +161,7 @@ def _look(files: list[Path], tables: list[Table], unread: Unread) -> tuple[int, 
             all_seen = all_seen and read < share
 
     columns = look(rows())
+    if tables[0].format == "csv":
+        for column in columns.values():
+            column.read_as_csv()
     return seen, columns, 1.0 if all_seen else max(total_bytes / max(sampled_bytes, 1.0), 1.0)

@@ -14,9 +14,9 @@ from bmtool.errors import ConfigError
 from bmtool.registry import TASKS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
-    from bmtool.commands.guess import Column
+    from bmtool.commands.columns import Column
     from bmtool.contracts import Task
 
 #: What others call the tasks' columns; small letters. A column's own name is right, too.
@@ -84,6 +84,12 @@ def match(columns: Mapping[str, Column], wanted: str | None = None) -> Match | N
             f"configuration with 'columns: {{OURS: THEIRS}}'"
         )
     return None
+
+
+def match_for(settings: Mapping[str, Any], columns: Mapping[str, Column], reasons: Iterable[str]) -> Match:
+    """The task with these settings, and columns that were found by other means than their names."""
+    own = {key: value for key, value in settings.items() if key != "type"}
+    return Match(settings, validate(TASKS.load(settings["type"]), own), columns, list(reasons))
 
 
 def _variants(wanted: str | None) -> Iterator[tuple[dict[str, Any], Task]]:

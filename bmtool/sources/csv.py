@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, ClassVar
+from typing import TYPE_CHECKING, Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -26,6 +26,12 @@ class Csv(FileSource):
 
     delimiter: Annotated[str, Field(min_length=1, max_length=1)] | None = None
     """None: a tab for `.tsv`, a comma else."""
+    decimal: Literal[".", ","] = "."
+    """What stands before the fraction of a number. With a comma, a number with a point isn't read: it may stand for
+    thousands. A point is what most programs write."""
+    list_separator: Annotated[str, Field(min_length=1)] | None = None
+    """What stands between the labels, words or tags of a field; white space around them goes, and an empty field is no
+    label. None: fields hold no lists."""
 
     @field_validator("delimiter")
     @classmethod
@@ -45,7 +51,13 @@ class Csv(FileSource):
         """Batches of rows; a row with too few or too many fields is rejected."""
         from bmtool.data.readers.csv import read_csv
 
-        return read_csv(piece, reading, self._delimiter(piece.path))
+        return read_csv(
+            piece,
+            reading,
+            self._delimiter(piece.path),
+            decimal=self.decimal,
+            list_separator=self.list_separator,
+        )
 
     def _delimiter(self, path: Path) -> int:
         return ord(delimiter_of(path, self.delimiter))

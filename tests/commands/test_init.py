@@ -270,3 +270,77 @@ def test_a_name_among_values_of_json_lines_is_no_missing_line_of_names(capsys):
     init(Path("rows.jsonl"), console=Console())
 
     assert "one of its values" not in capsys.readouterr().err
+
+
+# ---------------------------------------------------------------- numbers and lists in CSV
+
+
+def essays(values, rows=200):
+    return [{"essay": f"an essay about thing {n} of many", "grade": values[n % len(values)]} for n in range(rows)]
+
+
+def test_grades_with_fractions_are_numbers_and_may_be_chosen_as_labels(capsys):
+    write_csv("grades.csv", essays(["1.0", "1.3", "2.5"]))
+
+    pipeline, _ = written("grades.csv")
+    assert pipeline.prepare["rows"].task.name() == "text_regression"
+    assert pipeline.prepare["rows"].columns["score"] == "grade"
+
+    pipeline, _ = written("grades.csv", task="text_classification", force=True)
+    assert pipeline.prepare["grade"].columns["label"] == "grade"
+
+
+def test_a_few_whole_grades_are_labels(capsys):
+    write_csv("grades.csv", essays([1, 2, 3]))
+
+    pipeline, _ = written("grades.csv")
+
+    assert pipeline.prepare["grade"].task.name() == "text_classification"
+
+
+def test_decimal_commas_are_seen_said_and_written_down(capsys):
+    write_csv("grades.csv", essays(["1,0", "1,3", "2"]), delimiter=";")
+
+    init(Path("grades.csv"), console=Console())
+
+    source = load_pipeline(Path("grades.yaml")).prepare["rows"].sources[0]
+    assert (source.delimiter, source.decimal) == (";", ",")
+    assert "'grade' has decimal commas" in capsys.readouterr().err
+
+
+def test_thousands_are_no_fractions(capsys):
+    write_csv("views.csv", essays(["1,000", "2,000"]))
+
+    pipeline, _ = written("views.csv")
+
+    assert pipeline.prepare["grade"].task.name() == "text_classification"
+
+
+LABELS = [[], ["red"], ["green"], ["red", "green"], ["blue", "green"], ["blue", "red"], ["blue"]]
+
+
+@pytest.mark.parametrize("separator", [",", "; ", "|"])
+@pytest.mark.parametrize("name", ["labels", "tags"])
+def test_labels_joined_in_a_field_are_several(capsys, separator, name):
+    texts = [row["essay"] for row in essays([1])]
+    write_csv("all.csv", ({"body": text, name: separator.join(LABELS[n % 7])} for n, text in enumerate(texts)))
+
+    init(Path("all.csv"), console=Console())
+
+    rows = load_pipeline(Path("all.yaml")).prepare["rows"]
+    assert (rows.task.name(), rows.task.multi_label) == ("text_classification", True)
+    assert rows.columns["labels"] == name
+    assert rows.sources[0].list_separator == separator.strip()
+    said = capsys.readouterr().err
+    assert f"'{name}' holds lists of 3 labels (blue, green, red)" in said
+    assert f"\"{separator.strip()}\" stands between the members of '{name}'" in said
+
+
+@pytest.mark.parametrize("values", [["Paris, France", "Rome, Italy"], ["yes", "no, never"]])
+def test_a_comma_in_a_label_is_a_part_of_it(capsys, values):
+    texts = [row["essay"] for row in essays([1])]
+    write_csv("places.csv", ({"body": text, "label": values[n % 2]} for n, text in enumerate(texts)))
+
+    pipeline, _ = written("places.csv")
+
+    assert pipeline.prepare["label"].task.multi_label is False

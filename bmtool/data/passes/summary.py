@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
 from bmtool.data.passes.decide import DUPLICATE, NEAR
-from bmtool.data.readers.advice import CONVERT, NOT_UTF8
+from bmtool.data.readers.advice import CONVERT, DECIMAL_COMMA, NOT_UTF8, WITH_POINT
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -150,6 +150,9 @@ def say_rejected(collected: Collected, console: Console) -> None:
         console.say(f"{rejected:,} of {rows_in:,} rows could not be read (in {shown}); rejected.jsonl says why")
     if NOT_UTF8 in collected.rejected_by_reason:
         console.warn(f"{collected.rejected_by_reason[NOT_UTF8]:,} rows aren't UTF-8. {CONVERT}")
+    commas = sum(count for reason, count in collected.rejected_by_reason.items() if reason.startswith(DECIMAL_COMMA))
+    if commas:
+        console.warn(f"{commas:,} rows have {DECIMAL_COMMA}. {WITH_POINT}")
 
 
 def _warnings(

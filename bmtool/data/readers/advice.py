@@ -11,6 +11,14 @@ NOT_UTF8 = "invalid UTF-8"
 BROKEN_JSON = "broken JSON"
 NO_OBJECT = "not a JSON object"
 
+DECIMAL_COMMA = "a decimal comma"
+
+#: What to do about 0,5 where a number is wanted.
+WITH_POINT = (
+    "Numbers are read with a decimal point. Where CSV has a comma, say so, as in sources: {type: csv, path: FILE, "
+    'decimal: ","}; anywhere else write 0.5 in place of 0,5'
+)
+
 #: What to do about a file in another encoding.
 CONVERT = "Files are read as UTF-8; convert others, as in: iconv -f GB18030 -t UTF-8 OLD > NEW"
 
@@ -23,4 +31,6 @@ def advice(reasons: Iterable[str]) -> str:
     given = list(reasons)
     if NOT_UTF8 in given:
         return CONVERT
+    if any(reason.startswith(DECIMAL_COMMA) for reason in given):
+        return WITH_POINT
     return TO_LINES if any(reason.startswith((BROKEN_JSON, NO_OBJECT)) for reason in given) else ""

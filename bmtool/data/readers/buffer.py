@@ -12,7 +12,8 @@ import pyarrow.compute as pc
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import NESTED, PARALLEL
 from bmtool.data.messages import contents
-from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.advice import DECIMAL_COMMA, NOT_UTF8
+from bmtool.data.readers.decimals import has_decimal_comma
 from bmtool.data.rows import (
     MAX_BATCH_BYTES,
     MAX_BATCH_ROWS,
@@ -92,7 +93,9 @@ def _converted(values: Sequence[Any], kind: str, name: str, reasons: dict[int, s
         try:
             out.append(convert(value))
         except BadRowError as error:
-            reasons.setdefault(row, f"wrong type in column '{name}': {error}")
+            is_comma = kind == "number" and has_decimal_comma(value)
+            reason = f"{DECIMAL_COMMA} in column '{name}'" if is_comma else f"wrong type in column '{name}': {error}"
+            reasons.setdefault(row, reason)
             out.append(None)
     return out
 

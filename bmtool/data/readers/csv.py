@@ -11,10 +11,11 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.contracts import Piece, Rejected
-from bmtool.contracts.kinds import NESTED
+from bmtool.contracts.kinds import LISTS, NESTED
 from bmtool.data.readers import csv_kernel
 from bmtool.data.readers.advice import CONVERT
 from bmtool.data.readers.buffer import wanted
+from bmtool.data.readers.csv_fields import parser
 from bmtool.data.readers.delimiters import other_delimiter
 from bmtool.data.readers.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, PIECE_BYTES, TOO_LONG, lines_of
 from bmtool.data.readers.typed import to_our_columns
@@ -76,28 +77,41 @@ def _skip_line(handle: BinaryIO) -> int:
     return 0
 
 
-def read_csv(piece: Piece, reading: Reading, delimiter: int) -> Iterator[pa.RecordBatch]:
+def read_csv(
+    piece: Piece, reading: Reading, delimiter: int, *, decimal: str = ".", list_separator: str | None = None
+) -> Iterator[pa.RecordBatch]:
     """Batches from a piece of a file. An empty field is a missing value, an empty line none.
 
-    Values stay the text they are: `05` is `05`. Every line of a row that can't be read is rejected, as with a wrong
-    quote it may be many rows.
+    Values stay the text they are: `05` is `05`. `decimal` stands in numbers, `list_separator` between the members of
+    lists. Every line of a row that can't be read is rejected, as with a wrong quote it may be many rows.
 
     Raises:
-        DataError: a column is missing or named twice, or a list is asked for.
+        DataError: a column is missing or named twice, or a list is asked for and nothing separates its members.
     """
-    lists = [field.name for field in reading.schema if kind_of(field) in NESTED]
-    if lists:
-        raise DataError(f"column '{lists[0]}' holds lists, which CSV can't. Use jsonl or parquet")
+    _check_lists(piece.path, reading, list_separator)
     data = piece.data or b""
     header, place, num_lines = _header(piece.path, data, delimiter)
     if not header:
         return
     line = piece.first if piece.first > 1 else 1 + num_lines
-    rows = _Rows(piece, header, reading, delimiter)
+    rows, parse = _Rows(piece, header, reading, delimiter), parser(decimal, list_separator)
     while place < len(data):
         batch, lines, place, num_lines = rows.find(place, line)
         line += num_lines
-        yield from to_our_columns(batch, lines, piece, reading)
+        yield from to_our_columns(batch, lines, piece, reading, parse=parse)
+
+
+def _check_lists(path: Path, reading: Reading, list_separator: str | None) -> None:
+    """Refuse lists that nothing is said to separate, and what isn't a list of texts."""
+    nested = {field.name: kind_of(field) for field in reading.schema if kind_of(field) in NESTED}
+    for name, kind in nested.items():
+        if kind not in LISTS:
+            raise DataError(f"column '{name}' holds lists, which CSV can't. Use jsonl or parquet")
+        if list_separator is None:
+            raise DataError(
+                f"column '{name}' holds lists. Say what stands between their members, as in sources: "
+                f'{{type: csv, path: {path}, list_separator: ";"}}, or use jsonl or parquet'
+            )
 
 
 def _header(path: Path, data: bytes, delimiter: int) -> tuple[list[str], int, int]:

@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 from bmtool.contracts import LINE, Rejected
 from bmtool.contracts.kinds import LISTS, TEXTS
 from bmtool.data.messages import MESSAGES, NoConversationError, answered, as_one_text
-from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.advice import DECIMAL_COMMA, NOT_UTF8
 from bmtool.data.readers.buffer import batch_schema, bounded, check_joinable, names_of, sift
+from bmtool.data.readers.decimals import has_decimal_comma
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG
 from bmtool.data.rows import ANSWERS, BadRowError, kind_of, number, right_answers, scalar_text
 from bmtool.errors import DataError, MissingInputError
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
 
 #: Kinds whose values are read one by one, so that what couldn't be read is gone from what comes out.
-_READ_BY_ROW = ("answers", "messages")
+_READ_BY_ROW = ("answers", "messages", "number")
 
 
 @contextmanager
@@ -68,32 +69,21 @@ def to_our_columns(
     piece: Piece,
     reading: Reading,
     labels: Mapping[str, pa.Array] | None = None,
+    parse: Callable[[pa.Array, str], pa.Array] | None = None,
 ) -> Iterator[pa.RecordBatch]:
     """The rows of a batch of any types as batches of ours; `lines` (N,) are their places in the file.
 
-    `labels` are the names behind the numbers of some columns. A row without a value it needs, or with text that isn't
-    UTF-8, is rejected.
+    `labels` are the names behind the numbers of some columns; `parse` reads what a column's text stands for, by kind. A
+    row without a value it needs, or with text that isn't UTF-8, is rejected.
 
     Raises:
         DataError: a column has a type that can't be read.
     """
+    columns, reasons = _read(batch, piece, reading, labels or {}, parse)
+    for row, reason in sorted(reasons.items()):
+        reading.reject(Rejected(piece.file, int(lines[row]), reason))
     bad = np.zeros(batch.num_rows, dtype=bool)
-    columns = []
-    for field in reading.schema:
-        names = names_of(reading, field.name)
-        check_joinable(field, len(names))
-        parts = []
-        for name in names:
-            try:
-                values = _named(batch.column(name), labels[name]) if labels and name in labels else batch.column(name)
-                part = _as_kind(values, kind_of(field))
-            except BadRowError as error:
-                raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
-            bad |= _not_utf8(values if kind_of(field) in _READ_BY_ROW else part)
-            parts.append(part)
-        columns.append(parts)
-    for line in lines[bad].tolist():
-        reading.reject(Rejected(piece.file, line, NOT_UTF8))
+    bad[list(reasons)] = True
     # Bad bytes are taken out before any kernel reads the column as text.
     good = pa.array(~bad)
     arrays = [
@@ -106,6 +96,38 @@ def to_our_columns(
             reading.reject(Rejected(piece.file, part.column(LINE)[0].as_py(), TOO_LONG.replace("line", "row")))
             continue
         yield from sift(part, piece.file, reading)
+
+
+def _read(
+    batch: pa.RecordBatch,
+    piece: Piece,
+    reading: Reading,
+    labels: Mapping[str, pa.Array],
+    parse: Callable[[pa.Array, str], pa.Array] | None,
+) -> tuple[list[list[pa.Array]], dict[int, str]]:
+    """(the parts of each of our columns, why rows can't be read)."""
+    reasons: dict[int, str] = {}
+    columns = []
+    for field in reading.schema:
+        names, kind = names_of(reading, field.name), kind_of(field)
+        check_joinable(field, len(names))
+        parts = []
+        for name in names:
+            values = batch.column(name)
+            try:
+                values = _named(values, labels[name]) if name in labels else values
+                bad = _not_utf8(values) if kind in _READ_BY_ROW else None
+                if kind == "number" and bad is not None and bad.any() and _is_text(values.type):
+                    values = pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), values.cast(pa.string()))
+                part = _as_kind(parse(values, kind) if parse else values, kind)
+            except BadRowError as error:
+                raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
+            if kind == "number":
+                reasons |= dict.fromkeys(_with_comma(values, part), f"{DECIMAL_COMMA} in column '{name}'")
+            reasons |= dict.fromkeys(np.flatnonzero(_not_utf8(part) if bad is None else bad).tolist(), NOT_UTF8)
+            parts.append(part)
+        columns.append(parts)
+    return columns, reasons
 
 
 def _joined(parts: list[pa.Array]) -> pa.Array:
@@ -208,6 +230,14 @@ def _as_numbers(values: pa.Array) -> pa.Array:
     return pa.array([parsed(value) for value in values.to_pylist()], pa.float64())
 
 
+def _with_comma(values: pa.Array, numbers: pa.Array) -> list[int]:
+    """The rows of texts that are no number because they have a decimal comma."""
+    if not (numbers.null_count and _is_text(values.type)):
+        return []
+    rows = pc.indices_nonzero(pc.and_(values.is_valid(), numbers.is_null())).to_pylist()
+    return [row for row in rows if has_decimal_comma(values[row].as_py())]
+
+
 def _as_answers(values: pa.Array) -> pa.Array:
     """`values` as ANSWERS; null where they are nothing that `right_answers` takes."""
     kind_type = values.type.value_type if _is_list(values.type) else values.type
@@ -245,7 +275,7 @@ def _not_utf8(texts: pa.Array) -> np.ndarray:
     except pa.ArrowInvalid:
         for row in range(len(texts)):
             try:
-                texts.slice(row, 1).validate(full=True)
+                texts.take(pa.array([row])).validate(full=True)  # of a slice all members would be looked at
             except pa.ArrowInvalid:
                 bad[row] = True
     return bad

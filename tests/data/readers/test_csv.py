@@ -109,3 +109,57 @@ def test_a_quote_that_is_never_closed_is_cut_and_no_line_is_lost(tmp_path, monke
 def test_a_delimiter_that_can_not_be_one_is_refused(delimiter):
     with pytest.raises(ValidationError, match=r"can't separate fields. Use a character of ASCII"):
         validate(Csv, {"path": "x.csv", "delimiter": delimiter})
+
+
+# ---------------------------------------------------------------- numbers and lists
+
+
+def written_csv(tmp_path, *lines, **settings):
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"\n".join(line if isinstance(line, bytes) else line.encode() for line in lines) + b"\n")
+    return Csv(path=str(path), **settings)
+
+
+def test_a_decimal_comma_is_read_where_it_is_declared_and_a_point_is_not(tmp_path):
+    lines = ["score;text", "0,5;a", "7;b", "1.234;c", "1.234,5;d", "-,25;e", ";f"]
+
+    rows, rejected = read_file(written_csv(tmp_path, *lines, delimiter=";", decimal=","), {"score": "number"})
+
+    assert {line: row["score"] for line, row in rows.items()} == {2: 0.5, 3: 7.0, 6: -0.25}
+    assert rejected == dict.fromkeys([4, 5, 7], "no number in column 'score'")
+
+
+def test_an_undeclared_decimal_comma_is_named(tmp_path):
+    rows, rejected = read_file(written_csv(tmp_path, "score;text", "0,5;a", "7;b", delimiter=";"), {"score": "number"})
+
+    assert rows == {3: {"score": 7.0}}
+    assert rejected == {2: "a decimal comma in column 'score'"}
+
+
+def test_bytes_that_are_no_text_in_the_place_of_a_number_are_rejected(tmp_path):
+    rows, rejected = read_file(written_csv(tmp_path, "score,text", b"\xff1,a", "7,b"), {"score": "number"})
+
+    assert rows == {3: {"score": 7.0}}
+    assert rejected == {2: "invalid UTF-8"}
+
+
+def test_members_of_lists_are_split_where_it_is_declared_by_what(tmp_path):
+    lines = ["labels,text", "a;b,x", " a ; ;c;,x", ",x", b"\xff;b,x", ";,x"]
+
+    rows, rejected = read_file(written_csv(tmp_path, *lines, list_separator=";"), {"labels": "labels", "text": "text"})
+
+    assert {line: row["labels"] for line, row in rows.items()} == {2: ["a", "b"], 3: ["a", "c"], 4: [], 6: []}
+    assert rejected == {5: "invalid UTF-8"}
+
+
+def test_words_and_tags_may_be_separated_by_spaces_and_neither_may_be_missing(tmp_path):
+    lines = ["words,tags", "Anna  lives here,B-PER O O", "one two,O", ",O", "one,"]
+
+    rows, rejected = read_file(written_csv(tmp_path, *lines, list_separator=" "), {"words": "words", "tags": "tags"})
+
+    assert rows == {2: {"words": ["Anna", "lives", "here"], "tags": ["B-PER", "O", "O"]}}
+    assert rejected == {
+        3: "lists of different lengths",
+        4: "no value in column 'words'",
+        5: "no value in column 'tags'",
+    }

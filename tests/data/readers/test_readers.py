@@ -249,7 +249,10 @@ def test_csv_errors_of_the_whole_file_are_named(tmp_path):
         "Say which one is 'label' and which one is 'text' under 'columns', as in columns: {label: NAME, text: NAME}"
     )
     assert str(twice.value) == f"{path}:1: the header names 'stars' more than once"
-    assert str(lists.value) == "column 'words' holds lists, which CSV can't. Use jsonl or parquet"
+    assert str(lists.value) == (
+        "column 'words' holds lists. Say what stands between their members, as in sources: {type: csv, path: "
+        f'{tmp_path}/x.csv, list_separator: ";"}}, or use jsonl or parquet'
+    )
 
 
 # ---------------------------------------------------------------- parquet
@@ -378,6 +381,27 @@ def test_numbers_are_read_from_every_format_and_what_is_none_is_rejected(tmp_pat
         rows, rejected = read(source, tmp_path / name, NUMBERS)
         assert [row["score"] for row in rows] == [4.0, 2.5]
         assert rejected == {first + 2: "no number in column 'score'", first + 3: "no number in column 'score'"}
+
+
+def test_a_broken_member_of_a_list_rejects_its_own_row_alone(tmp_path):
+    broken = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
+    labels = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), broken)
+    path = write_parquet(tmp_path / "x.parquet", text=["a", "b", "c"], labels=labels)
+
+    rows, rejected = read(Parquet, path, {"text": "text", "labels": "labels"})
+
+    assert [row["labels"] for row in rows] == [["a"], ["c"]]
+    assert rejected == {2: "invalid UTF-8"}
+
+
+def test_a_decimal_comma_is_named_in_every_format(tmp_path):
+    (tmp_path / "x.jsonl").write_text('{"text": "a", "score": "0,5"}\n{"text": "a", "score": 1}\n')
+    write_parquet(tmp_path / "x.parquet", text=["a", "a"], score=["0,5", "1"])
+
+    for source, name in ((Jsonl, "x.jsonl"), (Parquet, "x.parquet")):
+        rows, rejected = read(source, tmp_path / name, NUMBERS)
+        assert [row["score"] for row in rows] == [1.0]
+        assert rejected == {1: "a decimal comma in column 'score'"}
 
 
 def test_several_labels_of_a_row_need_not_be_as_many_as_its_words(tmp_path):
