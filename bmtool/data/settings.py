@@ -56,10 +56,31 @@ class ChooseSource(Choose):
             return "expected a path, the name of a source, or a mapping with 'type' and its settings"
         name = "" if isinstance(value, dict) else f" and is no source ({', '.join(self.kind.names())})"
         lines = f". {TO_LINES}" if first.endswith(".json") else ""
+        type_, matched = self._of_files(first)
         return (
-            f"'{first}' has no known ending ({', '.join(self._endings())}){name}. "
-            f"Say what it is: {{type: jsonl, path: {repr(first) if first == '-' else first}}}{lines}"
+            f"'{first}' has no known ending ({', '.join(self._endings())}){name}{matched}. "
+            f"Say what it is: {{type: {type_}, path: {repr(first) if first == '-' else first}}}{lines}"
         )
+
+    def _of_files(self, path: str) -> tuple[str, str]:
+        """(a type to propose, what to say of the files there): those that a pattern matches or a folder holds.
+
+        They are looked at for the advice alone: what a configuration means never depends on which files are there.
+        """
+        import glob
+        import os
+
+        place = os.path.expandvars(path)
+        matches = glob.glob(f"{place}/*" if os.path.isdir(place) else place, recursive=True)  # noqa: PTH112, PTH207
+        names = sorted(map(os.path.basename, matches))  # names alone: nothing is opened
+        typed = [(name, type_) for name in names if (type_ := self._by_ending(name))]
+        if not typed:
+            return "jsonl", ""
+        shown = ", ".join(f"{name} ({type_})" for name, type_ in typed[:3])
+        more = f" and {len(typed) - 3:,} more" if len(typed) > 3 else ""
+        types = sorted({type_ for _, type_ in typed})
+        several = f". These are {' and '.join(types)}: write a source for each type" if len(types) > 1 else ""
+        return types[0], f". There: {shown}{more}{several}"
 
 
 def as_list(value: Any) -> Any:

@@ -61,6 +61,43 @@ def test_what_has_no_known_ending_must_say_its_type(written):
     assert type(error.value).__name__ in {"PydanticCustomError", "ValidationError"}
 
 
+@pytest.mark.parametrize(
+    ("names", "path", "advice"),
+    [
+        (
+            ["part-0.jsonl.gz", "part-1.jsonl.gz"],
+            "data/*.gz",
+            ". There: part-0.jsonl.gz (jsonl), part-1.jsonl.gz (jsonl). Say what it is: {type: jsonl, path: data/*.gz}",
+        ),
+        (
+            [f"{n}.CSV" for n in range(5)],
+            "data",
+            ". There: 0.CSV (csv), 1.CSV (csv), 2.CSV (csv) and 2 more. Say what it is: {type: csv, path: data}",
+        ),
+        (
+            ["a.csv", "b.pq", "readme.doc"],
+            "data/*",
+            (
+                ". There: a.csv (csv), b.pq (parquet). These are csv and parquet: write a source for each type. Say what"
+                " it is: {type: csv, path: data/*}"
+            ),
+        ),
+        (["a.doc"], "data/*", ". Say what it is: {type: jsonl, path: data/*}"),
+    ],
+)
+def test_what_has_no_known_ending_is_told_by_the_files_that_are_there(tmp_path, monkeypatch, names, path, advice):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    for name in names:
+        (tmp_path / "data" / name).touch()
+
+    with pytest.raises(PydanticCustomError) as error:  # what a configuration means doesn't depend on what is there
+        choose({"path": path})
+
+    assert str(error.value).startswith(f"'{path}' has no known ending (.csv, .tsv, ")
+    assert str(error.value).endswith(f"){advice}")
+
+
 def test_a_file_of_json_is_said_to_need_a_row_on_each_line():
     with pytest.raises(PydanticCustomError) as error:
         choose("rows.json")
