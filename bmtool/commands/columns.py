@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.data.readers.decimals import has_decimal_comma
+from bmtool.data.readers.nested import MAX_LEVELS
 from bmtool.data.text.scripts import WITHOUT_SPACES
 
 if TYPE_CHECKING:
@@ -120,9 +121,19 @@ def look(rows: Iterable[Mapping[str, Any]]) -> dict[str, Column]:
     """Count the values of every column."""
     columns: dict[str, Column] = {}
     for row in rows:
-        for name, value in row.items():
+        for name, value in _flat(row):
             columns.setdefault(name, Column(name)).see(value)
     return columns
+
+
+def _flat(row: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Names and values; of mappings that no task reads those within them."""
+    for name, value in row.items():
+        is_read = not isinstance(value, dict) or _shape(value) != "other"
+        if not is_read and value and within.count(".") < MAX_LEVELS:
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield within + name, value
 
 
 def named(name: str, names: str) -> bool:
@@ -181,7 +192,7 @@ def _shape(value: Any) -> str:
         is_turn = isinstance(first, dict) and {"role", "from"} & first.keys()
         return "messages" if is_turn else "answers" if isinstance(first, dict) else "texts"
     if isinstance(value, dict):
-        return "answers" if "text" in value else "other"
+        return "answers" if isinstance(value.get("text"), list) or "answer_start" in value else "other"
     try:
         number = float(value)
     except (TypeError, ValueError):  # no number

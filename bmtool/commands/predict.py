@@ -14,6 +14,7 @@ from bmtool.commands.writers import open_writer
 from bmtool.console import silence
 from bmtool.data.readers.advice import advice
 from bmtool.data.readers.delimiters import other_delimiter, refused
+from bmtool.data.readers.nested import value_of
 from bmtool.errors import ConfigError, DataError
 from bmtool.report.tables import counted
 
@@ -147,7 +148,7 @@ def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> 
     takes_text = predictor.inputs[ours] in {"words", "messages"}
     wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if takes_text else [])]
     for name in wanted:
-        if name in table.columns:
+        if name in table.columns or (table.format != "csv" and name.partition(".")[0] in table.columns):
             return name
     if table.format == "csv" and (other := other_delimiter(table.columns)) is not None:
         shown = r"$'\t'" if other == "\t" else f"'{other}'"
@@ -168,7 +169,7 @@ def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, cou
 
     inputs, reasons = [], []
     for row in rows:
-        values = {ours: (row.values or {}).get(theirs) for ours, theirs in read.items()}
+        values = {ours: value_of(row.values or {}, theirs) for ours, theirs in read.items()}
         given = predictor.as_row(values)
         reason = NO_TEXT if None in values.values() else predictor.fault(given)
         reasons.append(reason)

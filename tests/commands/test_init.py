@@ -344,3 +344,15 @@ def test_a_comma_in_a_label_is_a_part_of_it(capsys, values):
     pipeline, _ = written("places.csv")
 
     assert pipeline.prepare["label"].task.multi_label is False
+
+
+def test_what_is_within_mappings_is_found_by_its_path(capsys):
+    rows = [
+        {"text": {"body": row["essay"], "text": "x"}, "meta": {"label": "ab"[n % 2]}}
+        for n, row in enumerate(essays([1]))
+    ]
+    Path("nested.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    pipeline, _ = written("nested.jsonl")
+
+    assert pipeline.prepare["meta_label"].columns == {"text": "text.body", "label": "meta.label"}

@@ -71,6 +71,13 @@ def test_a_column_of_our_name_is_kept_under_another(run, model):
     assert rows[0]["input_label"] == "x"
 
 
+def test_a_column_may_lie_within_another(run, model):
+    rows, _ = run(model, "in.jsonl", '{"a": {"b": "good"}}\n{"a": {"b": null}}\n', columns={"text": "a.b"})
+
+    assert rows[0]["label"] == load(model)(["good"])[0]["label"]
+    assert [row["error"] for row in rows] == [None, "no text"]
+
+
 def test_every_row_comes_out_or_is_counted_under_a_reason(run, model):
     content = b'\xef\xbb\xbf{"text": "good"}\n\nbroken\n[1]\n{"text": 5}\n{"x": 1}\n{"text": " "}\n{"text": "\xff"}\n'
 

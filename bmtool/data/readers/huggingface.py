@@ -18,6 +18,7 @@ from bmtool.config.variables import expand
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import wanted
 from bmtool.data.readers.files import files_in
+from bmtool.data.readers.nested import columns_of, names_of
 from bmtool.data.readers.parquet import PIECE_BYTES
 from bmtool.data.readers.typed import named, naming, to_our_columns
 from bmtool.data.readers.unpack import inner_suffix
@@ -221,7 +222,7 @@ def read_arrow(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
     start, end = piece.part or (0, None)
     with _opened(piece.path) as reader:
         with naming(piece.path, "Arrow"):
-            names = reader.schema.names
+            names = list(names_of(reader.schema))
         missing = set(wanted(reading)) - set(names)
         if missing:
             raise missing_columns(piece.path, missing, names, reading.columns)
@@ -231,6 +232,6 @@ def read_arrow(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
                 break
             if index >= start:
                 yield from to_our_columns(
-                    batch.select(wanted(reading)), np.arange(first, first + batch.num_rows), piece, reading, labels
+                    columns_of(batch, wanted(reading)), np.arange(first, first + batch.num_rows), piece, reading, labels
                 )
                 first += batch.num_rows

@@ -13,6 +13,7 @@ from bmtool.data.readers.advice import TO_LINES
 from bmtool.data.readers.buffer import line_groups, to_batch, wanted
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.readers.lines import bytes_of
+from bmtool.data.readers.nested import names_in, value_of
 from bmtool.data.rows import MAX_BATCH_BYTES
 
 if TYPE_CHECKING:
@@ -46,11 +47,12 @@ def read_jsonl(piece: Piece, reading: Reading) -> Iterator[pa.RecordBatch]:
         for row in rows:
             if not reading.unseen:
                 break
-            reading.unseen.difference_update(row)
+            names = list(names_in(row))
+            reading.unseen.difference_update(names)
             if len(known) < _SHOWN_COLUMNS:
-                known |= dict.fromkeys(row)
+                known |= dict.fromkeys(names)
         if rows:
-            columns = [[row.get(name) for row in rows] for name in theirs]
+            columns = [[value_of(row, name) for row in rows] for name in theirs]
             for name, column in zip(theirs, columns, strict=True):
                 if _may_round(column):
                     _make_exact(column, name, [lines[place - first] for place in places])
@@ -92,4 +94,4 @@ def _make_exact(column: list[Any], name: str, lines: Sequence[bytes]) -> None:
     """Read a column once more, from the given lines, with a parser that knows numbers of any length."""
     for row, line in enumerate(lines):
         if _may_round([column[row]]):
-            column[row] = json.loads(line)[name]
+            column[row] = value_of(json.loads(line), name)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import gathered, wanted
+from bmtool.data.readers.nested import columns_of, names_of
 from bmtool.data.readers.parquet_limits import limits_of, too_much
 from bmtool.data.readers.typed import named, naming, to_our_columns
 from bmtool.data.rows import missing_columns
@@ -69,17 +70,17 @@ def _batches(
     with _opened(path) as file:
         with naming(path, "Parquet"):
             schema = file.schema_arrow
-            names = schema.names
-        _check_columns(path, names, reading)
+            _check_columns(path, schema, reading)
         labels = labels_of(schema) if labels_of else None
         groups = list(range(*piece.part)) if piece.part else list(range(file.metadata.num_row_groups))
         if not groups:
             return
-        allowed, rows = limits_of(path, set(groups), theirs)
+        allowed, rows = limits_of(path, set(groups), {*theirs, *(name.partition(".")[0] for name in theirs)})
         first, unpacked = piece.first, 0
         batches = file.iter_batches(rows, row_groups=groups, columns=theirs, use_threads=False)
         for batch in named(path, "Parquet", batches):
-            for ours in to_our_columns(batch, np.arange(first, first + batch.num_rows), piece, reading, labels):
+            lines = np.arange(first, first + batch.num_rows)
+            for ours in to_our_columns(columns_of(batch, theirs), lines, piece, reading, labels):
                 unpacked += ours.nbytes
                 if unpacked > allowed:
                     raise too_much(path, "it", path.stat().st_size, f"more than {allowed:,}")
@@ -95,8 +96,8 @@ def _opened(path: Path) -> Iterator[pq.ParquetFile]:
         yield file
 
 
-def _check_columns(path: Path, names: list[str], reading: Reading) -> None:
-    theirs = wanted(reading)
+def _check_columns(path: Path, schema: pa.Schema, reading: Reading) -> None:
+    theirs, names = wanted(reading), list(names_of(schema))
     missing = set(theirs) - set(names)
     if missing:
         raise missing_columns(path, missing, names, reading.columns)

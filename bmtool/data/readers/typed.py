@@ -121,7 +121,10 @@ def _read(
                     values = pc.if_else(pa.array(bad), pa.scalar(None, pa.string()), values.cast(pa.string()))
                 part = _as_kind(parse(values, kind) if parse else values, kind)
             except BadRowError as error:
-                raise DataError(f"{piece.path}: column '{name}' is {batch.column(name).type}: {error}") from None
+                kind_type = batch.column(name).type
+                is_mapping = pa.types.is_struct(kind_type) and kind_type.num_fields
+                part_of = f". Name a part of it, such as {name}.{kind_type.field(0).name}" if is_mapping else ""
+                raise DataError(f"{piece.path}: column '{name}' is {kind_type}: {error}{part_of}") from None
             if kind == "number":
                 reasons |= dict.fromkeys(_with_comma(values, part), f"{DECIMAL_COMMA} in column '{name}'")
             reasons |= dict.fromkeys(np.flatnonzero(_not_utf8(part) if bad is None else bad).tolist(), NOT_UTF8)

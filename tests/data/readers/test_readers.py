@@ -383,6 +383,57 @@ def test_numbers_are_read_from_every_format_and_what_is_none_is_rejected(tmp_pat
         assert rejected == {first + 2: "no number in column 'score'", first + 3: "no number in column 'score'"}
 
 
+NESTED_ROWS = [{"text": {"body": "a", "by": {"name": "x"}}, "label": 1}, {"text": None, "label": 2}]
+
+
+def written_rows(tmp_path, rows):
+    (tmp_path / "x.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "x.parquet")
+    return [(Jsonl, tmp_path / "x.jsonl"), (Parquet, tmp_path / "x.parquet")]
+
+
+def test_what_is_within_a_mapping_is_a_column_by_its_path(tmp_path):
+    for source, path in written_rows(tmp_path, NESTED_ROWS):
+        kinds = {"text": "text", "author": "extra"}
+        rows, rejected = read(source, path, kinds, {"text": "text.body", "author": "text.by.name"})
+
+        assert rows == [{"text": "a", "author": "x"}]
+        assert rejected == {2: "no value in column 'text.body'"}
+
+
+def test_a_column_called_with_a_point_goes_before_a_path(tmp_path):
+    for source, path in written_rows(tmp_path, [{"a.b": "mine", "a": {"c": "other"}}]):
+        assert read(source, path, {"text": "text"}, {"text": "a.b"})[0] == [{"text": "mine"}]
+
+
+def test_a_mapping_in_the_place_of_a_text_is_met_with_the_path_to_write(tmp_path):
+    (jsonl, lines), (parquet, typed) = written_rows(tmp_path, NESTED_ROWS[:1])
+
+    assert read(jsonl, lines, {"text": "text"})[1] == {
+        1: "wrong type in column 'text': expected text, got a mapping. Name a part of it, such as text.body"
+    }
+    with pytest.raises(DataError, match=r"expected text. Name a part of it, such as text.body$"):
+        read(parquet, typed, {"text": "text"})
+
+
+def test_a_path_that_no_row_has_is_a_missing_column_and_paths_are_named(tmp_path):
+    for source, path in written_rows(tmp_path, NESTED_ROWS[:1]):
+        with pytest.raises(DataError) as error:
+            read(source, path, {"text": "text"}, {"text": "text.boddy"})
+
+        assert "Its columns are: text, text.body, text.by, text.by.name, label." in str(error.value)
+        assert str(error.value).endswith("as in columns: {text: text.body}")
+
+
+def test_json_nested_deeper_than_python_calls_does_no_harm(tmp_path):
+    path = tmp_path / "x.jsonl"
+    path.write_text('{"text": "a", "deep": ' + '{"a": ' * 900 + "1" + "}" * 901 + "\n")
+
+    assert read(Jsonl, path, {"text": "text"})[0] == [{"text": "a"}]
+    with pytest.raises(DataError, match=r"there is no column 'not.there'"):
+        read(Jsonl, path, {"text": "text"}, {"text": "not.there"})
+
+
 def test_a_broken_member_of_a_list_rejects_its_own_row_alone(tmp_path):
     broken = pa.array([b"a", b"\xff", b"c"]).view(pa.string())
     labels = pa.ListArray.from_arrays(pa.array([0, 1, 2, 3], pa.int32()), broken)
