@@ -78,8 +78,8 @@ def test_what_has_no_known_ending_must_say_its_type(written):
             ["a.csv", "b.pq", "readme.doc"],
             "data/*",
             (
-                ". There: a.csv (csv), b.pq (parquet). These are csv and parquet: write a source for each type. Say what"
-                " it is: {type: csv, path: data/*}"
+                ". There: a.csv (csv), b.pq (parquet). These are csv and parquet: write a source for each type. "
+                "Say what it is: {type: csv, path: data/*}"
             ),
         ),
         (["a.doc"], "data/*", ". Say what it is: {type: jsonl, path: data/*}"),
