@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
 from bmtool.commands.guess import Guess, group_of, guess
-from bmtool.commands.init_look import Found, csv_settings, declared, find
+from bmtool.commands.init_look import Found, csv_settings, declared, find, json_advice
 from bmtool.commands.init_page import Sizes, sections
 from bmtool.commands.init_sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init_tasks import CLASSIFICATION, match, match_for
@@ -117,7 +117,8 @@ def _for_guess(found: Found, source: Path, task: str | None) -> _Plan:
     chosen = guess(found.columns, found.rows_seen)
     if chosen is None:
         names = ", ".join(found.columns) or "none"
-        raise DataError(f"{source}: no column holds text. The columns are: {names}")
+        how = json_advice(Path(found.tables[0].name))
+        raise DataError(f"{source}: no column holds text. The columns are: {names}{how and f'. {how}'}")
     settings, ours = chosen.task
     if chosen.label is not None and settings != CLASSIFICATION and (task is None or ours == "labels"):
         read = {"text": chosen.text, ours: chosen.label}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.commands.columns import Column, look
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
-from bmtool.data.readers.advice import TO_LINES, advice
+from bmtool.data.readers.advice import FROM_SQUAD, advice, to_lines
 from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 
 #: So many rows are looked at; what the rest holds is estimated by the files' sizes.
 MOST_ROWS = 20_000
+
+#: So much of a file of JSON is looked at to tell its layout.
+HEAD_BYTES = 64 * 1024
 
 READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
 
@@ -84,17 +87,31 @@ def find(source: Path) -> Found:
         what = "this is neither a file nor a folder" if source.exists() else "there is no such file or folder"
         raise MissingInputError(f"{source}: {what}")
     if format_of(files[0]) in {None, "lines"}:
-        raise ConfigError(f"{source}: init reads {READS}{f'. {TO_LINES}' if files[0].suffix == '.json' else ''}")
+        how = json_advice(files[0])
+        raise ConfigError(f"{source}: init reads {READS}{how and f'. {how}'}")
     tables = [_opened(path) for path in files]
     unread = Unread()
     seen, columns, scale = _look(files, tables, unread)
     if not seen:
         is_empty = all(path.stat().st_size == 0 for path in files)
         nothing = "empty, without even a header line" if is_empty else "a header line, and no row"
-        hint = advice(unread.reasons)
+        hint = json_advice(files[0]) or advice(unread.reasons)
         why = f"no row could be read: {unread}{f'. {hint}' if hint else ''}" if unread.reasons else nothing
         raise DataError(f"{source}: {why}")
+    how = json_advice(files[0]) if seen == 1 else ""
+    if FROM_SQUAD in how:
+        raise DataError(f"{source}: all questions are one row. {how}")
     return Found(stem, pattern, tables, columns, seen, scale, unread)
+
+
+def json_advice(path: Path) -> str:
+    """How a file that is named as JSON becomes rows, where it isn't a row on each line."""
+    if path.suffix not in {".json", ".jsonl", ".ndjson"}:
+        return ""
+    with path.open("rb") as handle:
+        found = to_lines(handle.read(HEAD_BYTES), str(path))
+    renamed = path.with_suffix(".jsonl")
+    return found or (f"If it has a row on each line, call it {renamed}" if path.suffix == ".json" else "")
 
 
 def _opened(path: Path) -> Table:

@@ -2,6 +2,8 @@ import csv
 import gzip
 import json
 import random
+import shutil
+import subprocess
 from pathlib import Path
 
 import pyarrow as pa
@@ -217,7 +219,8 @@ def test_a_key_a_date_or_a_path_is_not_the_text():
             DataError,
             "1 not a JSON object; the first is list.jsonl:1. JSON is read with a row on each",
         ),
-        ("list.json", ConfigError, "jq -c '.[]' OLD > NEW.jsonl"),
+        ("list.json", ConfigError, "this file becomes that by: jq -c '.[]' list.json > list.jsonl"),
+        ("lines.json", ConfigError, "If it has a row on each line, call it lines.jsonl"),
         ("nothing-in.csv", DataError, "empty, without even a header line"),
         ("/dev/null", MissingInputError, "this is neither a file nor a folder"),
         ("numbers.jsonl", DataError, "no column holds text. The columns are: a, b"),
@@ -230,6 +233,7 @@ def test_what_can_not_be_used_is_said(source, error, message):
     Path("empty.csv").write_text("a,b\n")
     Path("nothing-in.csv").touch()
     Path("chinese.csv").write_bytes("text,label\n很好,好\n".encode("gb18030"))
+    Path("lines.json").write_text('{"text": "good"}\n{"text": "bad"}\n')
     for name in ("list.jsonl", "list.json"):
         Path(name).write_text('[{"text": "good", "label": "a"}]')
     Path("numbers.jsonl").write_text('{"a": 1, "b": 2.5}\n')
@@ -356,3 +360,44 @@ def test_what_is_within_mappings_is_found_by_its_path(capsys):
     pipeline, _ = written("nested.jsonl")
 
     assert pipeline.prepare["meta_label"].columns == {"text": "text.body", "label": "meta.label"}
+
+
+QUESTIONS = [{"id": "q1", "question": "who?", "answers": [{"text": "Anna", "answer_start": 0}]}]
+UNKNOWN = [{"id": "q2", "question": "where?", "answers": [], "is_impossible": True}]
+PARAGRAPHS = [{"context": "Anna sings.", "qas": QUESTIONS + UNKNOWN}]
+ROW = {"text": "good", "label": "a"}
+
+
+@pytest.mark.skipif(shutil.which("jq") is None, reason="the advice is tried with jq")
+@pytest.mark.parametrize("indent", [None, 2])
+@pytest.mark.parametrize(
+    ("name", "value", "rows"),
+    [
+        ("list.json", [ROW, ROW], [ROW, ROW]),
+        ("within.json", {"version": "1", "rows": [ROW, ROW]}, [ROW, ROW]),
+        (
+            "squad.json",
+            {"version": "1.1", "data": [{"title": "A", "paragraphs": PARAGRAPHS}]},
+            [
+                {"question": "who?", "context": "Anna sings.", "answers": [{"text": "Anna", "answer_start": 0}]},
+                {"question": "where?", "context": "Anna sings.", "answers": []},
+            ],
+        ),
+    ],
+)
+def test_the_command_that_is_advised_makes_rows_of_a_file_of_json(name, value, rows, indent):
+    Path(name).write_text(json.dumps(value, indent=indent))
+
+    with pytest.raises(ConfigError) as error:
+        init(Path(name), console=Console())
+    subprocess.run(str(error.value).partition("becomes that by: ")[2], shell=True, check=True)
+
+    lines = Path(name).with_suffix(".jsonl").read_text().splitlines()
+    assert [json.loads(line) for line in lines] == rows
+
+
+def test_questions_in_one_line_are_no_row():
+    Path("squad.jsonl").write_text(json.dumps({"version": "1.1", "data": [{"title": "A", "paragraphs": PARAGRAPHS}]}))
+
+    with pytest.raises(DataError, match=r"squad.jsonl: all questions are one row. .* squad.jsonl > squad-rows.jsonl$"):
+        init(Path("squad.jsonl"), console=Console())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from shlex import quote
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -23,7 +25,37 @@ WITH_POINT = (
 CONVERT = "Files are read as UTF-8; convert others, as in: iconv -f GB18030 -t UTF-8 OLD > NEW"
 
 #: What to do about a file that is one value, as `json.dump` writes a list of rows.
-TO_LINES = "JSON is read with a row on each line; a file that is one list becomes that by: jq -c '.[]' OLD > NEW.jsonl"
+TO_LINES = (
+    "JSON is read with a row on each line; a file that is one list becomes that by: jq -c '.[]' OLD > NEW.jsonl "
+    "(for another layout `bmtool init OLD` says by what)"
+)
+
+#: What makes rows of a file of questions as SQuAD publishes them, each with the paragraph that it is about.
+FROM_SQUAD = ".data[].paragraphs[] | .context as $context | .qas[] | {question, $context, answers}"
+
+
+def to_lines(head: bytes, name: str) -> str:
+    """By what a file of JSON, which begins so, becomes one with a row on each line; nothing if it seems to be one."""
+    start = head.lstrip(b"\xef\xbb\xbf \t\r\n")
+    listed = re.search(rb'"(\w+)"\s*:\s*\[\s*\{', start)
+    first, has_more, _ = start.partition(b"\n")
+    if start.startswith(b"["):
+        rows = ".[]"
+    elif b'"paragraphs"' in start and b'"context"' in start:
+        rows = FROM_SQUAD
+    elif has_more and first.rstrip().endswith(b"}"):
+        return ""
+    elif listed is not None:
+        rows = f".{listed[1].decode()}[]"
+    elif first.strip() == b"{":
+        rows = "."  # rows over several lines
+    else:
+        return ""
+    stem = re.sub(r"\.jsonl?$", "", name)
+    new = f"{stem}.jsonl" if not name.endswith(".jsonl") else f"{stem}-rows.jsonl"
+    return (
+        f"JSON is read with a row on each line; this file becomes that by: jq -c '{rows}' {quote(name)} > {quote(new)}"
+    )
 
 
 def advice(reasons: Iterable[str]) -> str:
