@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bmtool.errors import ConfigError, TryAgainError
-from bmtool.train.footprint import USABLE, kernel_bytes, saved_bytes, state_bytes, token_bytes
+from bmtool.train.footprint import kernel_bytes, saved_bytes, state_bytes, token_bytes, usable
 from bmtool.train.out_of_memory import free_bytes
 
 if TYPE_CHECKING:
@@ -119,5 +119,5 @@ def fitting(
         longest = max(phase.training.max_seq_length for phase in phases)
         missing += saved_bytes(model, state, parts=parts) + kernel_bytes(longest)
     of_token = max(token_bytes(model, dtype, device, phase.train.packed_lengths) for phase in phases)
-    fits = max(0, int(USABLE[device.type] * (mine - missing))) // max(1, of_token)
+    fits = max(0, int(usable(device, parts=parts) * (mine - missing))) // max(1, of_token)
     return fits, f"{mine / 1e9:.1f} GB of memory are free"

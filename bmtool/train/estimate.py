@@ -15,7 +15,7 @@ from bmtool.models.families import family_of
 from bmtool.models.flops import Work
 from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.checkpoints import space_needed
-from bmtool.train.footprint import USABLE, kernel_bytes, numbers_of_layer, saved_bytes, state_bytes, token_bytes
+from bmtool.train.footprint import kernel_bytes, numbers_of_layer, saved_bytes, state_bytes, token_bytes, usable
 from bmtool.train.plan import generator, in_order
 
 if TYPE_CHECKING:
@@ -150,7 +150,8 @@ def _memory(outline: Outline, dtype: torch.dtype, device: torch.device, parts: i
         "a state being saved": saved_bytes(outline.model, taken, parts=parts, keeps_best=outline.keeps_best),
     }
     if device.type == "cpu":
-        training["gaps between blocks"] = int(activations * (1 / USABLE["cpu"] - 1))
+        if parts == 1:
+            training["gaps between blocks"] = int(activations * (1 / usable(device) - 1))
         training["kernels"] = kernel_bytes(max(phase.training.max_seq_length for phase in outline.phases))
     if not outline.passes:
         return training

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: Of the memory for a batch so much is in use at once: blocks of different sizes leave gaps, and on a CPU kernels that
 #: are kept lie between them. Fitted to what docs/training.md has under "Memory"; not measured on a GPU.
-USABLE = {"cpu": 0.57, "cuda": 0.8}
+_USABLE = {"cpu": 0.57, "cuda": 0.8}
 
 #: What the kernels take that oneDNN keeps, up to 1,024, by how long the longest of the short documents may be: found
 #: after 30 steps of BERT 4x256, and with up to 128 tokens also after 260 of 2x128.
@@ -49,6 +49,14 @@ def state_bytes(model: nn.Module, dtype: torch.dtype, optim: str, *, parts: int 
         "weights": held["weights"] + gathered * dtype.itemsize,
         "gradients": held["gradients"] + moment,
     }
+
+
+def usable(device: torch.device, *, parts: int = 1) -> float:
+    """How much of the memory for a batch is in use at once, where `parts` processes share out the weights.
+
+    On a CPU freed blocks are then the kernel's again (`bmtool.train.memory.release_memory`), and leave no gaps.
+    """
+    return 1.0 if device.type == "cpu" and parts > 1 else _USABLE[device.type]
 
 
 def saved_bytes(model: nn.Module, state: dict[str, int], *, parts: int = 1, keeps_best: bool = False) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bmtool.errors import TryAgainError
-from bmtool.train.footprint import USABLE, token_bytes
+from bmtool.train.footprint import token_bytes, usable
 
 if TYPE_CHECKING:
     from bmtool.errors import BmtoolError
@@ -43,8 +43,9 @@ def out_of_memory(stepper: Stepper, error: BaseException) -> BmtoolError:
     tried, window = training.batch_tokens, training.gradient_accumulation_steps
     of_token = token_bytes(stepper.model, stepper.weights.dtype, device, stepper.phase.train.packed_lengths)
     free = free_bytes(device)
-    usable = None if free is None else int(USABLE[device.type] * (free - gradient_bytes))
-    size = fitting_tokens(tried, usable, of_token)
+    parts = 1 if stepper.weights.are_whole else stepper.world.size
+    room = None if free is None else int(usable(device, parts=parts) * (free - gradient_bytes))
+    size = fitting_tokens(tried, room, of_token)
     place = f"{device.type} is out of memory in step {step:,}: per_device_batch_tokens is {tried:,}"
     if size < training.max_seq_length:
         return TryAgainError(

@@ -8,6 +8,7 @@ from bmtool.contracts import Method
 from bmtool.registry import METHODS
 from bmtool.stages import finetune
 from bmtool.train.estimate import estimate
+from bmtool.train.footprint import usable
 
 CPU = torch.device("cpu")
 NAMES = [name for name in METHODS.names() if name != "multi_task"]  # that one is in test_multi_task
@@ -107,6 +108,17 @@ def test_weights_that_processes_share_out_are_counted_once_over_all_of_them(plan
     # A fourth of all; and while it runs a layer, and what is outside of the two.
     assert shared["weights"] == weights // 4 + weights - layer
     assert whole["weights"] == weights
+
+
+def test_where_weights_are_shared_out_freed_blocks_are_the_kernels_again_and_leave_no_gaps(planned, finetuned):
+    outline = finetune.outline(section(finetuned, "supervised"), planned.before)
+
+    whole, shared = (estimate(outline, torch.float32, 0, device=CPU, parts=parts).memory for parts in (1, 2))
+
+    assert whole["gaps between blocks"] > 0
+    assert "gaps between blocks" not in shared
+    assert shared["activations"] == whole["activations"]
+    assert (usable(CPU), usable(CPU, parts=2)) == (0.57, 1.0)
 
 
 def test_a_method_that_gives_other_phases_says_what_they_take():
