@@ -7,13 +7,14 @@ import hashlib
 import json
 import os
 import shutil
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
-from bmtool.errors import TryAgainError
+from bmtool.errors import DataError, MissingInputError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
     from threading import Event
 
@@ -79,10 +80,26 @@ def stamp_of(path: Path) -> Stamp:
     return (stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino)
 
 
-def check_stamp(path: Path, stamp: Stamp | None) -> None:
-    """Raise TryAgainError if a file was written to, or is gone, since it bore `stamp`; None: nobody looked then."""
+@contextmanager
+def unchanged(path: Path, stamp: Stamp | None) -> Iterator[None]:
+    """What is read of a file in this block counts only if it bears `stamp` at the end, also that it seems damaged.
+
+    Without a stamp nobody looks.
+
+    Raises:
+        TryAgainError: it was written to, or is gone.
+    """
+    try:
+        yield
+    except (DataError, MissingInputError):
+        _check_stamp(path, stamp)
+        raise
+    _check_stamp(path, stamp)
+
+
+def _check_stamp(path: Path, stamp: Stamp | None) -> None:
     if stamp is not None and (not path.exists() or stamp_of(path) != stamp):
-        raise TryAgainError(CHANGED.format(path))
+        raise TryAgainError(CHANGED.format(path)) from None
 
 
 def sha256_of_ends(path: Path) -> str:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import errno
+import os
+import re
 import tempfile
 import traceback
 from datetime import UTC, datetime
@@ -20,13 +22,22 @@ def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
         return problem
     if isinstance(problem, KeyboardInterrupt):
         return StoppedError("stopped by Ctrl-C; what was on the disk is kept")
-    if isinstance(problem, OSError) and problem.errno in _STORAGE:
-        where = f": {problem.filename}" if problem.filename else ""
+    number = _errno_of(problem)
+    if number in _STORAGE:
+        where = f": {problem.filename}" if isinstance(problem, OSError) and problem.filename else ""
         return StorageError(
-            f"{problem.strerror}{where}. The last good state is kept; the same command goes on from there"
+            f"{os.strerror(number)}{where}. The last good state is kept; the same command goes on from there"
         )
     where = _save(problem, root)
     return BmtoolError(f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {where}")
+
+
+def _errno_of(problem: BaseException) -> int:
+    """What the system said, 0 if it wasn't the system. Libraries in Rust (safetensors, tokenizers) say it as text."""
+    if isinstance(problem, OSError):
+        return problem.errno or 0
+    told = re.search(r"\(os error (\d+)\)", str(problem))
+    return int(told[1]) if told else 0
 
 
 def _save(problem: BaseException, root: Path | None) -> str:

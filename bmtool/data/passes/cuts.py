@@ -9,7 +9,7 @@ import socket
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from bmtool.artifacts.files import CHANGED, check_stamp
+from bmtool.artifacts.files import CHANGED, unchanged
 from bmtool.config.model import what
 from bmtool.contracts import Piece
 from bmtool.data.passes.kept import sealed, unsealed
@@ -52,11 +52,11 @@ class Cuts:
                 yield Piece(name, path, **_plain(one))
             return
         noted = []
-        for piece in self.source.pieces(name, path, sha256):
-            noted.append({key: value for key, value in asdict(replace(piece, data=None)).items() if key in _NOTED})
-            noted[-1]["is_held"] = piece.data is not None
-            yield piece
-        check_stamp(path, stamp)  # or what another file holds would be remembered as this one's
+        with unchanged(path, stamp):  # or what another file holds would be remembered as this one's
+            for piece in self.source.pieces(name, path, sha256):
+                noted.append({key: value for key, value in asdict(replace(piece, data=None)).items() if key in _NOTED})
+                noted[-1]["is_held"] = piece.data is not None
+                yield piece
         if note is None:
             return
         note.parent.mkdir(parents=True, exist_ok=True)

@@ -163,8 +163,12 @@ def _noted(path: Path) -> tuple[int, str]:
 def write_array(path: Path, values: NDArray[Any]) -> None:
     """Write an array of numbers as `.npy`, without pickle."""
     fault("write")
+    values = np.ascontiguousarray(values)
     with path.open("wb") as handle:
-        np.lib.format.write_array(handle, np.ascontiguousarray(values), allow_pickle=False)
+        np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(values))
+        handle.write(
+            values.view(np.uint8).data if values.size else b""
+        )  # numpy's own writing hides why the disk refused
 
 
 def read_array(path: Path) -> NDArray[Any]:

@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import check_stamp
+from bmtool.artifacts.files import unchanged
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.compiled import compiling_once
@@ -33,6 +33,7 @@ from bmtool.data.text.documents import Documents, text_buffers
 from bmtool.data.text.words import count_words
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from numpy.typing import NDArray
@@ -119,15 +120,17 @@ class UnitPass:
         batches = rules.sources[self.unit.source].read(piece, reading)
         if rules.max_rows is not None:
             batches = few_rows(batches, -(-rules.max_rows // len(self.unit.pieces)))
-        while True:
-            with self.clock.step("read"):
-                batch = next(batches, None)
-            if batch is None:
-                break
-            self.clock.bytes["read"] += batch.nbytes
-            self.take(batch)
-        check_stamp(piece.path, piece.stamp)  # else another file's rows would be kept under its key
+        with unchanged(piece.path, piece.stamp):  # else another file's rows would be kept under its key
+            while (batch := self.next_of(batches)) is not None:
+                self.take(batch)
         return {"file": piece.file, "unseen": sorted(reading.unseen), "known": reading.known[:20]}
+
+    def next_of(self, batches: Iterator[pa.RecordBatch]) -> pa.RecordBatch | None:
+        """The next batch; None behind the last."""
+        with self.clock.step("read"):
+            batch = next(batches, None)
+        self.clock.bytes["read"] += 0 if batch is None else batch.nbytes
+        return batch
 
     def reject(self, rejected: Rejected) -> None:
         """Count a row that can't be read, and write down where it is; never its text."""

@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 #: Row groups are read together up to this size.
 PIECE_BYTES = 64 * 1024 * 1024
 
+#: Columns are read so much at a time, not fetched whole: 127 MiB instead of 333 for a row group of 215 MB. Nor is the
+#: file mapped: the system kills who reads a mapped file that gets shorter.
+_BUFFER_BYTES = 256 * 1024
+
 
 def cut_parquet(name: str, path: Path, sha256: str) -> Iterator[Piece]:
     """Pieces of whole row groups, each of about `PIECE_BYTES` unpacked, or of one row group that is larger.
@@ -86,12 +90,16 @@ def _batches(
                     raise too_much(path, "it", path.stat().st_size, f"more than {allowed:,}")
                 yield ours
             first += batch.num_rows
+        noted = sum(file.metadata.row_group(group).num_rows for group in groups)
+        seen = first - piece.first
+        if seen != noted:  # pyarrow takes a column that is cut off for its end
+            raise DataError(f"{path}: this Parquet file is cut off or damaged: {seen:,} of {noted:,} rows are there")
 
 
 @contextmanager
 def _opened(path: Path) -> Iterator[pq.ParquetFile]:
     with naming(path, "Parquet"):
-        file = pq.ParquetFile(path, memory_map=True)
+        file = pq.ParquetFile(path, buffer_size=_BUFFER_BYTES, pre_buffer=False)
     with file:
         yield file
 

@@ -48,7 +48,7 @@ def naming(path: Path, kind: str) -> Iterator[None]:
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError, UnicodeDecodeError, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        text = str(error).partition("\n")[0]
+        text = "".join(one if one.isprintable() else "?" for one in str(error).partition("\n")[0])
         raise DataError(f"{path}: this {kind} file can't be read: {text}") from None
 
 

@@ -1,7 +1,9 @@
 """What is kept is whole and unchanged, or not found; several runs may fill and read the same shelf."""
 
+import errno
 import json
 import os
+import resource
 import socket
 
 import numpy as np
@@ -115,3 +117,24 @@ def test_a_seal_breaks_when_a_value_changes():
     for other in (text.replace("0.1", "0.2"), json.dumps({"a": 1}), "[]", "null", text[:-1]):
         with pytest.raises(ValueError, match=r".*"):
             unsealed(other)
+
+
+def test_an_array_that_the_disk_has_no_room_for_says_what_the_system_said(tmp_path):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large") as error:
+            write_array(tmp_path / "values.npy", np.zeros((1000, 7), np.uint64))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    assert error.value.errno == errno.EFBIG
+
+
+@pytest.mark.parametrize("values", [np.zeros((0, 2), np.uint64), np.arange(12, dtype=np.uint16).reshape(4, 3)[:, 1:]])
+def test_an_array_comes_back_as_it_was(tmp_path, values):
+    write_array(tmp_path / "values.npy", values)
+
+    again = read_array(tmp_path / "values.npy")
+
+    assert (again.dtype, again.shape, again.tolist()) == (values.dtype, values.shape, values.tolist())

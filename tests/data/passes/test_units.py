@@ -13,7 +13,7 @@ from bmtool.data.passes import units
 from bmtool.data.passes.cuts import Cuts
 from bmtool.data.passes.units import RowRules, units_of
 from bmtool.data.readers import lines
-from bmtool.errors import TryAgainError
+from bmtool.errors import DataError, TryAgainError
 from bmtool.filters.length import Length
 from bmtool.sources.csv import Csv
 from bmtool.sources.jsonl import Jsonl
@@ -232,3 +232,17 @@ def test_without_a_folder_nothing_is_remembered(file):
     file.write_bytes(gzip.compress(b'{"text": "another"}\n'))
 
     assert [one.key for one in pieces_of(cuts, file)] != [one.key for one in whole]
+
+
+def test_a_file_that_seems_damaged_since_it_was_replaced_is_read_again(file, tmp_path):
+    stamp = stamp_of(file)
+    file.write_bytes(file.read_bytes()[:30])
+    cuts = Cuts(SOURCE, tmp_path / "cuts", is_fresh=False)
+
+    with pytest.raises(TryAgainError, match="the file changed while it was read"):
+        list(cuts.pieces("x.jsonl", file, "sha", stamp))
+    with pytest.raises(DataError, match="its end is missing"):
+        list(cuts.pieces("x.jsonl", file, "sha", stamp_of(file)))
+    file.unlink()
+    with pytest.raises(TryAgainError, match="the file changed while it was read"):
+        list(cuts.pieces("x.jsonl", file, "sha", stamp))

@@ -272,6 +272,41 @@ def test_row_groups_are_read_in_pieces_with_their_numbers(tmp_path, monkeypatch)
     assert rejected == {778: "no value in column 'text'"}
 
 
+SHORTER = """
+import os, sys
+from bmtool.contracts import Reading
+from bmtool.data.rows import schema_of
+from bmtool.errors import DataError
+from bmtool.sources.parquet import Parquet
+
+[(name, path)] = Parquet(path=sys.argv[1]).files()
+[piece] = Parquet(path=sys.argv[1]).pieces(name, path, "sha")
+batches = Parquet(path=sys.argv[1]).read(piece, Reading({}, schema_of({"text": "text"}), print))
+next(batches)
+os.truncate(path, 1000)
+try:
+    print(sum(batch.num_rows for batch in batches))
+except DataError as error:
+    print(error)
+"""
+
+
+def test_a_parquet_file_that_gets_shorter_while_it_is_read_is_an_error_and_kills_nobody(tmp_path):
+    path = tmp_path / "x.parquet"
+    pq.write_table(
+        pa.table({"text": [os.urandom(500).hex() for _ in range(20_000)]}),
+        path,
+        row_group_size=5000,
+        compression="none",
+        use_dictionary=False,
+    )
+
+    done = subprocess.run([sys.executable, "-c", SHORTER, str(path)], capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{path}: this Parquet file ")
+
+
 # ---------------------------------------------------------------- joined columns
 
 

@@ -1,0 +1,44 @@
+"""What a library raises where the disk refuses is no bug of ours."""
+
+import errno
+import os
+import resource
+
+import pytest
+import torch
+from bmtool.errors import StorageError
+from bmtool.runner.crash import as_error
+from safetensors.torch import save_file
+from tokenizers import Tokenizer
+from tokenizers.models import WordLevel
+
+WRITERS = {
+    "safetensors": lambda path: save_file({"weight": torch.zeros(100_000)}, path),
+    "tokenizers": lambda path: Tokenizer(WordLevel({str(n): n for n in range(100_000)}, "0")).save(str(path)),
+    "python": lambda path: path.write_bytes(bytes(400_000)),
+}
+
+
+@pytest.mark.parametrize("writer", WRITERS)
+def test_a_file_that_the_disk_refuses_is_told_as_such_by_every_library(tmp_path, writer):
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, before[1]))
+    try:
+        with pytest.raises(Exception, match="File too large") as problem:
+            WRITERS[writer](tmp_path / "file")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    error = as_error(problem.value, tmp_path)
+
+    assert isinstance(error, StorageError)
+    assert str(error) == (
+        f"{os.strerror(errno.EFBIG)}. The last good state is kept; the same command goes on from there"
+    )
+
+
+def test_any_other_exception_is_a_bug_with_its_traceback(tmp_path):
+    error = as_error(ValueError("(os error of another kind)"), tmp_path)
+
+    assert error.exit_code == 1
+    assert str(error).startswith("a bug in bmtool: ValueError: (os error of another kind). The traceback is in ")
