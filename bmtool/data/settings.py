@@ -165,7 +165,7 @@ class Limits(Settings):
     max_dropped_by: dict[str, Ratio] = {}
     """The same for single rules: a reason such as `duplicate` or `c4`, or `c4.curly_bracket` for a part of one"""
     max_overlap: Ratio | None = None
-    """Share of the rows of validation and test that have a similar row in train"""
+    """Share of the rows of validation and test that have in train a similar row, or one that differs in a word"""
 
 
 class KeyFile(Settings):

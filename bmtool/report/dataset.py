@@ -81,6 +81,9 @@ def _warnings(report: Mapping[str, Any]) -> list[Note]:
     for split, one in present(report, "overlap").items():
         if one["similar"]:
             texts.append(f"{_share(one['similar'], one['rows'], f'{split} rows')} have a similar row in train.")
+        if one["edited"]:
+            share = _share(one["edited"], one["rows"], f"{split} rows")
+            texts.append(f"{share} have a row in train that differs in a word.")
     conflicts = present(report, "conflicting_labels").get("rows")
     if conflicts:
         texts.append(f"{conflicts:,} copies had another label than the row that stays.")

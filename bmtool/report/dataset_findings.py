@@ -40,21 +40,25 @@ def _label(value: Any) -> str:
 
 
 def leakage(report: Mapping[str, Any]) -> list[Section]:
-    """Rows of validation and test that are similar to train rows, and rows that held a part of a test set."""
+    """Rows of validation and test that are train rows or nearly, and rows that held a part of a test set."""
     blocks: list[Block] = []
     overlap = present(report, "overlap")
     if overlap:
         rows: list[list[Cell]] = [
-            [split, one["rows"], one["similar"], percent(one["similar"], one["rows"])] for split, one in overlap.items()
+            [split, one["rows"], one["similar"], one["edited"], percent(one["similar"] + one["edited"], one["rows"])]
+            for split, one in overlap.items()
         ]
-        blocks.append(Table(["split", "rows", "similar to a train row", "share"], rows))
+        names = ["split", "rows", "similar to a train row", "a train row but for a word", "share of both"]
+        blocks.append(Table(names, rows))
         pairs: list[list[Cell]] = [
             [split, row, train, similarity]
             for split, one in overlap.items()
-            for row, train, similarity in (one.get("examples") or [])[:MAX_EXAMPLES]
+            for kind in ("examples", "edited_examples")
+            for row, train, similarity in (one.get(kind) or [])[:MAX_EXAMPLES]
         ]
         if pairs:
-            blocks.append(Table(["split", "row", "row in train", "similarity"], pairs, "Examples"))
+            caption = "Examples: similar rows, then rows but for a word"
+            blocks.append(Table(["split", "row", "row in train", "similarity"], pairs, caption))
     contaminated = present(report, "contaminated")
     if contaminated:
         rows = [[printable(name), count] for name, count in by_count(contaminated)]

@@ -32,7 +32,15 @@ FULL = {
     "length_histogram": {"train": [[16, 2], [128, 3]], "validation": [[64, 2]]},
     "languages": {"en": 6, "zh": 1},
     "top_copies": [{"kept": "k" * 32, "copies": 41}],
-    "overlap": {"validation": {"rows": 2, "similar": 1, "examples": [["a" * 32, "b" * 32, 0.875]]}},
+    "overlap": {
+        "validation": {
+            "rows": 2,
+            "similar": 1,
+            "edited": 1,
+            "examples": [["a" * 32, "b" * 32, 0.875]],
+            "edited_examples": [["e" * 32, "f" * 32, 0.917]],
+        }
+    },
     "contaminated": {"prepare/exams": 3},
     "conflicting_labels": {
         "rows": 1,
@@ -96,8 +104,9 @@ def test_every_number_is_there_as_text(tmp_path):
         ["neg", "4", "2", "80.0 %"],
         ["k" * 32, "41"],
         ["c" * 32, "pos", "d" * 32, "neg"],
-        ["validation", "2", "1", "50.0 %"],
+        ["validation", "2", "1", "1", "100.0 %"],
         ["validation", "a" * 32, "b" * 32, "0.8750"],
+        ["validation", "e" * 32, "f" * 32, "0.9170"],
         ["prepare/exams", "3"],
         ["en", "6", "85.7 %"],
         ["raw/a.jsonl", "10", "7", "600", "61"],
@@ -111,9 +120,10 @@ def test_every_number_is_there_as_text(tmp_path):
 def test_what_needs_a_look_stands_at_the_top(tmp_path):
     notes = read(tmp_path, FULL).text["p"]
 
-    assert notes[1:5] == [
+    assert notes[1:6] == [
         "1 of 10 rows (10.0 %) could not be read.",
         "1 of 2 validation rows (50.0 %) have a similar row in train.",
+        "1 of 2 validation rows (50.0 %) have a row in train that differs in a word.",
         "1 copies had another label than the row that stays.",
         "No validation row has the label pos.",
     ]
@@ -234,6 +244,6 @@ def test_a_long_table_scrolls_in_its_own_box(tmp_path):
     [(0, 9, "0.0 %"), (1, 10_000, "< 0.1 %"), (9_999, 10_000, "> 99.9 %"), (9, 9, "100.0 %")],
 )
 def test_a_share_is_never_rounded_to_none_or_all(tmp_path, part, whole, shown):
-    report = {**FULL, "overlap": {"test": {"rows": whole, "similar": part, "examples": []}}}
+    report = {**FULL, "overlap": {"test": {"rows": whole, "similar": part, "edited": 0, "examples": []}}}
 
-    assert ["test", f"{whole:,}", f"{part:,}", shown] in read(tmp_path, report).rows
+    assert ["test", f"{whole:,}", f"{part:,}", "0", shown] in read(tmp_path, report).rows

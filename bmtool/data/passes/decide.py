@@ -118,6 +118,18 @@ class Rows:
                 yield slice(start, start + batch.num_rows), batch.column(name)
                 start += batch.num_rows
 
+    def all_texts(self, names: list[str], mask: NDArray[np.bool_]) -> Iterator[tuple[slice, pa.Array]]:
+        """(row numbers, joined texts) batch by batch; batches without a row of the mask (N,) are left out."""
+        for unit in self.units:
+            if not mask[unit.rows].any():
+                continue
+            start = unit.start
+            for batch in unit.batches():
+                place = slice(start, start + batch.num_rows)
+                start = place.stop
+                if mask[place].any():
+                    yield place, joined_texts(batch, names)
+
 
 def _of_unit(
     unit: KeptUnit, inside: NDArray[np.int64], names: Sequence[str], read: Callable[[pa.RecordBatch], pa.Array]

@@ -18,8 +18,11 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     if summary["scrubbed"]:
         lines.append("scrubbed: " + ", ".join(f"{count:,} {name}" for name, count in summary["scrubbed"].items()))
     for name, one in (summary["overlap"] or {}).items():
-        if one["similar"]:
-            lines.append(f"{one['similar']:,} of {one['rows']:,} {name} rows have a similar row in train")
+        if one["similar"] or one["edited"]:
+            lines.append(
+                f"of {one['rows']:,} {name} rows {one['similar']:,} have a similar row in train, "
+                f"{one['edited']:,} one that differs in a word"
+            )
     if summary["labels"]:
         shown = ", ".join(summary["labels"][:12]) + (", ..." if len(summary["labels"]) > 12 else "")
         lines.append(f"{len(summary['labels'])} labels: {shown}")

@@ -54,9 +54,12 @@ def _overlap(most: float, summary: Mapping[str, Any]) -> GateResult:
     overlap = summary["overlap"]
     if overlap is None:
         return GateResult("max_overlap", passed=False, message="overlap wasn't measured: nothing is held out")
-    rows, found = sum(one["rows"] for one in overlap.values()), sum(one["similar"] for one in overlap.values())
-    text = f"{found:,} of {rows:,} rows of {' and '.join(overlap)} have a similar row in train"
-    return _at_most("max_overlap", found, rows, most, text)
+    rows, similar, edited = (sum(one[name] for one in overlap.values()) for name in ("rows", "similar", "edited"))
+    text = (
+        f"of {rows:,} rows of {' and '.join(overlap)} {similar:,} have a similar row in train, "
+        f"{edited:,} one that differs in a word"
+    )
+    return _at_most("max_overlap", similar + edited, rows, most, text)
 
 
 def _at_most(name: str, part: int, whole: int, most: float, text: str) -> GateResult:

@@ -13,6 +13,7 @@ from bmtool.data.passes.decide import EARLIER, NEAR, Loss, conflicting_labels
 from bmtool.data.passes.earlier import Earlier, SketchesOf
 from bmtool.data.passes.near_memo import NearMemo
 from bmtool.data.passes.split import SPLITS
+from bmtool.data.similarity.edited import edited
 from bmtool.data.similarity.overlap import Overlap, overlap
 from bmtool.data.similarity.overlap_again import overlap_again
 from bmtool.data.similarity.shingle_sets import exact_similarity
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.decide import Decisions, Rows
     from bmtool.data.passes.units import RowRules
     from bmtool.data.similarity.bands import Unit
+    from bmtool.data.similarity.edited import Edited
     from bmtool.deduplicators.near import Near
 
 #: Jaccard similarity from which a row of train gives a held-out row away, where near copies aren't looked for.
@@ -158,29 +160,39 @@ def top_copies(rows: Rows, decisions: Decisions, *, most: int = 20) -> list[dict
 def measure_overlap(
     near: Near | None, rows: Rows, decisions: Decisions, rules: RowRules, job: Job
 ) -> tuple[dict[str, Any] | None, list[str]]:
-    """For validation and test, how many of their rows have a similar row in train, with a few examples.
+    """For validation and test, how many of their rows have a similar row in train, and how many an edited copy.
 
-    Besides, the names of the notes that were written. The decisions stay as they are.
+    With a few examples of both; a row counts once, as similar if it is. Besides, the names of the notes that were
+    written. The decisions stay as they are.
     """
     threshold = near.threshold if near is not None else OVERLAP_THRESHOLD
     is_held_out = decisions.of_split(SPLITS[1]) | decisions.of_split(SPLITS[2])
     memo = NearMemo(rows, rules, threshold, job)
-    found = _overlap(rows, decisions, np.flatnonzero(is_held_out), rules, memo)
+    similar = _overlap(rows, decisions, np.flatnonzero(is_held_out), rules, memo)
+    is_held_out[similar.row] = False
+    names = rules.of_kind(*READABLE)
+    copies = edited(lambda mask: rows.all_texts(names, mask), decisions.of_split("train"), is_held_out)
     noted = {}
     for name in SPLITS[1:]:
         mine = decisions.of_split(name)
         if not mine.any():
             continue
-        places = np.flatnonzero(mine[found.row])
-        few = places[:EXAMPLES]
-        examples = zip(rows.ids(found.row[few]), rows.ids(found.twin[few]), found.similarity[few], strict=True)
         noted[name] = {
             "rows": int(mine.sum()),
-            "similar": len(places),
+            "similar": int(mine[similar.row].sum()),
+            "edited": int(mine[copies.row].sum()),
             "threshold": threshold,
-            "examples": [[row, twin, round(float(similarity), 3)] for row, twin, similarity in examples],
+            "examples": _examples(similar, mine, rows),
+            "edited_examples": _examples(copies, mine, rows),
         }
     return noted or None, memo.names
+
+
+def _examples(found: Overlap | Edited, mine: NDArray[np.bool_], rows: Rows) -> list[list[Any]]:
+    """[id, id of its twin in train, how similar they are] of the first rows of a split."""
+    few = np.flatnonzero(mine[found.row])[:EXAMPLES]
+    pairs = zip(rows.ids(found.row[few]), rows.ids(found.twin[few]), found.similarity[few].tolist(), strict=True)
+    return [[row, twin, round(similarity, 3)] for row, twin, similarity in pairs]
 
 
 def _overlap(rows: Rows, decisions: Decisions, held_out: NDArray[np.int64], rules: RowRules, memo: NearMemo) -> Overlap:

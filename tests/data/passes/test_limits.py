@@ -15,7 +15,10 @@ SUMMARY = {
     },
     "rejected": 50,
     "by_rule": {"c4": {"curly_bracket": 19, "javascript": 11}, "length": {"min_chars": 0, "max_chars": 0}},
-    "overlap": {"validation": {"rows": 100, "similar": 2}, "test": {"rows": 300, "similar": 6}},
+    "overlap": {
+        "validation": {"rows": 100, "similar": 2, "edited": 1},
+        "test": {"rows": 300, "similar": 4, "edited": 1},
+    },
 }
 
 
@@ -45,12 +48,12 @@ SUMMARY = {
         (
             {"max_overlap": 0.02},
             True,
-            "8 of 400 rows of validation and test have a similar row in train (2.00%), at most 2.00% allowed",
+            "of 400 rows of validation and test 6 have a similar row in train, 2 one that differs in a word (2.00%), at most 2.00% allowed",
         ),
         (
             {"max_overlap": 0.01},
             False,
-            "8 of 400 rows of validation and test have a similar row in train (2.00%), at most 1.00% allowed",
+            "of 400 rows of validation and test 6 have a similar row in train, 2 one that differs in a word (2.00%), at most 1.00% allowed",
         ),
     ],
 )  # fmt: skip

@@ -68,3 +68,27 @@ def test_overlap_is_noted_by_split_with_examples(tmp_path):
         assert noted["rows"] == noted["similar"] == summary["splits"][name]
         assert len(noted["examples"]) == min(20, noted["rows"])
         assert all(similarity >= noted["threshold"] == 0.7 for _, _, similarity in noted["examples"])
+
+
+def test_rows_but_for_a_word_are_noted_apart_from_similar_ones_and_judged_with_them(tmp_path):
+    rng = np.random.default_rng(0)
+    own = [rng.integers(10**9, size=12).astype(str).tolist() for _ in range(40)]
+    off = [[*words[:5], "other", *words[6:]] for words in own]
+    texts = [" ".join(words) for words in [*own, *off]] + [f"{' '.join(words)}!" for words in own[:10]]
+    limits = {"max_overlap": 0.4}
+    config = plan(tmp_path, "x", texts, deduplicate=[], split={"test": 0.3}, limits=limits)
+
+    summary = prepare.run(config, job_for(tmp_path / "out"))
+    splits = {name: split.column("text").to_pylist() for name, split in open_dataset(tmp_path / "out").splits.items()}
+    plain = [" ".join(text.rstrip("!").split()) for text in splits["train"]]
+    similar = [text for text in splits["test"] if text.rstrip("!") in plain]
+    twins = dict(zip(texts, [*texts[40:80], *texts[:40], *texts[40:50]], strict=True))
+    edited = [text for text in splits["test"] if text not in similar and twins[text] in plain]
+
+    noted = summary["overlap"]["test"]
+    assert len(similar) > 2
+    assert len(edited) > 5
+    assert (noted["similar"], noted["edited"]) == (len(similar), len(edited))
+    assert {similarity for _, _, similarity in noted["edited_examples"]} == {round(11 / 12, 3)}
+    assert [one.passed for one in prepare.gates(config, summary)] == [False]
+    assert any(line.endswith(f"{len(edited)} one that differs in a word") for line in prepare.describe(summary))
