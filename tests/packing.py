@@ -117,8 +117,12 @@ def make_pair(family: str, auto_class: str, labels=None, **changes):
 
 
 def assert_equal(packed, alone, ours: torch.Tensor, theirs: torch.Tensor) -> None:
-    """Forward within 1e-5; gradients of every weight within 1e-4 of the largest."""
-    direction = torch.randn(ours.shape, generator=torch.Generator().manual_seed(0))
+    """Forward within 1e-5; gradients of every weight within 1e-4, and within 1e-5 of the largest.
+
+    They are those of a mean over rows, as in training. Of the sum over 53 tokens of 64 numbers the largest gradients
+    are 300 to 700, and float32's rounding alone makes differences of up to 1.5e-4 there (3e-7 of the largest, at most).
+    """
+    direction = torch.randn(ours.shape, generator=torch.Generator().manual_seed(0)) / len(ours)
     ours.backward(direction)
     theirs.backward(direction)
 
@@ -128,6 +132,6 @@ def assert_equal(packed, alone, ours: torch.Tensor, theirs: torch.Tensor) -> Non
     compared = 0
     for (name, ours_p), theirs_p in zip(packed.named_parameters(), alone.parameters(), strict=True):
         if theirs_p.grad is not None:
-            assert (ours_p.grad - theirs_p.grad).abs().max() < 1e-4 * max(1.0, largest), name
+            assert (ours_p.grad - theirs_p.grad).abs().max() < min(1e-4, 1e-5 * largest), name
             compared += 1
     assert compared > 5

@@ -102,6 +102,38 @@ def test_vectors_of_texts_are_the_same_and_rank_partners_alike(tmp_path, pooling
     assert not np.allclose(found[0], found[1], atol=1e-2)
 
 
+#: By a name: the checkpoint, its task, whether it reads two texts, and what of an answer is measured.
+OTHERS = {
+    "pair": ("bert", {"type": "text_classification", "pair": True}, True, "score"),
+    "multi_label": ("bert", {"type": "text_classification", "multi_label": True}, False, "scores"),
+    "text_regression": ("number", {"type": "text_regression", "mean": 2.5, "scale": 1.5}, False, "score"),
+    "graded": ("vectors", {"type": "similarity", "graded": True, "least": 1.0, "scale": 4.0}, True, "embedding"),
+}
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_pairs_sets_numbers_and_graded_pairs_are_answered_alike(tmp_path, case):
+    kind, goal, has_two, measured = OTHERS[case]
+    info = {"goal": goal, "goal_kind": "task", "labels": LABELS[kind], "max_seq_length": 48, "data_fingerprint": "abc"}
+    checkpoint = Artifact(write_checkpoint(tmp_path / "model", kind, info), "checkpoint", "c" * 64)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    job = SimpleNamespace(folder=bundle, stop=SimpleNamespace(reason=""))
+    texts = {"text": ASKED, "text_pair": ASKED[1:] + ASKED[:1]} if has_two else {"text": ASKED}
+
+    numbers = Onnx().export(checkpoint, Rows(pa.table(texts), LABELS[kind]), bundle, job)
+    model = load(checkpoint.folder)
+    asked = pa.table({name: texts[name] for name in model.task.asked}).to_pylist()
+    wanted, found = model(asked), load(bundle, batch_tokens=100)(asked)
+    values = [np.array([answer.pop(measured) for answer in answers]) for answers in (wanted, found)]
+
+    assert numbers["max_abs_difference"] < 1e-4
+    assert (numbers["rows"], numbers["same_answers"], numbers["other_answers"]) == (len(ASKED), 1.0, 0)
+    assert np.allclose(*values, atol=1e-4)
+    assert np.ptp(values[0], axis=0).max() > 0.01  # the text matters
+    assert wanted == found
+
+
 @pytest.fixture(scope="module", params=["t5", "bart", "writing_gpt"])
 def writer(request, tmp_path_factory):
     """A checkpoint that writes, its bundle, and the numbers of their comparison."""

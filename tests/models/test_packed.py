@@ -152,6 +152,19 @@ def test_modernbert_sees_its_window_in_documents_that_are_cut_into_blocks():
     assert_equal(packed, alone, ours, theirs)
 
 
+def test_modernbert_reads_its_longest_document_among_short_ones():
+    changes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "local_attention": 128}
+    packed, alone = make_pair("modernbert", "AutoModel", **changes)
+    assert packed.config.layer_types[:2] == ["full_attention", "sliding_attention"]
+    batch = make_batch([12, 8192, 5, 90])
+
+    with torch.no_grad():
+        ours = hidden_states(packed, batch)
+        theirs = torch.cat([alone(ids).last_hidden_state[0] for ids in documents(batch)])
+
+    assert (ours - theirs).abs().max() < 1e-5
+
+
 def test_qwen3_sees_its_window_to_the_left():
     changes = {"sliding_window": 6, "layer_types": ["full_attention", "sliding_attention"]}
     packed, alone = make_pair("qwen3", "AutoModel", **changes)
