@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.data.passes.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 5
+VERSION = 6
 VERSION_COUNTS = True
 KIND = "dataset"
 

@@ -19,7 +19,7 @@ from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order
 from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.row_steps import PIECE, joined_texts
 from bmtool.data.passes.shards import Finished
-from bmtool.data.passes.split import Draw, share_of_ids, sorted_labels
+from bmtool.data.passes.split import LOTS, Draw, lots, sorted_labels
 from bmtool.data.passes.workers import run_beside
 from bmtool.data.passes.writing import Writing, Written
 from bmtool.data.rows import text_bytes
@@ -54,18 +54,33 @@ def kept_rows(units: Sequence[KeptUnit], mask: NDArray[np.bool_]) -> Iterator[pa
 
 
 class SampledTexts:
-    """The train texts a tokenizer learns from; may be iterated more than once."""
+    """The train texts a tokenizer learns from, in reading order; may be iterated more than once.
 
-    def __init__(self, units: Sequence[KeptUnit], mask: NDArray[np.bool_], column: str, max_bytes: int) -> None:
-        self.units, self.mask, self.column = units, mask, column
-        total = sum(int(text_bytes(batch, [column]).sum()) for batch in kept_rows(units, mask))
-        self.share = min(1.0, max_bytes / max(total, 1))
+    All if they have at most `max_bytes`, else as many as fit of those that come first in an order that the seed gives.
+    More only if the very first lot, mostly a single row, is larger.
+    """
+
+    def __init__(
+        self, units: Sequence[KeptUnit], mask: NDArray[np.bool_], column: str, max_bytes: int, *, seed: int
+    ) -> None:
+        self.units, self.mask, self.column, self.seed = units, mask, column, seed
+        self.end = LOTS
+        if sum(int(text_bytes(batch, [column]).sum()) for batch in kept_rows(units, mask)) > max_bytes:
+            self.end = self._last_lot(max_bytes) + 1
+
+    def _last_lot(self, max_bytes: int) -> int:
+        sizes = np.zeros(LOTS)
+        for batch in kept_rows(self.units, self.mask):
+            mine = lots(batch.column("id"), self.seed).astype(np.int64)
+            sizes += np.bincount(mine, text_bytes(batch, [self.column]), minlength=LOTS)
+        upto = np.cumsum(sizes)
+        return max(int(np.searchsorted(upto, max_bytes, side="right")) - 1, int(np.flatnonzero(sizes)[0]))
 
     def __iter__(self) -> Iterator[str]:
         for batch in kept_rows(self.units, self.mask):
             texts = batch.column(self.column)
-            if self.share < 1:
-                texts = texts.filter(share_of_ids(batch.column("id"), self.share))
+            if self.end < LOTS:
+                texts = texts.filter(pa.array(lots(batch.column("id"), self.seed) < self.end))
             yield from texts.to_pylist()
 
 

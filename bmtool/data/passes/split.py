@@ -9,6 +9,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from bmtool.data.text.documents import text_buffers
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -105,3 +107,23 @@ def share_of_ids(ids: pa.Array, share: float) -> pa.Array:
     """True for about `share` of the rows, decided by each row's id alone (it is a hash): a sample without a seed."""
     limit = min(int(share * 2**32), 2**32 - 1)
     return pc.less_equal(pc.utf8_slice_codeunits(ids, 0, 8), f"{limit:08x}")
+
+
+#: `lots` are below this number. A sample of 64 MiB takes whole lots, of 1 TB of text one is 1 MB.
+LOTS = 1 << 20
+
+_MIX = np.uint64(0xFF51AFD7ED558CCD)  # the multipliers of MurmurHash3's 64-bit finalizer
+_MIX_AGAIN = np.uint64(0xC4CEB9FE1A85EC53)
+
+
+def lots(ids: pa.Array, seed: int) -> NDArray[np.uint64]:
+    """(rows,) a number below `LOTS` for each row, by a seed and the last 16 digits of its id.
+
+    Not by the first ones: of rows that `share_of_ids` left, these are small.
+    """
+    digits = text_buffers(ids)[0].view("<u8").reshape(len(ids), 4)
+    h = digits[:, 2] ^ np.uint64(seed * int(_MIX) % 2**64)
+    for more in (digits[:, 3], 0):
+        h = (h ^ h >> np.uint64(33)) * _MIX + more
+        h = (h ^ h >> np.uint64(33)) * _MIX_AGAIN
+    return (h ^ h >> np.uint64(33)) >> np.uint64(44)

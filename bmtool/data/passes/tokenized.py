@@ -23,7 +23,7 @@ def with_tokens(config: Config, draft: Draft) -> Draft:
     """The draft of a corpus with a tokenizer and token ids; rows without any token are lost."""
     collected, decisions, job = draft.collected, draft.decisions, draft.job
     folder = job.folder / "tokenizer"
-    sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text")
+    sample = partial(SampledTexts, collected.units, decisions.of_split("train"), "text", seed=job.seed)
     make_tokenizer(job, sample, config.tokenizer_trainer(), config.taken_tokenizer)
     tokens = encode_units(collected, decisions.keep, folder, job, shelf_of(job))
     decisions.lose(Loss(NO_TOKENS, without_tokens(collected.units, tokens, decisions.keep)))

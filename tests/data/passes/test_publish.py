@@ -6,6 +6,7 @@ import pytest
 from bmtool.contracts import Ledger
 from bmtool.data.passes.collect import Collected, KeptUnit
 from bmtool.data.passes.publish import SampledTexts, count_labels, find_labels, kept_rows
+from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.summary import funnel
 from bmtool.data.passes.unit_pass import ROWS
 from bmtool.data.passes.units import RowRules
@@ -35,17 +36,44 @@ def units_of(folder, *parts):
     return units
 
 
-def test_a_tokenizer_reads_all_texts_if_they_are_few_and_a_fixed_share_if_they_are_many(tmp_path):
+def test_a_tokenizer_reads_all_texts_if_they_are_few_and_as_many_as_fit_if_they_are_many(tmp_path):
     texts = [f"text number {n:05d}" for n in range(2000)]
     units = units_of(tmp_path, texts[:700], [], texts[700:])
     mask = np.ones(2000, bool)
 
-    every = SampledTexts(units, mask, "text", max_bytes=10**9)
-    some = SampledTexts(units, mask, "text", max_bytes=len("".join(texts)) // 4)
+    every = SampledTexts(units, mask, "text", max_bytes=len("".join(texts)), seed=0)
+    some = SampledTexts(units, mask, "text", max_bytes=len("".join(texts)) // 4, seed=0)
 
     assert list(every) == list(every) == texts
     assert list(some) == list(some) == sorted(some)
-    assert len(list(some)) == pytest.approx(500, rel=0.15)
+    assert 490 <= len(list(some)) <= 500
+
+
+@pytest.mark.parametrize("weight", [1.0, 0.5, 0.1])
+def test_the_bound_of_what_a_tokenizer_reads_holds_whatever_share_of_the_rows_was_kept(tmp_path, weight):
+    ids = row_ids(pa.record_batch({"text": pa.array([f"text number {n:05d}" for n in range(20_000)])}))
+    texts = [f"text number {n:05d}" for n in np.flatnonzero(share_of_ids(ids, weight)).tolist()]
+    units = units_of(tmp_path, texts)
+
+    sample = SampledTexts(units, np.ones(len(texts), bool), "text", max_bytes=20_000, seed=0)
+
+    assert 19_000 < len("".join(sample)) <= 20_000
+
+
+def test_another_seed_is_another_sample_and_both_are_of_all_rows(tmp_path):
+    texts = [f"text number {n:05d}" for n in range(4000)]
+    units = units_of(tmp_path, texts)
+
+    first, second = ({*SampledTexts(units, np.ones(4000, bool), "text", max_bytes=34_000, seed=n)} for n in (0, 1))
+
+    assert 900 < len(first & second) < 1100
+    assert sum(text < texts[2000] for text in first) == pytest.approx(1000, abs=100)
+
+
+def test_a_text_larger_than_the_bound_is_read_if_there_is_no_other(tmp_path):
+    units = units_of(tmp_path, ["x" * 1000])
+
+    assert list(SampledTexts(units, np.ones(1, bool), "text", max_bytes=10, seed=0)) == ["x" * 1000]
 
 
 def test_only_the_rows_that_are_asked_for_come(tmp_path):

@@ -2,7 +2,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import xxhash
-from bmtool.data.passes.split import SPLITS, Draw, assign, share_of_ids, sorted_labels
+from bmtool.data.passes.split import LOTS, SPLITS, Draw, assign, lots, share_of_ids, sorted_labels
 from bmtool.data.settings import Split
 
 
@@ -100,3 +100,15 @@ def test_a_share_of_ids_is_about_that_share():
 
     assert sum(kept) / 5000 == pytest.approx(0.3, abs=0.03)
     assert all(share_of_ids(pa.array(ids_of(100)), 1.0).to_pylist())
+
+
+def test_lots_are_even_whatever_share_of_the_ids_is_there():
+    ids = pa.array(ids_of(100_000))
+    few = ids.filter(share_of_ids(ids, 0.1))
+
+    for seed in (0, 1, 2**63 - 1):
+        counts = np.bincount((lots(few, seed) * 16 // LOTS).astype(int), minlength=16)
+        assert len(counts) == 16
+        assert counts / len(few) == pytest.approx(np.full(16, 1 / 16), rel=0.15)
+    assert len(set(lots(few, 0).tolist())) > 0.98 * len(few)
+    assert lots(few[5:9], 3).tolist() == lots(few, 3)[5:9].tolist()
