@@ -1,6 +1,7 @@
 """What `prepare` made of raw rows, for a person: what came in, what left and why, and what the dataset holds now.
 
-Everything comes from `report.json`; a part that isn't in it isn't on the page. Ids are shown, texts never.
+Everything comes from `report.json` and `throughput.json`; a part that isn't in them isn't on the page. Ids are shown,
+texts never.
 """
 
 from __future__ import annotations
@@ -8,10 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bmtool.data.passes.summary import NEARLY_ALL
-from bmtool.report.blocks import Block, Cell, Note, Number, Numbers, Section, Table
-from bmtool.report.counts import by_count, present
+from bmtool.report.blocks import Note, Number, Numbers, Section
+from bmtool.report.counts import present
 from bmtool.report.dataset_contents import labels_of, lengths_of, origins, splits
-from bmtool.report.dataset_findings import copies, leakage, private_data, rejected_rows
+from bmtool.report.dataset_findings import cleaned_texts, copies, leakage, private_data, rejected_rows
+from bmtool.report.dataset_steps import funnel, rule_counts, rules, throughput
 from bmtool.report.page import write_report
 from bmtool.report.tables import percent, printable, shortened
 
@@ -21,18 +23,23 @@ if TYPE_CHECKING:
 
 
 def write_dataset_report(folder: Path, report: Mapping[str, Any], name: str) -> None:
-    """Write `report.html` into `folder`: a function of `report` (the content of report.json) and `name` alone."""
+    """Write `report.html` into `folder`: a function of `report` and `name` alone.
+
+    `report` is what report.json says, and under `throughput` what throughput.json says.
+    """
     sections = [
-        Section("Rows in, rows out", [_headline(report), *_warnings(report), *_funnel(report)]),
-        *_rules(report),
+        Section("Rows in, rows out", [_headline(report), *_warnings(report), *funnel(report)]),
+        *rules(report),
         *splits(report),
         *lengths_of(report),
         *labels_of(report),
         *copies(report),
         *leakage(report),
         *origins(report),
+        *cleaned_texts(report),
         *private_data(report),
         *rejected_rows(report),
+        *throughput(report),
     ]
     task = report.get("task")
     subtitle = f"A dataset for {task['type'].replace('_', ' ')}" if task else "A corpus"
@@ -75,7 +82,7 @@ def _warnings(report: Mapping[str, Any]) -> list[Note]:
         texts.append(f"{_share(rejected, rows_in, 'rows')} could not be read.")
     texts += [
         f"{rule} drops {_share(count, seen, 'rows')}: is it set right?"
-        for rule, count, seen in _rule_counts(report)
+        for rule, count, seen in rule_counts(report)
         if seen and count >= NEARLY_ALL * seen
     ]
     for split, one in present(report, "overlap").items():
@@ -92,53 +99,6 @@ def _warnings(report: Mapping[str, Any]) -> list[Note]:
         if missing and present(report, "splits").get(split):
             texts.append(f"No {split} row has the label {_some(missing)}.")
     return [Note(printable(text), "warning") for text in texts]
-
-
-def _funnel(report: Mapping[str, Any]) -> list[Block]:
-    steps = report.get("funnel") or []
-    if not steps:
-        return []
-    rows: list[list[Cell]] = []
-    before = None
-    for step in steps:
-        lost = before - step["rows"] if before is not None else None
-        rows.append([printable(step["step"]), step["rows"], lost, step.get("bytes"), step.get("words")])
-        before = step["rows"]
-    caption = "What is left after each step, in order. The faint end of a bar is what the step took."
-    return [Table(["after", "rows", "lost", "bytes of text", "words"], rows, caption, bars=(1, 3, 4), is_funnel=True)]
-
-
-def _rules(report: Mapping[str, Any]) -> list[Section]:
-    rows: list[list[Cell]] = [
-        [rule, count, percent(count, seen), _remark(count, seen)] for rule, count, seen in _rule_counts(report)
-    ]
-    if not rows:
-        return []
-    caption = (
-        "Each row is counted once, for the first rule that it fails; the share is of the rows the filter had left."
-    )
-    return [Section("Rules of the filters", [Table(["rule", "rows dropped", "share", ""], rows, caption, bars=(1,))])]
-
-
-def _rule_counts(report: Mapping[str, Any]) -> list[tuple[str, int, int]]:
-    """(filter.rule, rows dropped, rows that the filter was left with) of every rule, in order."""
-    seen = report["ledger"]["rows_in"] - (report.get("rejected") or 0)
-    before, order = {}, {}
-    for place, step in enumerate(report.get("funnel") or []):
-        before[step["step"]], order[step["step"]] = seen, place
-        seen = step["rows"]
-    readable = report["ledger"]["rows_in"] - (report.get("rejected") or 0)
-    return [
-        (printable(f"{name}.{rule}" if rule != name else name), count, before.get(name, readable))
-        for name, rules in sorted(present(report, "by_rule").items(), key=lambda one: (order.get(one[0], 0), one[0]))
-        for rule, count in by_count(rules)
-    ]
-
-
-def _remark(count: int, seen: int) -> str:
-    if not count:
-        return "drops nothing"
-    return "drops nearly everything" if count >= NEARLY_ALL * seen else ""
 
 
 def _share(part: int, whole: int, what: str) -> str:

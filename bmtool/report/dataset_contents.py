@@ -95,6 +95,8 @@ def origins(report: Mapping[str, Any]) -> list[Section]:
             [printable(code) or "unknown", count, percent(count, total)] for code, count in by_count(counted)
         ]
         caption = f"Of {total:,} rows that were looked at"
+        if key == "scripts" and not present(report, "languages"):
+            caption += ". Languages are told where a filter `language` asks for some (`bmtool list filters language`)"
         sections.append(Section(title, [Table([column, "rows", "share"], rows, caption, bars=(1,))]))
     sources = present(report, "sources")
     if sources:

@@ -72,9 +72,22 @@ def private_data(report: Mapping[str, Any]) -> list[Section]:
     found = present(report, "scrubbed")
     if not found:
         return []
-    rows: list[list[Cell]] = [[printable(name), count] for name, count in by_count(found)]
+    rows: list[list[Cell]] = [
+        [printable(name), count, "" if count else "finds nothing"] for name, count in by_count(found)
+    ]
     caption = "Values that were taken out of the texts, by kind"
-    return [Section("Private data", [Table(["kind", "values"], rows, caption, bars=(1,))])]
+    return [Section("Private data", [Table(["kind", "values", ""], rows, caption, bars=(1,))])]
+
+
+def cleaned_texts(report: Mapping[str, Any]) -> list[Section]:
+    """How many texts each cleaner changed."""
+    cleaned = present(report, "cleaned")
+    if not cleaned:
+        return []
+    rows: list[list[Cell]] = [
+        [printable(name), count, "" if count else "changes nothing"] for name, count in by_count(cleaned)
+    ]
+    return [Section("Cleaning", [Table(["cleaner", "texts changed", ""], rows, bars=(1,))])]
 
 
 def rejected_rows(report: Mapping[str, Any]) -> list[Section]:

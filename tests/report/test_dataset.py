@@ -22,7 +22,7 @@ FULL = {
         {"step": "length", "rows": 7, "bytes": 600, "words": 61},
     ],
     "by_rule": {"length": {"min_chars": 2, "max_chars": 0}},
-    "scrubbed": {"email": 17},
+    "scrubbed": {"email": 17, "iban": 0},
     "labels": ["neg", "pos"],
     "label_counts": {"train": {"neg": 4, "pos": 1}, "validation": {"neg": 2, "pos": 0}},
     "tokens": {},
@@ -50,6 +50,19 @@ FULL = {
     "sources": {"0": {"name": "raw/a.jsonl", "rows_in": 10, "rows": 7, "bytes": 600, "words": 61}},
     "rejected_by_reason": {"not JSON": 1},
     "rejected_by_file": {"raw/a.jsonl": 1},
+    "rules": {
+        "length": {
+            "min_chars": {"rows": 2, "bytes": 300, "words": 29},
+            "max_chars": {"rows": 0, "bytes": 0, "words": 0},
+        }
+    },
+    "tokens_per_word": None,
+    "cleaned": {"whitespace": 5, "unicode": 0},
+    "scripts": {"Latin": 6, "Han": 1},
+    "throughput": {
+        "write": {"cpu_seconds": 0.001, "mb": 2.0, "mb_per_second": None},
+        "read": {"cpu_seconds": 2.5, "mb": 50.0, "mb_per_second": 20.0},
+    },
 }
 
 
@@ -97,8 +110,8 @@ def test_every_number_is_there_as_text(tmp_path):
 
     for row in (
         ["length", "7", "2", "600", "61"],
-        ["length.min_chars", "2", "22.2 %", ""],
-        ["length.max_chars", "0", "0.0 %", "drops nothing"],
+        ["length.min_chars", "2", "22.2 %", "300", "29", ""],
+        ["length.max_chars", "0", "0.0 %", "0", "0", "drops nothing"],
         ["train", "5", "71.4 %", "400", "60", "90", "99", "101"],
         ["16 to 31", "2", "0"],
         ["neg", "4", "2", "80.0 %"],
@@ -110,11 +123,45 @@ def test_every_number_is_there_as_text(tmp_path):
         ["prepare/exams", "3"],
         ["en", "6", "85.7 %"],
         ["raw/a.jsonl", "10", "7", "600", "61"],
-        ["email", "17"],
+        ["email", "17", ""],
+        ["iban", "0", "finds nothing"],
+        ["whitespace", "5", ""],
+        ["unicode", "0", "changes nothing"],
+        ["reading: unpacking, parsing, checking", "2.5000", "50.00", "20.00"],
+        ["writing shards", "0.0010", "2.0000", "-"],
         ["not JSON", "1"],
         ["raw/a.jsonl", "1"],
     ):
         assert row in rows
+
+
+def test_a_corpus_shows_tokens_that_are_counted_or_estimated_and_says_which(tmp_path):
+    steps = [dict(one) for one in FULL["funnel"]]
+    steps[1]["estimated_tokens"], steps[2]["estimated_tokens"], steps[3]["tokens"] = 135, 135, 92
+    lost = {"length": {"min_chars": {"rows": 2, "bytes": 300, "words": 29, "estimated_tokens": 43}}}
+    report = {**FULL, "task": None, "funnel": steps, "rules": lost, "tokens_per_word": 92 / 61}
+
+    rows, text = read(tmp_path, report).rows, page(tmp_path, report)
+
+    assert ["length", "7", "2", "600", "61", "92"] in rows
+    assert ["readable", "9", "1", "900", "90", "135"] in rows
+    assert ["length.min_chars", "2", "22.2 %", "300", "29", "43", ""] in rows
+    assert "estimated from the words, at the 1.51 tokens a word" in text
+    assert "words stand for them" in page(tmp_path, FULL)
+
+
+def test_steps_stand_in_their_order_and_a_run_that_did_none_says_so(tmp_path):
+    text = page(tmp_path, FULL)
+
+    assert text.index("reading: unpacking") < text.index("writing shards")
+    assert "nothing was worked on again" in page(tmp_path, {**FULL, "throughput": {}})
+
+
+def test_where_languages_are_not_told_it_says_how_to_have_them_told(tmp_path):
+    without = {key: value for key, value in FULL.items() if key != "languages"}
+
+    assert "`bmtool list filters language`" in page(tmp_path, without)
+    assert "`bmtool list filters language`" not in page(tmp_path, FULL)
 
 
 def test_what_needs_a_look_stands_at_the_top(tmp_path):

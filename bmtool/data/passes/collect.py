@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
     from bmtool.artifacts.files import Stamp
     from bmtool.contracts import Job, Piece
+    from bmtool.data.passes.clock import Clock
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,13 @@ class Collected:
     ledger: Ledger = field(default_factory=Ledger)
     losses: dict[str, list[int]] = field(default_factory=dict)
     """reason -> rows, bytes and words that left for it"""
-    by_rule: dict[str, dict[str, int]] = field(default_factory=dict)
-    """filter -> rule -> rows that left for it"""
+    by_rule: dict[str, dict[str, list[int]]] = field(default_factory=dict)
+    """filter -> rule -> rows, bytes and words that left for it"""
     rejected_by_reason: dict[str, int] = field(default_factory=dict)
     """which of the dropped rows couldn't be read"""
     rejected_by_file: dict[str, int] = field(default_factory=dict)
+    cleaned: dict[str, int] = field(default_factory=dict)
+    """cleaner -> texts that it changed"""
     scrubbed: dict[str, int] = field(default_factory=dict)
     """scrubber -> values taken out"""
     totals: Counter[str] = field(default_factory=Counter)
@@ -112,6 +115,11 @@ class Collected:
     def num_rows(self) -> int:
         """How many rows were kept."""
         return self.units[-1].rows.stop if self.units else 0
+
+    def took(self, clock: Clock) -> None:
+        """Count what a step took."""
+        self.seconds.update(clock.seconds)
+        self.worked_bytes.update(clock.bytes)
 
     def lose(self, reason: str, counts: list[int]) -> None:
         """Count rows, bytes and words that left for a reason."""
@@ -134,6 +142,8 @@ def collect(rules: RowRules, job: Job) -> Collected:
     collected = Collected()
     for reason in _reasons(rules):
         collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
+    collected.cleaned = dict.fromkeys((one.name() for one in rules.cleaners), 0)
+    collected.scrubbed = dict.fromkeys((one.name() for one in rules.scrubbers), 0)
     for index in range(len(rules.sources)):
         collected.by_source[index] = Counter(dict.fromkeys(("rows_in", "rows", "bytes", "words"), 0))
     reading = _Reading(rules, job)
@@ -240,14 +250,15 @@ def _add(collected: Collected, unit: KeptUnit) -> None:
     for into, counts in (
         (collected.rejected_by_reason, facts["rejected_by_reason"]),
         (collected.rejected_by_file, facts["rejected_by_file"]),
+        (collected.cleaned, facts["cleaned"]),
         (collected.scrubbed, facts["scrubbed"]),
     ):
         for name, count in counts.items():
             into[name] = into.get(name, 0) + count
     for name, rules in facts["by_rule"].items():
         own = collected.by_rule.setdefault(name, {})
-        for rule, count in rules.items():
-            own[rule] = own.get(rule, 0) + count
+        for rule, counts in rules.items():
+            own[rule] = [a + b for a, b in zip(own.get(rule, [0, 0, 0]), counts, strict=True)]
 
 
 def _check_columns(rules: RowRules, collected: Collected, paths: dict[tuple[int, str], Path]) -> None:

@@ -28,7 +28,9 @@ def decide_all(config: Config, rules: RowRules, collected: Collected, job: Job) 
         gone, kept = exact_copies(collected.units, rows.num_rows)
         decisions.lose(Loss(DUPLICATE, gone, kept))
     if config.near is not None:
-        decisions = without_similar(SimilarTask(config.near, collected.units, decisions, rules, job))
+        decisions, seconds = without_similar(SimilarTask(config.near, collected.units, decisions, rules, job))
+        collected.seconds.update({"near": seconds})
+        collected.worked_bytes["near"] += collected.totals["bytes"] - sum(lost[1] for lost in collected.losses.values())
     report_conflicts(rows, decisions, rules)
     decisions.facts["top_copies"] = top_copies(rows, decisions)
     if config.decontaminate:

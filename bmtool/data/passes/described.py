@@ -16,7 +16,8 @@ def describe_lines(summary: Mapping[str, Any]) -> list[str]:
     counts = f"splits: {split_counts(summary['splits'])}"
     lines = [f"{ledger['rows_in']:,} rows in, {ledger['rows_out']:,} out{dropped}", counts]
     if summary["scrubbed"]:
-        lines.append("scrubbed: " + ", ".join(f"{count:,} {name}" for name, count in summary["scrubbed"].items()))
+        found = [f"{count:,} {name}" for name, count in summary["scrubbed"].items() if count]
+        lines.append(f"scrubbed: {', '.join(found) or 'nothing was found'}")
     for name, one in (summary["overlap"] or {}).items():
         if one["similar"] or one["edited"]:
             lines.append(

@@ -195,7 +195,7 @@ class _Sampling:
         if not batch.num_rows:
             return
         with self.clock.step("clean"):
-            batch = clean(batch, self.rules)
+            batch = clean(batch, self.rules, Counter())
         batch = self.keep(batch, not_empty(batch, self.rules), EMPTY)
         with self.clock.step("count"):
             steps.count(batch)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,7 @@ from bmtool.data.text.scrub import scrub
 if TYPE_CHECKING:
     from collections import Counter
 
+    from bmtool.contracts import Cleaner
     from bmtool.data.passes.units import RowRules
 
 #: A column of rows that are kept: which of the unit's pieces a row came from.
@@ -42,17 +44,24 @@ def with_ids(batch: pa.RecordBatch, piece: int, schema: pa.Schema) -> pa.RecordB
     return pa.record_batch([ids, *columns.values(), lines, pieces], schema=schema)
 
 
-def clean(batch: pa.RecordBatch, rules: RowRules) -> pa.RecordBatch:
-    """Rewrite the texts with all cleaners."""
+def clean(batch: pa.RecordBatch, rules: RowRules, counts: Counter[str]) -> pa.RecordBatch:
+    """Rewrite the texts with all cleaners; how many texts each of them changed is added to `counts`."""
+
+    def cleaned(texts: pa.Array, cleaner: Cleaner) -> pa.Array:
+        after = cleaner.clean(texts)
+        if after is not texts:
+            counts[cleaner.name()] += pc.sum(pc.not_equal(texts, after)).as_py() or 0
+        return after
+
     for name in rules.of_kind(*TEXTS):
         texts = batch.column(name)
         for cleaner in rules.cleaners:
-            texts = cleaner.clean(texts)
+            texts = cleaned(texts, cleaner)
         batch = _replaced(batch, name, texts)
     for kind, change in (("answers", with_texts), ("messages", with_contents)):
         for name in rules.of_kind(kind):
             for cleaner in rules.cleaners:
-                batch = _replaced(batch, name, change(batch.column(name), cleaner.clean))
+                batch = _replaced(batch, name, change(batch.column(name), partial(cleaned, cleaner=cleaner)))
     return batch
 
 

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.data.dataset import TOKENS
+from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.earlier import write_sketches
 from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.shards import SKETCHES
@@ -81,10 +82,15 @@ def pieces_of(unit: KeptUnit, encoded: NDArray[np.bool_]) -> Iterator[Piece]:
         start, at = rows.stop, at + piece.num_encoded
 
 
-def write_shard(task: ShardTask, tick: Tick) -> str:
-    """Write a shard and keep its files under the task's key, which it gives back. Without rows there is no file."""
+def write_shard(task: ShardTask, tick: Tick) -> tuple[str, Clock]:
+    """Write a shard and keep its files under the task's key. Without rows there is no file.
+
+    Returns:
+        The key, and what it took.
+    """
+    clock = Clock()
     chosen = [(part.unit, _unpacked(part.chosen, part.unit)) for part in task.parts]
-    with Shelf(task.shelf).filling(task.key) as (folder, _):
+    with Shelf(task.shelf).filling(task.key) as (folder, _), clock.step("write"):
         writer = SplitWriter(folder, task.schema)
         try:
             for part, (_, mask) in zip(task.parts, chosen, strict=True):
@@ -94,7 +100,8 @@ def write_shard(task: ShardTask, tick: Tick) -> str:
             writer.abandon()
         if task.has_sketches and writer.num_rows:
             write_sketches(folder / SKETCHES, chosen)
-    return task.key
+        clock.bytes["write"] += sum(path.stat().st_size for path in folder.iterdir())
+    return task.key, clock
 
 
 def _write_part(part: Part, chosen: NDArray[np.bool_], task: ShardTask, writer: SplitWriter, tick: Tick) -> None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.decide import Rows
 from bmtool.data.passes.nearness import drop_similar, look_for_similar, measure_overlap, measure_similar
 from bmtool.data.passes.workers import num_idle, run_one, run_tasks
@@ -66,13 +67,13 @@ def _near(task: SimilarTask) -> Near:
     return task.near
 
 
-def without_similar(task: SimilarTask) -> Decisions:
-    """The decisions, after every row has gone that is similar to one that stays.
+def without_similar(task: SimilarTask) -> tuple[Decisions, float]:
+    """The decisions, after every row has gone that is similar to one that stays; and the CPU seconds that it took.
 
     One worker looks for pairs and draws the conclusions; their texts, most of the work, are measured by all that wait.
     """
     stop = task.job.stop
-    found = run_one(candidates_of, task, stop=stop, advance=_quietly)
+    found, first_seconds = run_one(candidates_of, task, stop=stop, advance=_quietly)
     first, second = found.in_doubt()
     shares = max(1, min(num_idle(), -(-len(first) // SHARE_PAIRS)))
     parts = [
@@ -83,33 +84,39 @@ def without_similar(task: SimilarTask) -> Decisions:
         exact = [run_one(measured_of, parts[0], stop=stop, advance=_quietly)]
     else:
         exact = list(run_tasks(measured_of, parts, workers=shares, stop=stop, advance=_quietly))
-    drop = DropTask(task, found.measured(np.concatenate(exact)))
-    return run_one(decisions_of, drop, stop=stop, advance=_quietly)
+    drop = DropTask(task, found.measured(np.concatenate([similar for similar, _ in exact])))
+    decisions, last_seconds = run_one(decisions_of, drop, stop=stop, advance=_quietly)
+    return decisions, first_seconds + sum(seconds for _, seconds in exact) + last_seconds
 
 
 def _quietly(amount: int) -> None:
     del amount
 
 
-def candidates_of(task: SimilarTask, tick: Tick) -> Candidates:
-    """See `look_for_similar`."""
+def candidates_of(task: SimilarTask, tick: Tick) -> tuple[Candidates, float]:
+    """See `look_for_similar`; and the CPU seconds that it took."""
     tick(0)
-    return look_for_similar(_near(task), Rows(task.units), task.decisions, task.rules, task.job)
+    with (clock := Clock()).step("near"):
+        found = look_for_similar(_near(task), Rows(task.units), task.decisions, task.rules, task.job)
+    return found, clock.seconds["near"]
 
 
-def measured_of(task: MeasureTask, tick: Tick) -> NDArray[np.float32]:
-    """See `measure_similar`."""
+def measured_of(task: MeasureTask, tick: Tick) -> tuple[NDArray[np.float32], float]:
+    """See `measure_similar`; and the CPU seconds that it took."""
     tick(0)
-    return measure_similar(task.near, Rows(task.units), task.rules, task.job, task.pairs)
+    with (clock := Clock()).step("near"):
+        similar = measure_similar(task.near, Rows(task.units), task.rules, task.job, task.pairs)
+    return similar, clock.seconds["near"]
 
 
-def decisions_of(task: DropTask, tick: Tick) -> Decisions:
-    """See `drop_similar`."""
+def decisions_of(task: DropTask, tick: Tick) -> tuple[Decisions, float]:
+    """See `drop_similar`; and the CPU seconds that it took."""
     tick(0)
     similar = task.similar
     rows = Rows(similar.units)
-    drop_similar(_near(similar), rows, similar.decisions, similar.rules, similar.job, found=task.found)
-    return similar.decisions
+    with (clock := Clock()).step("near"):
+        drop_similar(_near(similar), rows, similar.decisions, similar.rules, similar.job, found=task.found)
+    return similar.decisions, clock.seconds["near"]
 
 
 def find_overlap(task: SimilarTask, tick: Tick) -> tuple[dict[str, Any] | None, list[str]]:

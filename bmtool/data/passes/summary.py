@@ -1,4 +1,7 @@
-"""What `prepare` says about a dataset: the summary for the manifest, and `report.json` beside the rows."""
+"""What `prepare` says about a dataset: the summary for the manifest; `report.json` and `throughput.json` beside it.
+
+`report.json` holds facts about the data and is the same however it was made; how long steps took is apart from it.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.files import write_json
-from bmtool.data.passes.decide import DUPLICATE, NEAR
+from bmtool.data.passes.idle import idle_rules
 from bmtool.data.readers.advice import CONVERT, DECIMAL_COMMA, NOT_UTF8, WITH_POINT
 
 if TYPE_CHECKING:
@@ -26,10 +29,10 @@ NEARLY_ALL = 0.9
 
 
 def write_report(task: Task | None, draft: Draft, published: Published) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Check that the ledger balances, write `report.json`, warn of what looks wrong.
+    """Check that the ledger balances, write `report.json` and `throughput.json`, warn of what looks wrong.
 
     Returns:
-        The summary for the manifest, and all that `report.json` says.
+        The summary for the manifest, and all that `report.json` and `throughput.json` say.
     """
     summary = _summary(task, draft, published)
     label_counts = {
@@ -42,16 +45,18 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
     summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts)
     for warning in summary["warnings"]:
         draft.job.console.warn(warning)
-    _say_idle_rules(collected, draft.job.console)
+    for line in idle_rules(draft.rules, collected):
+        draft.job.console.say(line)
     report = summary | {"label_counts": label_counts} | _details(draft, published)
     write_json(draft.job.folder / "report.json", report)
+    write_json(draft.job.folder / "throughput.json", throughput(collected))
     kept = {
         "rows": [unit.key for unit in collected.units],
         "tokens": [one.folder.name for one in draft.tokens],
         "near": draft.decisions.notes,
         "shards": [shard.key for one in published.splits.values() for shard in one.shards],
     }
-    return summary | {"environment": {"throughput": throughput(collected), "kept": kept}}, report
+    return summary | {"environment": {"kept": kept}}, report | {"throughput": throughput(collected)}
 
 
 def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str, Any]:
@@ -66,7 +71,9 @@ def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str,
         "splits": {name: one.rows for name, one in splits.items()},
         "ledger": asdict(ledger),
         "rejected": sum(collected.rejected_by_reason.values()),
-        "by_rule": collected.by_rule,
+        "by_rule": {
+            name: {rule: rows for rule, (rows, _, _) in rules.items()} for name, rules in collected.by_rule.items()
+        },
         "scrubbed": dict(collected.scrubbed),
         "labels": list(published.labels),
         "tokens": {name: one.tokens for name, one in splits.items()} if tokenizer is not None else {},
@@ -79,13 +86,22 @@ def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str,
 def _details(draft: Draft, published: Published) -> dict[str, Any]:
     """What only `report.json` says."""
     collected, splits = draft.collected, published.splits
+    tokens = sum(one.tokens for one in splits.values()) if draft.tokenizer is not None else None
+    steps = funnel(collected, tokens)
+    rate = tokens / max(steps[-1]["words"], 1) if tokens is not None else None
     return {
         "lengths": {name: one.length_summary() for name, one in splits.items()},
         "length_histogram": {name: one.length_histogram() for name, one in splits.items()},
         "rejected_by_reason": collected.rejected_by_reason,
         "rejected_by_file": collected.rejected_by_file,
         "length_unit": "tokens" if draft.tokenizer is not None else "bytes",
-        "funnel": funnel(collected),
+        "funnel": steps,
+        "tokens_per_word": rate,
+        "rules": {
+            name: {rule: _counts(lost, rate) for rule, lost in rules.items()}
+            for name, rules in collected.by_rule.items()
+        },
+        "cleaned": collected.cleaned,
         "sources": {
             str(index): {"name": _source_name(index, draft.rules, collected), **counts}
             for index, counts in sorted(collected.by_source.items())
@@ -104,8 +120,12 @@ def _source_name(index: int, rules: RowRules, collected: Collected) -> str:
     return f"{rules.sources[index].name()}: {shown}{more}"
 
 
-def funnel(collected: Collected) -> list[dict[str, Any]]:
-    """Rows, bytes and words left after each step, in order; bytes and words as they are after cleaning."""
+def funnel(collected: Collected, tokens: int | None = None) -> list[dict[str, Any]]:
+    """Rows, bytes and words left after each step, in order; bytes and words as they are after cleaning.
+
+    `tokens` are those of the rows that stay, in a corpus. Rows that went have none: for the steps before the last they
+    are estimated, by the words there and the tokens that a word of the rows that stay has.
+    """
     ledger = collected.ledger
     left = [ledger.rows_in, collected.totals["bytes"], collected.totals["words"]]
     steps: list[dict[str, Any]] = [{"step": "read", "rows": left[0]}]
@@ -116,25 +136,37 @@ def funnel(collected: Collected) -> list[dict[str, Any]]:
         before_counting = reason in BEFORE_COUNTING
         left = [left[0] - lost[0], *(a if before_counting else a - b for a, b in zip(left[1:], lost[1:], strict=True))]
         steps.append({"step": reason, **_counts(left)})
+    if tokens is not None:
+        for step in steps[1:-1]:
+            step["estimated_tokens"] = round(step["words"] * tokens / max(left[2], 1))
+        steps[-1]["tokens"] = tokens
     return steps
 
 
 BEFORE_COUNTING = ("not sampled", "empty text")
 
 
-def _counts(left: Sequence[int]) -> dict[str, int]:
-    return dict(zip(("rows", "bytes", "words"), left, strict=True))
+def _counts(left: Sequence[int], tokens_per_word: float | None = None) -> dict[str, int]:
+    counts = dict(zip(("rows", "bytes", "words"), left, strict=True))
+    return counts | ({"estimated_tokens": round(left[2] * tokens_per_word)} if tokens_per_word is not None else {})
 
 
-def throughput(collected: Collected) -> dict[str, dict[str, float]]:
+#: Below this a speed says more about the clock than about the step.
+MEASURED_SECONDS = 0.01
+
+
+def throughput(collected: Collected) -> dict[str, dict[str, float | None]]:
     """CPU seconds of each step and millions of bytes of rows a second, of what was worked on in this run.
 
-    These are facts about the run, not about the dataset: they go to the manifest's environment.
+    These are facts about the run, not about the dataset: what an earlier run kept took none.
     """
     return {
         step: {
             "cpu_seconds": round(seconds, 3),
-            "mb_per_second": round(collected.worked_bytes[step] / 1e6 / max(seconds, 1e-6), 1),
+            "mb": round(collected.worked_bytes[step] / 1e6, 3),
+            "mb_per_second": (
+                round(collected.worked_bytes[step] / 1e6 / seconds, 1) if seconds >= MEASURED_SECONDS else None
+            ),
         }
         for step, seconds in collected.seconds.items()
     }
@@ -197,17 +229,14 @@ def _alike(label_counts: Mapping[str, Mapping[str, int]]) -> list[str]:
 
 
 def _greedy_rules(summary: Mapping[str, Any], collected: Collected) -> list[str]:
-    """Say which rules drop nearly everything."""
+    """Say which rules drop nearly everything; a filter, where only all of its rules together do."""
     warnings = []
     left = summary["ledger"]["rows_in"] - summary["rejected"]
     for reason, (rows, _, _) in collected.losses.items():
         if left and rows >= NEARLY_ALL * left and reason in collected.by_rule:
-            warnings.append(f"{reason} drops {rows:,} of {left:,} rows ({rows / left:.0%}): is it set right?")
+            alone = [(f"{reason}.{rule}", one) for rule, (one, _, _) in collected.by_rule[reason].items()]
+            name, most = max(alone, key=lambda rule: rule[1])
+            name, most = (name, most) if most >= NEARLY_ALL * left else (reason, rows)
+            warnings.append(f"{name} drops {most:,} of {left:,} rows ({most / left:.0%}): is it set right?")
         left -= rows
     return warnings
-
-
-def _say_idle_rules(collected: Collected, console: Console) -> None:
-    for reason, (rows, _, _) in collected.losses.items():
-        if not rows and (reason in collected.by_rule or reason in (DUPLICATE, NEAR)):
-            console.say(f"{reason} drops nothing")

@@ -77,9 +77,10 @@ class UnitPass:
         self.schema = kept_schema(task.rules)
         self.clock = Clock()
         self.losses: dict[str, list[int]] = {}
-        self.by_rule: dict[str, Counter[str]] = {}
+        self.by_rule: dict[str, dict[str, list[int]]] = {}
         self.rejected_by_reason: Counter[str] = Counter()
         self.rejected_by_file: Counter[str] = Counter()
+        self.cleaned: Counter[str] = Counter()
         self.scrubbed: Counter[str] = Counter()
         self.totals = Counter[str]()
         self.hashes: list[NDArray[Any]] = []
@@ -105,9 +106,10 @@ class UnitPass:
             "pieces": [piece.file for piece in self.unit.pieces],
             "totals": dict(self.totals),
             "losses": self.losses,
-            "by_rule": {name: dict(counts) for name, counts in self.by_rule.items()},
+            "by_rule": self.by_rule,
             "rejected_by_reason": dict(self.rejected_by_reason),
             "rejected_by_file": dict(self.rejected_by_file),
+            "cleaned": dict(self.cleaned),
             "scrubbed": dict(self.scrubbed),
             "columns": files,
         }
@@ -152,7 +154,7 @@ class UnitPass:
         if weight < 1:
             batch = self.keep(batch, share_of_ids(batch.column("id"), weight), NOT_SAMPLED)
         with self.clock.step("clean", batch.nbytes):
-            batch = clean(batch, rules)
+            batch = clean(batch, rules, self.cleaned)
         batch = self.keep(batch, not_empty(batch, rules), EMPTY)
         with self.clock.step("count", batch.nbytes):
             self.count(batch)
@@ -189,16 +191,9 @@ class UnitPass:
                 verdicts.append(verdict)
                 reason[(verdict.rule >= 0) & (reason < 0)] = index
             for index, (one, verdict) in enumerate(zip(self.rules.filters, verdicts, strict=True)):
-                self.note_rules(one.name(), one.rules(), verdict, reason == index)
                 self.drop(batch, reason == index, one.name(), verdict=verdict, rules=one.rules())
             batch = batch.filter(pa.array(reason < 0))
         return batch
-
-    def note_rules(self, name: str, rules: tuple[str, ...], verdict: Verdict, mine: NDArray[np.bool_]) -> None:
-        """Count by rule the rows that go for a filter."""
-        counts = self.by_rule.setdefault(name, Counter())
-        for index, rule in enumerate(rules):
-            counts[rule] += int((verdict.rule[mine] == index).sum())
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:
         """Note hashes and sketches of the texts, as far as they are needed."""
@@ -228,24 +223,33 @@ class UnitPass:
     ) -> None:
         """Count the rows that go, and write down which and why."""
         counts = self.losses.setdefault(reason, [0, 0, 0])
+        by_rule = self.by_rule.setdefault(reason, {}) if verdict is not None else {}
+        by_rule |= {rule: [0, 0, 0] for rule in rules if rule not in by_rule}
         places = np.flatnonzero(gone)
         if not len(places):
             return
         rows = batch.take(pa.array(places))
         names = self.rules.of_kind(*READABLE)
-        counts[0] += len(places)
-        counts[1] += int(text_bytes(rows, names).sum())
-        counts[2] += int(count_words(*text_buffers(joined_texts(rows, names))).sum()) if names else 0
+        words = count_words(*text_buffers(joined_texts(rows, names))) if names else np.zeros(len(places), np.int64)
+        lost = np.stack([np.ones(len(places), np.int64), text_bytes(rows, names), words])
+        _add(counts, lost)
         files = pa.array([self.unit.pieces[self.piece].file] * len(places), pa.string())
         measured: dict[str, Any] = {}
         if verdict is not None:
             failed = verdict.rule[places]
+            for index, rule in enumerate(rules):
+                _add(by_rule[rule], lost[:, failed == index])
             measured = {
                 "rule": pa.array([rules[index] for index in failed], pa.string()),
                 "value": pa.array(verdict.value[places], from_pandas=True),
                 "threshold": pa.array(verdict.threshold[places], from_pandas=True),
             }
         self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
+
+
+def _add(counts: list[int], lost: NDArray[np.int64]) -> None:
+    """Add (3, K) rows, bytes and words to their sums."""
+    counts[:] = [count + int(more) for count, more in zip(counts, lost.sum(axis=1), strict=True)]
 
 
 def _joined(parts: list[NDArray[Any]], empty: tuple[int, ...], dtype: Any) -> NDArray[Any]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from bmtool.data.passes.clock import Clock
     from bmtool.data.passes.collect import KeptUnit
     from bmtool.data.passes.draft import Draft
 
@@ -166,11 +167,15 @@ class Writing:
             shards = run_tasks(write_shard, tasks, workers=workers, stop=self.draft.job.stop, advance=progress.advance)
             self._sync(shards)
 
-    def _sync(self, shards: Iterator[str]) -> None:
+    def _sync(self, shards: Iterator[tuple[str, Clock]]) -> None:
         """Have shards reach the disk as they are finished: else it waits for the last one, and then all wait for it."""
         disk = ThreadPoolExecutor(1)
         try:
-            for one in [disk.submit(self.finished.sync, key) for key in shards]:
+            waiting = []
+            for key, clock in shards:
+                self.draft.collected.took(clock)
+                waiting.append(disk.submit(self.finished.sync, key))
+            for one in waiting:
                 one.result()
         finally:
             disk.shutdown(cancel_futures=True)

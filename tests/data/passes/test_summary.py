@@ -39,7 +39,7 @@ def test_a_rule_that_drops_nearly_everything_is_said(tmp_path):
 
     _, job = prepared(tmp_path, texts, filters=[{"type": "length", "min_chars": 20}])
 
-    assert "warning: length drops 19 of 21 rows (90%): is it set right?" in job.console.lines
+    assert "warning: length.min_chars drops 19 of 21 rows (90%): is it set right?" in job.console.lines
 
 
 def test_labels_that_are_written_alike_are_said(tmp_path):
@@ -66,12 +66,86 @@ def test_a_rule_that_drops_nothing_is_said(tmp_path):
     assert said == ["length drops nothing", "duplicate drops nothing", "near duplicate drops nothing"]
 
 
+def test_rules_cleaners_and_scrubbers_that_match_nothing_are_said_a_line_each(tmp_path):
+    texts = [*(f"a text  that stays, by me{n}@home.org" for n in range(9)), "NO WAY OUT", "a b c d e f"]
+
+    summary, job = prepared(
+        tmp_path,
+        texts,
+        clean=["unicode", "whitespace", "boilerplate"],
+        filters=["symbols", {"type": "length", "min_chars": 3, "max_line_chars": 90}],
+        scrub=["email", "iban", "phone", "ip"],
+    )
+
+    report = json.loads((job.folder / "report.json").read_text())
+    said = [line for line in job.console.lines if "nothing" in line or "no text" in line]
+    assert said == [
+        "clean: unicode and boilerplate change no text",
+        "symbols: 3 of 4 rules drop nothing: max_symbol_ratio, max_digit_ratio, min_letter_ratio",
+        "length drops nothing",
+        "scrub: iban, phone and ip find nothing to take out",
+    ]
+    assert report["cleaned"] == {"unicode": 0, "whitespace": 9, "boilerplate": 0}
+    assert "scrubbed: 9 email" in prepare.describe(summary)
+
+
+def test_a_filter_whose_rules_drop_nearly_everything_together_is_said(tmp_path):
+    texts = [
+        *("tiny " + "ab"[n % 2] for n in range(10)),
+        *("long " * 20 + str(n) for n in range(9)),
+        "as it is",
+        "just as it is",
+    ]
+
+    _, job = prepared(tmp_path, texts, filters=[{"type": "length", "min_chars": 7, "max_chars": 50}])
+
+    assert "warning: length drops 19 of 21 rows (90%): is it set right?" in job.console.lines
+
+
+def test_bytes_and_words_that_a_rule_drops_are_counted(tmp_path):
+    texts = ["ab cd", "ä", "a text that stays", "another one that stays", "one two three four five six seven"]
+
+    _, job = prepared(tmp_path, texts, filters=[{"type": "length", "min_chars": 6, "max_chars": 30}])
+
+    report = json.loads((job.folder / "report.json").read_text())
+    assert report["rules"]["length"] == {
+        "min_chars": {"rows": 2, "bytes": 7, "words": 3},
+        "max_chars": {"rows": 1, "bytes": 33, "words": 7},
+    }
+    assert report["by_rule"]["length"]["min_chars"] == 2
+    assert report["tokens_per_word"] is None
+
+
+def test_tokens_are_counted_for_what_stays_and_estimated_for_what_went(tmp_path):
+    (tmp_path / "x.txt").write_text("".join(f"the word number {n} of many words\n" for n in range(300)) + "no\n" * 30)
+    plan = {
+        "sources": str(tmp_path / "x.txt"),
+        "filters": [{"type": "length", "min_chars": 5}],
+        "tokenizer": {"type": "wordpiece", "vocab_size": 120},
+    }
+    job = job_for(tmp_path / "out")
+
+    summary = prepare.run(validate(prepare.Config, plan), job)
+
+    report = json.loads((job.folder / "report.json").read_text())
+    first, readable, *_, last = report["funnel"]
+    assert first == {"step": "read", "rows": 330}
+    assert last == {"step": "no tokens", "rows": 300, "bytes": last["bytes"], "words": 2100, "tokens": summary["tokens"]["train"]}  # fmt: skip  # noqa: E501
+    assert report["tokens_per_word"] == last["tokens"] / 2100
+    assert readable["estimated_tokens"] == round(2130 * report["tokens_per_word"])
+    assert report["rules"]["length"]["min_chars"]["estimated_tokens"] == round(30 * report["tokens_per_word"])
+
+
 def test_facts_of_the_run_are_no_part_of_the_report(tmp_path):
-    summary, job = prepared(tmp_path, ["one", "two"], deduplicate=["exact"])
+    summary, job = prepared(tmp_path, [f"some text {n}" for n in range(9)], deduplicate=["near"])
 
     environment = summary["environment"]
     report = (job.folder / "report.json").read_text()
-    assert {"read", "ids", "fingerprint"} <= set(environment["throughput"])
+    took = json.loads((job.folder / "throughput.json").read_text())
+    page = (job.folder / "report.html").read_text()
+    assert {"read", "ids", "fingerprint", "near", "write"} <= set(took)
+    assert took["write"]["mb"] > 0
+    assert "<h2>Throughput</h2>" in page
     assert len(environment["kept"]["rows"]) == 1
     assert "seconds" not in report
     assert environment["kept"]["rows"][0] not in report
@@ -81,8 +155,8 @@ def test_throughput_is_bytes_by_seconds_of_each_step():
     collected = Collected(seconds=Counter(read=2.0, clean=0.0), worked_bytes=Counter(read=50_000_000))
 
     assert throughput(collected) == {
-        "read": {"cpu_seconds": 2.0, "mb_per_second": 25.0},
-        "clean": {"cpu_seconds": 0.0, "mb_per_second": 0.0},
+        "read": {"cpu_seconds": 2.0, "mb": 50.0, "mb_per_second": 25.0},
+        "clean": {"cpu_seconds": 0.0, "mb": 0.0, "mb_per_second": None},
     }
 
 
