@@ -117,3 +117,25 @@ def test_what_stood_in_a_file_for_a_moment_is_never_taken_for_what_was_hashed(pr
     assert "the file changed while it was read. Run the command again\n" in said
     rows = load_from_disk(Store(Path("runs")).named("x/prepare/pages").folder)["train"]
     assert set(rows["text"]) == {"the text that was hashed"}
+
+
+def add_finetune(data, metric):
+    Path("c.yaml").write_text(
+        Path("c.yaml").read_text()
+        + f"finetune: {{data: {data}, from: ./later/, max_steps: 1, metric_for_best_model: {metric}}}\n"
+    )
+
+
+def test_what_a_file_says_wrong_is_told_also_of_a_stage_that_does_not_run(project, capsys):
+    Path("c.yaml").write_text(Path("c.yaml").read_text().replace("stars}}", "stars}, split: {validation: 0.5}}"))
+    add_finetune("stars", "f1_span")
+
+    assert run() == 2
+    assert "metric_for_best_model: text_classification isn't measured by f1_span" in capsys.readouterr().err
+    assert not Path("runs").exists()
+
+
+def test_what_lies_outside_of_the_file_is_asked_for_by_the_stage_that_reads_it(project):
+    add_finetune("./rows-of-tomorrow/", "accuracy")
+
+    assert run() == 0
