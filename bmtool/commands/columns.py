@@ -65,7 +65,9 @@ class Column:
     """what stands between the members of its lists, where a text stands for a list"""
 
     def see(self, value: Any) -> None:
-        """Count one value."""
+        """Count one value; bytes are taken for text, as some programs write it into Parquet."""
+        if isinstance(value, bytes):
+            value = value.decode("utf-8", errors="replace")
         self.rows += 1
         self.shapes[_shape(value)] += 1
         if isinstance(value, list | dict):

@@ -12,6 +12,12 @@ if TYPE_CHECKING:
 
 #: Names that people give to such columns; a whole word of the name must match.
 TEXT_NAMES = "text body review content comment message sentence document description 正文 文本 评论 内容 评价"
+#: Those of labels that are numbers, if there are many kinds of them.
+SCORE_NAMES = "score rating grade 评分 分数"
+
+#: So many kinds of values may be labels in a column that is named as one (intents, products), if each is in a few rows.
+MOST_NAMED_LABELS, ROWS_OF_MANY = 1000, 3
+
 GROUP_NAMES = "customer user author client account reviewer patient speaker member buyer group 用户 客户 作者 顾客"
 
 
@@ -30,7 +36,7 @@ class Guess:
         """(settings of the task that the label is learned by, what it calls that column)."""
         if self.label is not None and self.label.separator is not None:
             return {"type": "text_classification", "multi_label": True}, "labels"
-        if self.label is not None and self.label.holds("number"):
+        if self.label is not None and _is_number(self.label):
             return {"type": "text_regression"}, "score"
         return {"type": "text_classification"}, "label"
 
@@ -46,7 +52,9 @@ def guess(columns: Mapping[str, Column], num_rows: int) -> Guess | None:
     group = group_of([column for column in others if column is not label], num_rows)
     reasons = [f"'{text.name}' holds the text: {text.mean_chars:,.0f} characters on average, the longest of its kind"]
     if label is None:
-        reasons.append(f"no column looks like a label: 2 to {MOST_LABELS} short values, each of them in several rows")
+        called = ", ".join(f"'{c.name}' has {len(c.values):,}" for c in others if named(c.name, LABEL_NAMES))
+        wanted = f"2 to {MOST_LABELS} short values, each of them in several rows"
+        reasons.append(f"no column looks like a label: {wanted}{called and f'; {called}'}")
     else:
         reasons.append(f"'{label.name}' holds {_what_it_holds(label)}")
     if group is not None:
@@ -74,20 +82,28 @@ def _what_it_holds(label: Column) -> str:
         parts = sorted(members(label.values, label.separator))
         return f"lists of {len(parts)} labels ({', '.join(parts[:8])})"
     values = ", ".join(value for value, _ in sorted(label.values.items())[:8])
-    if label.holds("number"):
+    if _is_number(label):
         return f"numbers ({values}){by_name}"
     return f"the label: {len(label.values)} values ({values}){by_name}"
 
 
 def _may_label(column: Column, num_rows: int) -> bool:
-    kinds = len(column.values)
-    is_number = kinds > 1 and named(column.name, LABEL_NAMES) and column.holds("number")
-    if column.separator is not None or is_number:
-        return column.scalars >= 0.5 * num_rows
-    if not 2 <= kinds <= MOST_LABELS or column.longest > LONGEST_LABEL_CHARS or column.scalars < 0.5 * num_rows:
+    kinds, by_name = len(column.values), named(column.name, LABEL_NAMES)
+    if kinds < 2 or column.scalars < 0.5 * num_rows:
         return False
-    is_kind = kinds <= 20 and column.scalars / kinds >= 5 and not named(column.name, GROUP_NAMES)
-    return named(column.name, LABEL_NAMES) or is_kind
+    if column.separator is not None or (by_name and _is_number(column)):
+        return True
+    if column.longest > LONGEST_LABEL_CHARS or kinds > (MOST_NAMED_LABELS if by_name else MOST_LABELS):
+        return False
+    each = column.scalars / kinds
+    if kinds > MOST_LABELS:
+        return each >= ROWS_OF_MANY
+    return by_name or (kinds <= 20 and each >= 5 and not named(column.name, GROUP_NAMES))
+
+
+def _is_number(column: Column) -> bool:
+    """Whether it holds fractions, or whole numbers of many kinds that are called a score."""
+    return column.holds("number") and (column.shapes["fraction"] > 0 or named(column.name, SCORE_NAMES))
 
 
 def _label_score(column: Column) -> tuple[bool, int]:

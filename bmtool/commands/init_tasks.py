@@ -29,7 +29,7 @@ OTHER_NAMES = {
     "messages": "conversations conversation",
     "words": "tokens",
     "tags": "ner_tags pos_tags",
-    "labels": "topics categories",
+    "labels": "topics categories label",
     "label": "class category",
     "score": "grade similarity",
 }

@@ -6,7 +6,7 @@ import json
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
 from bmtool.commands.table import Row, open_table
@@ -14,12 +14,12 @@ from bmtool.commands.writers import open_writer
 from bmtool.console import silence
 from bmtool.data.readers.advice import advice
 from bmtool.data.readers.delimiters import other_delimiter, refused
-from bmtool.data.readers.nested import value_of
+from bmtool.data.readers.nested import names_in, names_of, value_of
 from bmtool.errors import ConfigError, DataError
 from bmtool.report.tables import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from bmtool.commands.table import Table
@@ -120,7 +120,7 @@ def _windows(
     unknown = [name for name in columns if name not in predictor.task.columns]
     if unknown:
         raise ConfigError(f"--column {unknown[0]}=...: the task reads {', '.join(predictor.task.columns)}")
-    read = _read_columns(table, predictor, columns) if table.columns else {}  # a header is known before its rows
+    read = _read_columns(table, (), predictor, columns) if table.columns else {}  # a header is known before its rows
     rows = table.rows()
     while window := list(islice(rows, WINDOW_ROWS)):
         good = [row for row in window if row.values is not None]
@@ -131,24 +131,28 @@ def _windows(
                     console.say(f"{table.name}:{row.line}: {row.reason}; the row is left out")
         count.rows_in += len(window)
         if good:
-            read = read or _read_columns(table, predictor, columns)
+            read = read or _read_columns(table, good, predictor, columns)
             written = _answers(good, read, predictor, count)
             writer.write(written)
             count.rows_out += len(written)
         yield len(window)
 
 
-def _read_columns(table: Table, predictor: Predictor, columns: dict[str, str]) -> dict[str, str]:
-    """Our columns, and the file's to read for each."""
-    return {ours: _column(table, predictor, ours, columns.get(ours)) for ours in predictor.inputs}
+def _read_columns(table: Table, rows: Sequence[Row], predictor: Predictor, columns: dict[str, str]) -> dict[str, str]:
+    """Our columns, and the file's to read for each; of JSON some rows say which there are."""
+    within = (
+        names_of(table.schema) if table.schema is not None else chain(*(names_in(row.values or {}) for row in rows))
+    )
+    known = {*table.columns, *within}
+    return {ours: _column(table, known, predictor, ours, columns.get(ours)) for ours in predictor.inputs}
 
 
-def _column(table: Table, predictor: Predictor, ours: str, told: str | None) -> str:
+def _column(table: Table, names: Collection[str], predictor: Predictor, ours: str, told: str | None) -> str:
     """The file's column to read: as told, as the training data called it, as we call it."""
     takes_text = predictor.inputs[ours] in {"words", "messages"}
     wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if takes_text else [])]
     for name in wanted:
-        if name in table.columns or (table.format != "csv" and name.partition(".")[0] in table.columns):
+        if name in names:
             return name
     if table.format == "csv" and (other := other_delimiter(table.columns)) is not None:
         shown = r"$'\t'" if other == "\t" else f"'{other}'"

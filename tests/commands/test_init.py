@@ -401,3 +401,37 @@ def test_questions_in_one_line_are_no_row():
 
     with pytest.raises(DataError, match=r"squad.jsonl: all questions are one row. .* squad.jsonl > squad-rows.jsonl$"):
         init(Path("squad.jsonl"), console=Console())
+
+
+@pytest.mark.parametrize("kind", ["intent {}", "{}"])
+def test_many_kinds_are_labels_in_a_column_of_that_name_if_each_is_in_a_few_rows(capsys, kind):
+    texts = [row["essay"] for row in essays([1], rows=400)]
+    write_csv("intents.csv", ({"body": text, "label": kind.format(n % 100)} for n, text in enumerate(texts)))
+    write_csv("ids.csv", ({"body": text, "label": kind.format(n // 2)} for n, text in enumerate(texts)))
+
+    assert written("intents.csv")[0].prepare["label"].task.name() == "text_classification"
+    assert list(written("ids.csv")[0].prepare) == ["corpus"]
+
+
+def test_many_whole_scores_are_numbers(capsys):
+    write_csv("points.csv", essays([*range(100)]))
+
+    assert written("points.csv")[0].prepare["rows"].task.name() == "text_regression"
+
+
+def test_a_column_called_label_that_is_none_is_named(capsys):
+    write_csv("one.csv", ({"body": row["essay"], "label": "good"} for row in essays([1])))
+
+    init(Path("one.csv"), console=Console())
+
+    assert "each of them in several rows; 'label' has 1\n" in capsys.readouterr().err
+
+
+def test_labels_in_lists_and_texts_in_bytes_are_found(capsys):
+    texts = [row["essay"].encode() for row in essays([1])]
+    labels = [["a"], ["a", "b"], []]
+    pq.write_table(pa.table({"text": texts, "label": [labels[n % 3] for n in range(len(texts))]}), "lists.parquet")
+
+    rows = written("lists.parquet")[0].prepare["rows"]
+
+    assert (rows.task.multi_label, rows.columns["labels"]) == (True, "label")

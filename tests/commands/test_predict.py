@@ -78,6 +78,16 @@ def test_a_column_may_lie_within_another(run, model):
     assert [row["error"] for row in rows] == [None, "no text"]
 
 
+def test_a_column_within_another_that_is_not_there_gives_way_to_ours(run, tmp_path):
+    info = {"goal": {"type": "text_classification"}, "labels": ["neg", "pos", "mid"], "max_seq_length": 48}
+    model = write_checkpoint(tmp_path / "bert", "bert", {**info, "columns": {"text": "text.body"}, "clean": []})
+
+    rows, _ = run(model, "in.jsonl", '{"text": "good"}\n')
+    within, _ = run(model, "within.jsonl", '{"text": {"body": "good"}}\n')
+
+    assert rows[0]["label"] == within[0]["label"] is not None
+
+
 def test_every_row_comes_out_or_is_counted_under_a_reason(run, model):
     content = b'\xef\xbb\xbf{"text": "good"}\n\nbroken\n[1]\n{"text": 5}\n{"x": 1}\n{"text": " "}\n{"text": "\xff"}\n'
 

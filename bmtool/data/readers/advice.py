@@ -22,7 +22,10 @@ WITH_POINT = (
 )
 
 #: What to do about a file in another encoding.
-CONVERT = "Files are read as UTF-8; convert others, as in: iconv -f GB18030 -t UTF-8 OLD > NEW"
+CONVERT = (
+    "Files are read as UTF-8; convert others, as in: iconv -f WINDOWS-1252 -t UTF-8 OLD > NEW "
+    "(what Excel writes in Europe and America; in China it is GB18030)"
+)
 
 #: What to do about a file that is one value, as `json.dump` writes a list of rows.
 TO_LINES = (

@@ -167,6 +167,8 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
     """`values` as string, list of string, float64, ANSWERS, or MESSAGES."""
     if pa.types.is_dictionary(values.type):
         values = values.dictionary_decode()
+    if pa.types.is_binary(values.type):  # as some programs write text into Parquet
+        values = values.view(pa.string())
     if kind == "number":
         return _as_numbers(values)
     if kind == "answers":
@@ -261,7 +263,9 @@ def _as_answers(values: pa.Array) -> pa.Array:
 
 
 def _is_list(kind_type: pa.DataType) -> bool:
-    return bool(pa.types.is_list(kind_type) or pa.types.is_large_list(kind_type))
+    return bool(
+        pa.types.is_list(kind_type) or pa.types.is_large_list(kind_type) or pa.types.is_fixed_size_list(kind_type)
+    )
 
 
 def _is_text(kind_type: pa.DataType) -> bool:

@@ -445,6 +445,16 @@ def test_a_broken_member_of_a_list_rejects_its_own_row_alone(tmp_path):
     assert rejected == {2: "invalid UTF-8"}
 
 
+def test_text_in_bytes_and_lists_of_one_length_are_read_from_parquet(tmp_path):
+    words = pa.array([["a", "b"], ["c", "d"], None], pa.list_(pa.string(), 2))
+    path = write_parquet(tmp_path / "x.parquet", text=pa.array([b"good", b"\xff", b"x"]), words=words)
+
+    rows, rejected = read(Parquet, path, {"text": "text", "words": "words"})
+
+    assert rows == [{"text": "good", "words": ["a", "b"]}]
+    assert rejected == {2: "invalid UTF-8", 3: "no value in column 'words'"}
+
+
 def test_a_decimal_comma_is_named_in_every_format(tmp_path):
     (tmp_path / "x.jsonl").write_text('{"text": "a", "score": "0,5"}\n{"text": "a", "score": 1}\n')
     write_parquet(tmp_path / "x.parquet", text=["a", "a"], score=["0,5", "1"])
