@@ -58,7 +58,7 @@ class Config(Training):
     small, and many small steps learn more from it than few large ones."""
     learning_rate: PositiveFloat | None = None
     """By default 1e-4 * 768 / the model's width, 6e-4 for 128 (and narrower): the wider, the less a step may move each
-    weight. `lora` takes ten times, `frozen` 25 times that; new weights (`model`) take no more."""
+    weight. `lora` takes ten times, `frozen` 8 times that; new weights (`model`) take no more."""
     head_learning_rate: PositiveFloat | None = None
     """Another learning rate for the new head, whose weights start from nothing."""
     layerwise_lr_decay: Annotated[float, Field(gt=0, le=1)] = 1.0

@@ -369,7 +369,7 @@ def test_what_is_left_out_follows_from_model_and_rows_and_does_the_same_as_when_
 
 @pytest.mark.parametrize(
     ("settings", "rate"),
-    [({"model": SMALL_BERT}, 6e-4), ({"method": "frozen"}, 1.5e-2), ({"method": "lora"}, 6e-3)],
+    [({"model": SMALL_BERT}, 6e-4), ({"method": "frozen"}, 4.8e-3), ({"method": "lora"}, 6e-3)],
 )
 def test_methods_that_move_few_weights_take_higher_rates(make_job, reviews, corpus, pretrained, settings, rate):
     start = {"tokenizer": corpus} if "model" in settings else {"from": pretrained}
