@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 from bmtool.config.model import ValidationError, validate, what
+from bmtool.data.settings import Split
 from bmtool.errors import ConfigError, DataError, TryAgainError
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import finetune
@@ -34,7 +35,7 @@ def config(**settings):
 def pipeline(config, *, validation=0.1, pretrain=None):
     from bmtool.registry import TASKS
 
-    stars = SimpleNamespace(task=TASKS.load("text_classification")(), split=SimpleNamespace(validation=validation))
+    stars = SimpleNamespace(task=TASKS.load("text_classification")(), split=Split(validation=validation))
     return Pipeline(Path("x.yaml"), "x", prepare={"stars": stars}, finetune=config, pretrain=pretrain)
 
 
