@@ -1,13 +1,13 @@
 #!/usr/bin/env python3
-"""Checks that the README's generated tables (components, commands) are up to date; --fix writes them."""
+"""Checks that generated tables (components in the README, presets in docs/) are up to date; --fix writes them."""
 
-import re
 import sys
 from pathlib import Path
 
+from bmtool.data.passes.presets import PRESETS, SUMMARIES
 from bmtool.registry import KINDS
 
-README = Path(__file__).parent.parent / "README.md"
+ROOT = Path(__file__).parent.parent
 
 
 def components() -> str:
@@ -17,18 +17,36 @@ def components() -> str:
     return "\n".join(rows)
 
 
+def presets() -> str:
+    """A table row per preset: its steps by name, in their order."""
+    rows = ["| preset | for | `clean` | `filters` | `scrub` |", "|---|---|---|---|---|"]
+    for name, lists in PRESETS.items():
+        steps = [
+            ", ".join(f"`{one.setting if isinstance(one.setting, str) else one.setting['type']}`" for one in choices)
+            for choices in lists.values()
+        ]
+        rows.append(f"| `{name}` | {SUMMARIES[name].rstrip('.')} | {' | '.join(steps)} |")
+    return "\n".join(rows)
+
+
+TABLES = {"README.md": ("components", components), "docs/prepare.md": ("presets", presets)}
+
+
 def main() -> int:
-    text = README.read_text(encoding="utf-8")
-    fresh = re.sub(
-        r"(<!-- components -->\n).*?(<!-- end -->)",
-        lambda match: f"{match[1]}{components()}\n{match[2]}",
-        text,
-        flags=re.DOTALL,
-    )
-    if "--fix" in sys.argv:
-        README.write_text(fresh, encoding="utf-8")
-    elif fresh != text:
-        print("README.md: a generated table is out of date; run scripts/check --fix", file=sys.stderr)
+    stale = []
+    for name, (marker, table) in TABLES.items():
+        text = (ROOT / name).read_text(encoding="utf-8")
+        before, opening, rest = text.partition(f"<!-- {marker} -->\n")
+        _, closing, after = rest.partition("<!-- end -->")
+        if not closing:
+            raise SystemExit(f"{name}: the place for a table is missing: <!-- {marker} --> ... <!-- end -->")
+        fresh = f"{before}{opening}{table()}\n{closing}{after}"
+        if fresh != text:
+            stale.append(name)
+        if "--fix" in sys.argv:
+            (ROOT / name).write_text(fresh, encoding="utf-8")
+    if stale and "--fix" not in sys.argv:
+        print(f"{', '.join(stale)}: a generated table is out of date; run scripts/check --fix", file=sys.stderr)
         return 1
     return 0
 

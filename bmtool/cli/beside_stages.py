@@ -50,8 +50,10 @@ def check(
 
 
 def list_(
-    kind: Annotated[str | None, typer.Argument(help="A kind of component, or a section of the file.")] = None,
-    name: Annotated[str | None, typer.Argument(help="A component: its settings, defaults and an example.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="A kind of component, presets, or a section of the file.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(help="A component: its settings, defaults and an example; or a preset.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show the components that a configuration can name, and all settings."""

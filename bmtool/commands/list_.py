@@ -1,4 +1,4 @@
-"""`bmtool list`: the components that a configuration can name, their settings, defaults and an example."""
+"""`bmtool list`: the components that a configuration can name, their settings, defaults and an example; presets."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import textwrap
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from bmtool.commands.list_presets import presets
 from bmtool.config.describe import Described, describe, example
 from bmtool.config.references import STAGES
 from bmtool.config.shape import alternatives, members
@@ -43,13 +44,18 @@ _NAMED_ONLY = ("metric",)
 
 WIDTH = 100
 
+#: Lists of components rather than a kind of them.
+PRESETS = "presets"
+
 
 def list_(kind: str | None = None, name: str | None = None, *, as_json: bool) -> int:
-    """Print the kinds with their components, one kind, or one component; or the settings of a section."""
+    """Print the kinds with their components, one kind, or one component; presets; or the settings of a section."""
     document: Any
     if kind is None:
         results = [entry for each in KINDS for entry in _entries(each)]
         document, text = results, _all()
+    elif kind in ("preset", PRESETS):
+        document, text = presets(name)
     elif kind in (*STAGES, "head") and name is None:
         settings = _section(kind)
         document, text = [_as_json(kind, settings)], f"{kind}: {_doc(settings)}\n\n{_table(_flat(settings))}"
@@ -78,7 +84,7 @@ def _kind(word: str) -> Kind:
     found = next((kind for kind in KINDS if word in (kind.name, kind.plural)), None)
     if found:
         return found
-    known = [*(kind.plural for kind in KINDS), "head", *STAGES]
+    known = [*(kind.plural for kind in KINDS), PRESETS, "head", *STAGES]
     raise ConfigError(f"there is no kind '{word}'.{did_you_mean(word, known)} Known: {', '.join(known)}")
 
 
@@ -101,6 +107,7 @@ def _names(kind: Kind) -> str:
 def _all() -> str:
     parts = [_names(kind) for kind in KINDS if kind.names()]
     hint = "bmtool list filters length     settings and an example of a component\n"
+    hint += "bmtool list presets            what `preset: web`, `docs` and `code` stand for\n"
     hint += f"bmtool list pretrain           settings of a section (head, {', '.join(STAGES)})"
     return "\n\n".join([*parts, hint])
 

@@ -50,7 +50,8 @@ class Config(Settings):
     columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(joined_as_tuples)] = {}
     """Our name: theirs, or a list of theirs to be joined. Names that the task doesn't know are kept too."""
     preset: Annotated[Literal["web", "docs", "code"], HOW] | None = None
-    """Lists of `clean`, `filters` and `scrub` that suit a kind of text; a list that is given replaces the preset's."""
+    """Lists of `clean`, `filters` and `scrub` that suit a kind of text; a list that is given replaces the preset's.
+    `bmtool list presets` shows them."""
     clean: Annotated[tuple[OneCleaner, ...], BeforeValidator(as_list)] = ()
     filters: Annotated[tuple[OneFilter, ...], BeforeValidator(as_list)] = ()
     scrub: Annotated[tuple[OneScrubber, ...], BeforeValidator(as_list)] = ()

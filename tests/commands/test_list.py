@@ -9,10 +9,11 @@ import pytest
 import yaml
 from bmtool.commands.list_ import NAMING_KEYS, PLACES, example_of, list_
 from bmtool.config.describe import describe, flow
-from bmtool.config.model import Choose, Settings
+from bmtool.config.model import Choose, Settings, validate
 from bmtool.config.references import STAGES
 from bmtool.config.shape import settings_at
 from bmtool.config.shared import Training
+from bmtool.data.passes.presets import PRESETS
 from bmtool.errors import ConfigError
 from bmtool.registry import DEDUPLICATORS, KINDS
 from bmtool.runner.pipeline import file_model, stage_modules
@@ -186,3 +187,30 @@ def test_a_setting_is_described_by_its_type_and_its_docstring():
 
 def test_a_default_is_written_as_yaml():
     assert [flow(v) for v in (0.0001, None, True, "a: b", ("x", 1))] == ["0.0001", "null", "true", "'a: b'", "[x, 1]"]
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_a_preset_is_printed_as_a_file_that_means_the_same(capsys, name):
+    list_("presets", name, as_json=False)
+
+    text = capsys.readouterr().out
+    written = yaml.safe_load(text[text.index("prepare:") : text.index("A list of your own")])["prepare"]["corpus"]
+    config = stage_modules()["prepare"].Config
+    assert validate(config, {"sources": "x.jsonl", **written}) == validate(
+        config, {"sources": "x.jsonl", "preset": name}
+    ).model_copy(update={"preset": None})
+    assert "# one form for one character" in text or name == "code"
+
+
+def test_presets_are_named_where_someone_looks_for_them(capsys):
+    list_(as_json=False)
+    everything = capsys.readouterr().out
+    list_("presets", as_json=True)
+    document = json.loads(capsys.readouterr().out)
+    with pytest.raises(ConfigError) as error:
+        list_("presets", "wep", as_json=False)
+
+    assert "bmtool list presets" in everything
+    assert [one["name"] for one in document["results"]] == ["web", "docs", "code"]
+    assert document["results"][0]["clean"] == ["unicode", "boilerplate", "whitespace"]
+    assert str(error.value) == "unknown preset 'wep'. Did you mean 'web'? Known: web, docs, code"

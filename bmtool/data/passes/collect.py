@@ -4,25 +4,21 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import fsync_file, sha256_of
 from bmtool.artifacts.manifest import RESUME
-from bmtool.contracts import Ledger
+from bmtool.data.passes.collected import Collected, KeptUnit
 from bmtool.data.passes.cuts import Cuts
 from bmtool.data.passes.few import few_units
-from bmtool.data.passes.kept import Shelf, read_array
+from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.unit_pass import (
-    DROPPED,
     EMPTY,
-    HASHES,
     NOT_SAMPLED,
     REJECTED,
-    ROWS,
-    SKETCHES,
     UNLISTED,
     UnitTask,
     pass_over_unit,
@@ -31,100 +27,14 @@ from bmtool.data.passes.units import RowRules, Unit, units_of
 from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.readers.advice import advice
 from bmtool.data.rows import missing_columns
-from bmtool.data.storage import read_stream
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    import numpy as np
-    import pyarrow as pa
-    from numpy.typing import NDArray
-
     from bmtool.artifacts.files import Stamp
     from bmtool.contracts import Job, Piece
-    from bmtool.data.passes.clock import Clock
-
-
-@dataclass(frozen=True)
-class KeptUnit:
-    """What the first pass kept of a unit. N rows."""
-
-    key: str
-    source: int
-    """Which of the dataset's sources it is from"""
-    folder: Path
-    facts: dict[str, Any]
-    start: int
-    """The number of its first row, over all units"""
-
-    @property
-    def num_rows(self) -> int:
-        """N."""
-        return int(self.facts["totals"].get("rows", 0))
-
-    @property
-    def rows(self) -> slice:
-        """Its rows' numbers, over all units."""
-        return slice(self.start, self.start + self.num_rows)
-
-    def batches(self) -> Iterator[pa.RecordBatch]:
-        """Its rows, memory-mapped."""
-        return read_stream(self.folder / ROWS)
-
-    def dropped(self) -> Iterator[pa.RecordBatch]:
-        """The rows that went, as `bmtool.data.passes.drops` has them."""
-        return read_stream(self.folder / DROPPED)
-
-    def hashes(self) -> NDArray[np.uint64]:
-        """(N, 2) hash of each row's text."""
-        return read_array(self.folder / HASHES)
-
-    def sketches(self) -> NDArray[np.uint16]:
-        """(N, 112) MinHash of each row's text."""
-        return read_array(self.folder / SKETCHES)
-
-
-@dataclass
-class Collected:
-    """The rows that the first pass kept, and what became of all others."""
-
-    units: list[KeptUnit] = field(default_factory=list)
-    ledger: Ledger = field(default_factory=Ledger)
-    losses: dict[str, list[int]] = field(default_factory=dict)
-    """reason -> rows, bytes and words that left for it"""
-    by_rule: dict[str, dict[str, list[int]]] = field(default_factory=dict)
-    """filter -> rule -> rows, bytes and words that left for it"""
-    rejected_by_reason: dict[str, int] = field(default_factory=dict)
-    """which of the dropped rows couldn't be read"""
-    rejected_by_file: dict[str, int] = field(default_factory=dict)
-    cleaned: dict[str, int] = field(default_factory=dict)
-    """cleaner -> texts that it changed"""
-    scrubbed: dict[str, int] = field(default_factory=dict)
-    """scrubber -> values taken out"""
-    totals: Counter[str] = field(default_factory=Counter)
-    by_source: dict[int, Counter[str]] = field(default_factory=dict)
-    """source -> rows_in, rows, bytes, words"""
-    seconds: Counter[str] = field(default_factory=Counter)
-    """CPU seconds by step, of what wasn't there already"""
-    worked_bytes: Counter[str] = field(default_factory=Counter)
-    """bytes of rows by step, likewise"""
-
-    @property
-    def num_rows(self) -> int:
-        """How many rows were kept."""
-        return self.units[-1].rows.stop if self.units else 0
-
-    def took(self, clock: Clock) -> None:
-        """Count what a step took."""
-        self.seconds.update(clock.seconds)
-        self.worked_bytes.update(clock.bytes)
-
-    def lose(self, reason: str, counts: list[int]) -> None:
-        """Count rows, bytes and words that left for a reason."""
-        self.ledger.drop(reason, counts[0])
-        self.losses[reason] = [a + b for a, b in zip(self.losses.get(reason, [0, 0, 0]), counts, strict=True)]
 
 
 def shelf_of(job: Job) -> Path:
@@ -306,6 +216,3 @@ def _first_rejection(collected: Collected) -> str:
     hint = advice(collected.rejected_by_reason)
     more = f". {hint}" if hint not in first["reason"] else ""
     return f". The first is {first['file']}, line {first['line']}: {first['reason']}{more}"
-
-
-__all__ = ["Collected", "KeptUnit", "RowRules", "Unit", "check_rows", "collect", "shelf_of"]

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.collected import KeptUnit
 
 DUPLICATE = "duplicate"
 NEAR = "near duplicate"

@@ -15,7 +15,7 @@ from bmtool.data.passes.similar_pass import SimilarTask, without_similar
 
 if TYPE_CHECKING:
     from bmtool.contracts import Job
-    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.collected import Collected
     from bmtool.data.passes.units import RowRules
     from bmtool.stages.prepare import Config
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
     from bmtool.contracts import Job
-    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.collected import Collected
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.encode_pass import UnitTokens
     from bmtool.data.passes.units import RowRules

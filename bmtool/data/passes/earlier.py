@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.data.dataset import Dataset
-    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.collected import KeptUnit
 
 FOLDER = "sketches"
 

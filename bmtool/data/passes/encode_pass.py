@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Job
-    from bmtool.data.passes.collect import Collected, KeptUnit
+    from bmtool.data.passes.collected import Collected, KeptUnit
     from bmtool.data.passes.workers import Tick
 
 #: Raised when the same text and tokenizer give other ids than before.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bmtool.data.passes.decide import DUPLICATE, NEAR
 
 if TYPE_CHECKING:
-    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.collected import Collected
     from bmtool.data.passes.units import RowRules
 
 

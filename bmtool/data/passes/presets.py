@@ -93,6 +93,14 @@ PRESETS: dict[str, dict[str, tuple[Choice, ...]]] = {
 }
 
 
+#: What each is for.
+SUMMARIES = {
+    "web": "Pages of the web: FineWeb's filters in its order.",
+    "docs": "Manuals, references, mail and other documentation.",
+    "code": "Programs: white space stays, and StarCoder's limits on lines and symbols.",
+}
+
+
 def settings_of(preset: str) -> dict[str, list[str | dict[str, Any]]]:
     """The lists `clean`, `filters` and `scrub` of a preset, as they are written in a file.
 

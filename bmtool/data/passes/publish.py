@@ -33,9 +33,10 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bmtool.data.passes.collect import Collected, KeptUnit, RowRules
+    from bmtool.data.passes.collected import Collected, KeptUnit
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.draft import Draft
+    from bmtool.data.passes.units import RowRules
     from bmtool.data.passes.workers import Beside, Tick
 
 #: More distinct labels than this are no labels.

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.collected import KeptUnit
     from bmtool.data.passes.encode_pass import UnitTokens
     from bmtool.data.passes.workers import Tick
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.contracts import Job
-    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.collected import KeptUnit
     from bmtool.data.passes.decide import Decisions
     from bmtool.data.passes.units import RowRules
     from bmtool.data.passes.workers import Tick

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bmtool.console import Console
     from bmtool.contracts import Task
-    from bmtool.data.passes.collect import Collected
+    from bmtool.data.passes.collected import Collected
     from bmtool.data.passes.draft import Draft
     from bmtool.data.passes.publish import Published
     from bmtool.data.passes.units import RowRules

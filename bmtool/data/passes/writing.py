@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.data.passes.clock import Clock
-    from bmtool.data.passes.collect import KeptUnit
+    from bmtool.data.passes.collected import KeptUnit
     from bmtool.data.passes.draft import Draft
 
 NO_TOKENS = "no tokens"

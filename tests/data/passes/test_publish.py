@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from bmtool.contracts import Ledger
-from bmtool.data.passes.collect import Collected, KeptUnit
+from bmtool.data.passes.collected import Collected, KeptUnit
 from bmtool.data.passes.publish import SampledTexts, count_labels, find_labels, kept_rows
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.summary import funnel

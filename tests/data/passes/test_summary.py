@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from bmtool.config.model import validate
 from bmtool.contracts import Ledger
-from bmtool.data.passes.collect import Collected
+from bmtool.data.passes.collected import Collected
 from bmtool.data.passes.decide import Decisions
 from bmtool.data.passes.draft import Draft
 from bmtool.data.passes.publish import Published
