@@ -19,7 +19,7 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.build import new_model
 from bmtool.objectives.mlm import Mlm
-from bmtool.train import features
+from bmtool.train import features, reading
 from bmtool.train.layers import freeze
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
@@ -111,7 +111,7 @@ def encode(corpus, batch_tokens):
     model.get_input_embeddings().register_forward_hook(lambda _, given, out: read.append(out.shape[-2]))
     runtime = Runtime(device="cpu", threads=1)
     job = Job(corpus, {}, 0, runtime, Console(quiet=True), SimpleNamespace(reason=""))
-    features.BATCH_TOKENS = batch_tokens
+    reading.BATCH_TOKENS = batch_tokens
     found = features.head_inputs(model, Mlm(), examples, job, "train").columns["features"]
     return torch.from_numpy(found), sum(read)
 

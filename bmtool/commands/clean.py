@@ -66,7 +66,10 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
 
 
 def _loose(store: Store, gone: set[str]) -> list[Path]:
-    """What is kept of units, of shards, of similar rows and of tokenizers, but belongs to no dataset."""
+    """What is kept of units, of shards, of similar rows and of tokenizers, but belongs to no dataset.
+
+    And what models have read of texts: a training that reads them again makes it anew.
+    """
     parts, tokenizers = set[str](), set[str]()
     for folder in store.folder.iterdir():
         if folder.name not in gone and (folder / MANIFEST).exists():
@@ -80,6 +83,7 @@ def _loose(store: Store, gone: set[str]) -> list[Path]:
         if one.name not in parts
     ]
     memos = store.cache.glob("memos/*")  # `bmtool.data.passes.encode_pass` names them by the start of the hash
+    found += [one for one in store.cache.glob("read/*/*") if not one.name.startswith(".")]  # these are being filled
     return found + [one for one in memos if not any(sha256.startswith(one.stem) for sha256 in tokenizers)]
 
 

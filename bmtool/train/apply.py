@@ -15,7 +15,8 @@ from bmtool.models.task_folders import task_folders
 from bmtool.models.writing import Writing
 from bmtool.train.device import set_up
 from bmtool.train.monitor import METRICS_LOG, read_log
-from bmtool.train.predict import Readout, read_together, run_goal
+from bmtool.train.predict import BATCH_TOKENS, run_goal
+from bmtool.train.reading import Readout, read_once
 from bmtool.train.world import World
 
 if TYPE_CHECKING:
@@ -28,9 +29,6 @@ if TYPE_CHECKING:
     from bmtool.contracts import Batch, Columns, DocumentTask, Examples, Goal, Job
     from bmtool.data.dataset import Split
     from bmtool.models.inference import Rows
-
-#: Tokens of a batch. Results don't depend on it but for rounding; without gradients this takes little memory.
-BATCH_TOKENS = 8192
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def bare_logits(folder: Path, task: DocumentTask, split: Split | Rows, job: Job)
     """
     goal = Readout(goal=task, read=_logits)
     model, examples = _opened(folder, goal, split, job)
-    return read_together(model, goal, examples, BATCH_TOKENS, job.console, label=f"evaluating {split.name}")
+    return read_once(model, model.state_dict(), goal, examples, job, label=f"evaluating {split.name}")
 
 
 def _logits(model: torch.nn.Module, batch: Batch) -> NDArray[np.float32]:

@@ -13,10 +13,10 @@ import numpy as np
 
 from bmtool.models.families import family_of
 from bmtool.models.flops import Work
-from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.checkpoints import space_needed
 from bmtool.train.footprint import kernel_bytes, numbers_of_layer, saved_bytes, state_bytes, token_bytes, usable
 from bmtool.train.plan import generator, in_order
+from bmtool.train.predict import BATCH_TOKENS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

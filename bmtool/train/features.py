@@ -17,13 +17,14 @@ from bmtool.data.tokenizers import load_tokenizer
 from bmtool.models.batches import to_device
 from bmtool.models.checkpoint import open_model, read_info
 from bmtool.models.families import family_of
+from bmtool.models.heads import head_parameters
 from bmtool.models.packed import document_rows
 from bmtool.models.pooling import document_vectors
 from bmtool.models.supervised import pack_documents
-from bmtool.train.apply import BATCH_TOKENS
 from bmtool.train.device import set_up
 from bmtool.train.plan import in_order
-from bmtool.train.predict import Readout, read_together
+from bmtool.train.predict import BATCH_TOKENS
+from bmtool.train.reading import Readout, read_once
 from bmtool.train.world import World
 
 if TYPE_CHECKING:
@@ -31,19 +32,23 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from numpy.typing import NDArray
+    from transformers import PreTrainedModel
 
     from bmtool.contracts import Batch, Examples, Goal, Job
     from bmtool.data.dataset import Split
     from bmtool.models.pooling import Pooling
 
 
-def head_inputs(model: torch.nn.Module, goal: Goal, examples: Examples, job: Job, name: str) -> Examples:
+def head_inputs(model: PreTrainedModel, goal: Goal, examples: Examples, job: Job, name: str) -> Examples:
     """The examples with the column `features` (N, D) in float32: what the model's own head reads of each."""
     world = World.current()
     device, _ = set_up(job.runtime, world.local_rank, world.local_size)
-    model.to(device)
+    module: torch.nn.Module = model
+    module.to(device)
     goal = Readout(goal=goal, read=_rows)
-    features = read_together(model, goal, examples, BATCH_TOKENS, job.console, label=f"encoding {name}")
+    head = head_parameters(model)
+    weights = {name: tensor for name, tensor in model.state_dict().items() if name not in head}
+    features = read_once(model, weights, goal, examples, job, label=f"encoding {name}")
     return with_columns(examples, {"features": features})
 
 

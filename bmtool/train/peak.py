@@ -31,7 +31,7 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) ->
     second, and kept in `cache` for this processor, library, number of threads, type and torch. On a processor CPU time
     counts, not the clock's: what is measured beside other programs is kept too, and must not be too low.
     """
-    key = f"{_machine(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
+    key = f"{machine_name(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
     path = cache / FILE if cache is not None else None
     known: dict[str, float] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
     if key not in known:
@@ -60,7 +60,8 @@ def _measure(device: torch.device, dtype: torch.dtype) -> float:
     return 2.0 * width**3 * count * share / spent
 
 
-def _machine(device: torch.device, dtype: torch.dtype) -> str:
+def machine_name(device: torch.device, dtype: torch.dtype) -> str:
+    """What products in `dtype` are made by: a GPU, or a processor and the library on it."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     isa = os.environ.get("ONEDNN_MAX_CPU_ISA", "")

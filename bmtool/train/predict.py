@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable  # noqa: TC003  # pydantic reads the annotation below
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 
-from bmtool.contracts import WrappedGoal
 from bmtool.models.batches import to_device
 from bmtool.models.families import family_of
 from bmtool.train.plan import generator, in_order
-from bmtool.train.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
     from torch import nn
@@ -24,8 +21,8 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import Batch, Columns, Examples, Goal, Stop
 
-#: The column of what `Readout` reads.
-READ = "read"
+#: Tokens of a batch. Results don't depend on it but for rounding; without gradients this takes little memory.
+BATCH_TOKENS = 8192
 
 #: Examples that are packed together: enough to fill batches, few enough for results to come out soon.
 WINDOW_EXAMPLES = 8192
@@ -33,24 +30,6 @@ WINDOW_EXAMPLES = 8192
 
 class StoppedHalfwayError(Exception):
     """A signal came while results were still being made; it never leaves the training loop."""
-
-
-class Readout(WrappedGoal):
-    """A goal of whose examples something is read that the model computes on the way: the column `READ`."""
-
-    auto_class = "AutoModelForSequenceClassification"
-
-    read: Callable[..., Any]
-    """From a model and a batch of N examples to an array (N, ...)"""
-
-    def measured(self) -> Readout:
-        """This one."""
-        return self
-
-    def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
-        """The one column."""
-        del examples
-        return {READ: self.read(model, batch)}
 
 
 def run_goal(
@@ -90,26 +69,6 @@ def run_goal(
     return join(parts)
 
 
-def read_together(
-    model: nn.Module, goal: Readout, examples: Examples, batch_tokens: int, console: Console, *, label: str
-) -> NDArray[np.float32]:
-    """What `goal` reads of all examples, (N, ...) in float32: every process of the run reads a share, and gets all.
-
-    Batches are shared out whole, so that each is what one process alone would read, to the bit.
-    """
-    world = World.current()
-    batches = [rows for window in _windows(model, examples, batch_tokens) for rows in window]
-    parts, own = [], batches[world.rank :: world.size]
-    with console.progress(label, total=sum(map(len, own))) as progress:
-        for rows in own:
-            parts.append(_outputs(model, goal, examples, rows, None)[READ])
-            progress.advance(len(rows))
-    read = np.concatenate(parts) if parts else np.zeros(0, np.float32)
-    places = np.concatenate(own) if own else np.zeros(0, np.int64)
-    whole: NDArray[np.float32] = world.shared(torch.from_numpy(read), torch.from_numpy(places), len(examples)).numpy()
-    return whole
-
-
 def iterate_goal(
     model: nn.Module,
     goal: Goal,
@@ -121,16 +80,16 @@ def iterate_goal(
 ) -> Iterator[Columns]:
     """The same as a stream: one piece of results for each window of examples, in order."""
     goal = goal.measured()
-    for batches in _windows(model, examples, batch_tokens):
+    for batches in windows_of(model, examples, batch_tokens):
         pieces = []
         for rows in batches:
             if stop is not None and stop.reason:
                 raise StoppedHalfwayError
-            pieces.append(_outputs(model, goal, examples, rows, run))
+            pieces.append(outputs_of(model, goal, examples, rows, run))
         yield _take(join(pieces), np.argsort(np.concatenate(batches)))
 
 
-def _windows(model: nn.Module, examples: Examples, batch_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
+def windows_of(model: nn.Module, examples: Examples, batch_tokens: int) -> Iterator[list[NDArray[np.int64]]]:
     """The rows of each batch, for one window of examples after the other."""
     lengths, pads = examples.packed_lengths, family_of(model).pads
     batch_tokens = max(batch_tokens, int(lengths.max(initial=1)))  # else that example would never fit
@@ -152,9 +111,10 @@ def join(parts: list[Columns]) -> Columns:
     }
 
 
-def _outputs(
+def outputs_of(
     model: nn.Module, goal: Goal, examples: Examples, rows: NDArray[np.int64], run: Callable[..., Columns] | None
 ) -> Columns:
+    """Results of one batch, in the order of `rows`."""
     device = next(model.parameters()).device
     batch: Batch = to_device(goal.collate(examples, rows, generator(0, 0, int(rows[0]))), device)
     training = model.training

@@ -133,3 +133,15 @@ def test_settings_of_what_is_not_trained_are_refused(finetuned, setting):
         finetuned(method="frozen", **setting)
 
     assert "has no effect with method frozen" in str(error.value)
+
+
+def test_the_second_seed_of_a_frozen_encoder_reads_no_text(make_job, tmp_path, reviews, pretrained, finetuned):
+    lines = []
+    for seed in (0, 1):
+        job = make_job(tmp_path / f"seed-{seed}", inputs={"data": reviews, "from": pretrained}, seed=seed)
+        job = dataclasses.replace(job, cache=tmp_path / ".cache")
+        finetune.run(finetuned(method="frozen", num_train_epochs=2, learning_rate=1e-2, seed=seed), job)
+        lines.append([line for line in job.console.lines if "were read before" in line])
+
+    assert not lines[0]
+    assert [line.partition(":")[0] for line in lines[1]] == ["encoding train", "encoding validation"]

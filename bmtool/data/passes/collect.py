@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import fsync_file, sha256_of
 from bmtool.artifacts.manifest import RESUME
+from bmtool.data.kept import Shelf
 from bmtool.data.passes.collected import Collected, KeptUnit
 from bmtool.data.passes.cuts import Cuts
 from bmtool.data.passes.few import few_units
-from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.unit_pass import (
     EMPTY,
     NOT_SAMPLED,

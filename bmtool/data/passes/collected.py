@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.contracts import Ledger
-from bmtool.data.passes.kept import read_array
+from bmtool.data.kept import read_array
 from bmtool.data.passes.unit_pass import DROPPED, HASHES, ROWS, SKETCHES
 from bmtool.data.storage import read_stream
 

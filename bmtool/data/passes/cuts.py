@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.artifacts.files import CHANGED, unchanged
 from bmtool.config.model import what
 from bmtool.contracts import Piece
-from bmtool.data.passes.kept import sealed, unsealed
+from bmtool.data.kept import sealed, unsealed
 from bmtool.errors import TryAgainError
 
 if TYPE_CHECKING:

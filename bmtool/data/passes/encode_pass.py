@@ -13,8 +13,8 @@ import pyarrow as pa
 from bmtool.artifacts.files import sha256_of
 from bmtool.data.compiled import compiling_once
 from bmtool.data.encode import Encoder
+from bmtool.data.kept import FACTS, Shelf, read_array, unsealed, write_array
 from bmtool.data.passes.clock import Clock
-from bmtool.data.passes.kept import FACTS, Shelf, read_array, unsealed, write_array
 from bmtool.data.passes.unit_pass import ROWS
 from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.storage import read_stream

@@ -17,10 +17,10 @@ import numpy as np
 import xxhash
 
 from bmtool.artifacts.faults import fault
+from bmtool.data.kept import Shelf
 from bmtool.data.passes.collect import shelf_of
 from bmtool.data.passes.collected import KeptUnit
 from bmtool.data.passes.earlier import SketchesOf
-from bmtool.data.passes.kept import Shelf
 from bmtool.data.similarity.again import ComparedBefore, Moved
 from bmtool.data.similarity.bands import Sketches
 from bmtool.data.similarity.candidates import Compared, most_pairs

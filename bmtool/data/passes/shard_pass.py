@@ -11,9 +11,9 @@ import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.data.dataset import TOKENS
+from bmtool.data.kept import Shelf
 from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.earlier import write_sketches
-from bmtool.data.passes.kept import Shelf
 from bmtool.data.passes.shards import SKETCHES
 from bmtool.data.storage import SplitWriter
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     import pyarrow as pa
 
-    from bmtool.data.passes.kept import Shelf
+    from bmtool.data.kept import Shelf
     from bmtool.data.storage import SplitWriter
 
 #: Raised when the same units make another shard than before.

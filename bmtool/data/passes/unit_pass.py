@@ -19,11 +19,11 @@ from bmtool.artifacts.files import unchanged
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.compiled import compiling_once
+from bmtool.data.kept import Shelf, write_array
 from bmtool.data.messages import as_text
 from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
-from bmtool.data.passes.kept import Shelf, write_array
 from bmtool.data.passes.row_steps import clean, joined_texts, kept_schema, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.rows import schema_of, text_bytes

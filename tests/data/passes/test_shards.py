@@ -8,8 +8,8 @@ from dataclasses import replace
 import numpy as np
 import pyarrow as pa
 import pytest
+from bmtool.data.kept import Shelf, write_array
 from bmtool.data.passes.collected import KeptUnit
-from bmtool.data.passes.kept import Shelf, write_array
 from bmtool.data.passes.shard_pass import Part, ShardTask, write_shard
 from bmtool.data.passes.shards import Finished, Share, shards_of
 from bmtool.data.passes.unit_pass import ROWS, SKETCHES

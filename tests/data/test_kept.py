@@ -8,7 +8,7 @@ import socket
 
 import numpy as np
 import pytest
-from bmtool.data.passes.kept import FACTS, Shelf, read_array, sealed, unsealed, write_array
+from bmtool.data.kept import FACTS, Shelf, read_array, sealed, unsealed, write_array
 
 KEY = "ab12"
 
