@@ -44,8 +44,8 @@ LEAST_COMMON = 7
 #: Longer rows have one word in a hundred changed then, a similarity of 0.92: they are found as similar ones.
 MOST_WORDS = 128
 
-#: Keys of held-out rows looked for at a time: they take 60 MB. More take another round over train.
-_KEYS_HELD = 1 << 21
+#: Keys of held-out rows looked for at a time: to make their table takes 95 MB. More take another round over train.
+_KEYS_HELD = 1 << 20
 
 # The place of a word in its row: words are added up, each times a power of an odd number, modulo 2^64. Divided by that
 # number, words move one place to the front.
@@ -155,7 +155,7 @@ class _Asked:
 
     def __init__(self) -> None:
         self.keys: list[NDArray[np.uint64]] = []
-        self.owners: list[NDArray[np.int64]] = []
+        self.owners: list[NDArray[np.int32]] = []
         self.rows: list[NDArray[np.int64]] = []
         self.num_words: list[NDArray[np.int32]] = []
         self.num_keys = self.num_rows = 0
@@ -163,7 +163,7 @@ class _Asked:
     def add(self, place: slice, texts: pa.Array, is_asked: NDArray[np.bool_]) -> None:
         """Those of some consecutive rows that are asked for."""
         keys, owners, num_words = _keys_of(*text_buffers(texts), is_asked, word_tables())
-        number = np.cumsum(num_words > 0) - 1 + self.num_rows
+        number = (np.cumsum(num_words > 0) - 1 + self.num_rows).astype(np.int32)
         self.keys.append(keys)
         self.owners.append(number[owners])
         self.rows.append(np.flatnonzero(num_words) + place.start)
@@ -173,14 +173,15 @@ class _Asked:
 
     def search(self, parts: Parts, is_train: NDArray[np.bool_]) -> Edited:
         """Those that have an edited copy."""
-        keys = np.concatenate([np.zeros(0, np.uint64), *self.keys])
-        order = np.argsort(keys, kind="stable")
-        distinct, starts = np.unique(keys[order], return_index=True)
-        holders = np.concatenate([np.zeros(0, np.int64), *self.owners])[order].astype(np.int32)
-        table, starts = lookup(distinct), np.append(starts, len(keys))
+        keys, owners = np.concatenate(self.keys or [np.zeros(0, np.uint64)]), self.owners
+        self.keys, self.owners = [], []
+        order = np.argsort(keys)
+        holders, keys = np.concatenate(owners or [np.zeros(0, np.int32)])[order], keys[order]
+        starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
+        table, starts = lookup(keys[starts]), np.append(starts, len(keys))
         num_words = np.concatenate([np.zeros(0, np.int32), *self.num_words])
         twin, similarity = np.full(self.num_rows, -1, np.int64), np.zeros(self.num_rows, np.float32)
-        state = (twin, similarity, np.zeros(len(distinct), np.bool_))
+        state = (twin, similarity, np.zeros(len(table.keys), np.bool_))
         for place, texts in parts(is_train) if self.num_rows else ():
             data, offsets = text_buffers(texts)
             own = (data, offsets, place.start, is_train[place])
@@ -194,7 +195,7 @@ def edited(parts: Parts, is_train: NDArray[np.bool_], is_asked: NDArray[np.bool_
     """The rows asked for that have an edited copy in train; see the top of this page for what that is.
 
     The result doesn't depend on how rows are cut into parts. Time: linear in the words of rows of at most
-    `MOST_WORDS`, train's once for each two million words of held-out rows. Two texts have the same hash by chance with
+    `MOST_WORDS`, train's once for each million words of held-out rows. Two texts have the same hash by chance with
     probability 2^-54.
 
     Args:
