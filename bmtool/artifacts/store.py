@@ -18,14 +18,14 @@ from threading import Event
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file, fsync_folder, mapped, sha256_of, sha256_of_ends, tree_files, write_text
+from bmtool.artifacts.files import fsync_file, fsync_folder, mapped, sha256_of_ends, tree_files, write_text
 from bmtool.artifacts.hashes import HashCache
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.manifest import MANIFEST, RESUME, Artifact, FileEntry, Manifest, read_manifest
 from bmtool.errors import DataError, MissingInputError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 #: Characters of a fingerprint in a folder's name: 48 bits, and the whole one is compared before a folder is used.
 SHORT = 12
@@ -250,24 +250,27 @@ class Store:
 
     # ---------------------------------------------------------------- verification
 
-    def verify(self, artifact: Artifact, *, everything: bool = False) -> None:
+    def verify(self, artifact: Artifact) -> None:
         """Compare the files with the manifest: sizes always, hashes where a file changed since it was last hashed.
 
         Raises:
             DataError: a listed file is missing or differs; it is named.
         """
-        for name, entry in artifact.manifest.files.items() if artifact.manifest else ():
-            path = artifact.folder / name
-            if not path.is_file():
-                raise DataError(f"{path}: the file is missing. {_MEND}")
-            size = path.stat().st_size
-            if size != entry.size:
-                raise DataError(f"{path}: {size:,} bytes, but the manifest says {entry.size:,}. {_MEND}")
-            if (sha256_of(path) if everything else self.hashes.sha256(path, ours=True)) != entry.sha256:
-                raise DataError(f"{path}: its bytes changed since they were written (sha256 differs). {_MEND}")
+        for problem in problems(artifact, partial(self.hashes.sha256, ours=True)):
+            raise DataError(f"{problem}. Make the artifact again with --force")
 
 
-_MEND = "Make the artifact again with --force"
+def problems(artifact: Artifact, hash_of: Callable[[Path], str]) -> Iterator[str]:
+    """What is wrong with an artifact's files, one after the other, by its manifest; `hash_of` gives a file's sha256."""
+    for name, entry in artifact.manifest.files.items() if artifact.manifest else ():
+        path = artifact.folder / name
+        size = path.stat().st_size if path.is_file() else None
+        if size is None:
+            yield f"{path}: the file is missing"
+        elif size != entry.size:
+            yield f"{path}: {size:,} bytes, but the manifest says {entry.size:,}"
+        elif hash_of(path) != entry.sha256:
+            yield f"{path}: its bytes changed since they were written (sha256 differs)"
 
 
 def open_artifact(folder: Path) -> Artifact:

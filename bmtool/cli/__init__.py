@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from bmtool import __version__
-from bmtool.cli.beside_stages import check, clean, init, inspect, list_, predict, status
+from bmtool.cli.beside_stages import check, clean, init, inspect, list_, predict, status, verify
 from bmtool.cli.calling import call
 from bmtool.cli.flags import Folder
 from bmtool.cli.stages import prepare, run, stage
@@ -60,6 +60,7 @@ app.command("evaluate", help="Measure a checkpoint: metrics with intervals, base
 app.command("export", help="Write other formats, each proven equal to the checkpoint.")(stage("export"))
 app.command()(run)
 app.command()(status)
+app.command()(verify)
 app.command()(clean)
 app.command()(check)
 app.command("list")(list_)

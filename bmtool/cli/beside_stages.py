@@ -18,6 +18,22 @@ def status(output_dir: OutputDir = Path("runs"), json: Json = False, folder: Fol
     call(Console(), lambda: command(output_dir, as_json=json), folder)
 
 
+def verify(
+    artifacts: Annotated[
+        list[Path] | None, typer.Argument(help="Folders, or names such as runs/x/finetune. All artifacts by default.")
+    ] = None,
+    output_dir: OutputDir = Path("runs"),
+    json: Json = False,
+    folder: Folder = None,
+    quiet: Quiet = False,
+) -> None:
+    """Read every file of artifacts and compare it with its hash in the manifest."""
+    from bmtool.commands.verify import verify as command
+
+    console = Console(quiet=quiet)
+    call(console, lambda: command(artifacts or [], output_dir, as_json=json, console=console), folder)
+
+
 def clean(
     output_dir: OutputDir = Path("runs"),
     keep: Annotated[

@@ -1,4 +1,5 @@
 import json
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -189,3 +190,21 @@ def test_clean_leaves_the_cache_alone_while_data_is_prepared(folder):
     assert done.returncode == 0
     assert "runs/store/.cache stays: data is being prepared" in done.stderr
     assert parts(folder) > before
+
+
+def test_verify_reads_all_bytes_and_names_each_file_that_changed(folder):
+    done = bmtool(folder, "verify", "--json")
+    assert done.returncode == 0, done.stderr
+    assert [result["problems"] for result in json.loads(done.stdout)["results"]] == [[], [], []]
+
+    path = next((folder / "runs/tiny/prepare/stars/").resolve().rglob("*.arrow"))
+    content = path.read_bytes()
+    times = path.stat()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    done = bmtool(folder, "verify", "runs/tiny/prepare/stars")
+    assert done.returncode == 65
+    assert path.name in done.stderr
+    assert "1 of 1 artifacts are damaged" in done.stderr
+    assert bmtool(folder, "verify", "runs/tiny/prepare/corpus").returncode == 0
