@@ -19,10 +19,10 @@ def status(output_dir: OutputDir = Path("runs"), json: Json = False, folder: Fol
 
 
 def verify(
-    artifacts: Annotated[
-        list[Path] | None, typer.Argument(help="Folders, or names such as runs/x/finetune. All artifacts by default.")
+    folders: Annotated[
+        list[Path] | None,
+        typer.Argument(help="Artifacts, such as runs/x/finetune, or all in a folder, such as runs."),
     ] = None,
-    output_dir: OutputDir = Path("runs"),
     json: Json = False,
     folder: Folder = None,
     quiet: Quiet = False,
@@ -31,7 +31,7 @@ def verify(
     from bmtool.commands.verify import verify as command
 
     console = Console(quiet=quiet)
-    call(console, lambda: command(artifacts or [], output_dir, as_json=json, console=console), folder)
+    call(console, lambda: command(folders or [Path("runs")], as_json=json, console=console), folder)
 
 
 def clean(

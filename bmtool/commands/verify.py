@@ -19,15 +19,15 @@ if TYPE_CHECKING:
     from bmtool.console import Console, Progress
 
 
-def verify(folders: Sequence[Path], output_dir: Path, *, as_json: bool, console: Console) -> int:
-    """Compare every file of artifacts, all of the store by default, with the manifest; 65 if one differs.
+def verify(folders: Sequence[Path], *, as_json: bool, console: Console) -> int:
+    """Compare every file of artifacts, or of all in an output folder, with the manifest; 65 if one differs.
 
     Stages look at sizes, and at hashes where a file bears the marks of a change; this reads all bytes.
 
     Raises:
         MissingInputError: a folder is no artifact, or there is no store.
     """
-    artifacts = [open_artifact(folder) for folder in folders or _finished(Store(output_dir))]
+    artifacts = [open_artifact(one) for folder in folders for one in _artifacts(folder)]
     total = sum(entry.size for one in artifacts if one.manifest for entry in one.manifest.files.values())
     results = []
     with console.progress("reading", total=total) as progress:
@@ -46,7 +46,11 @@ def verify(folders: Sequence[Path], output_dir: Path, *, as_json: bool, console:
     return code
 
 
-def _finished(store: Store) -> list[Path]:
+def _artifacts(folder: Path) -> list[Path]:
+    """The folder itself if it is an artifact; else all that are finished in it."""
+    if (folder / MANIFEST).exists():
+        return [folder]
+    store = Store(folder)
     store.must_exist()
     return sorted(one for one in store.folder.iterdir() if one.name[0] != "." and (one / MANIFEST).exists())
 

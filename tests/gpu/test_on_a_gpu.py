@@ -1,4 +1,4 @@
-"""What only a GPU can show: packed attention by its kernels, and a training in bfloat16 that goes on where it stopped."""
+"""What only a GPU can show: packed attention by its kernels, a training in bfloat16 that goes on, and its measures."""
 
 import dataclasses
 import sys
