@@ -106,7 +106,8 @@ def origins(report: Mapping[str, Any]) -> list[Section]:
             for index, one in sorted(sources.items(), key=lambda one: int(one[0]))
         ]
         columns = ["source", "rows in", "rows out of the filters", "bytes of text", "words"]
-        caption = f"{len(rows):,} sources, in their order" if len(rows) > 1 else ""
+        order = f"{len(rows):,} sources, in their order. " if len(rows) > 1 else ""
+        caption = f"{order}Bytes and words are those of all rows that could be read, before the filters"
         sections.append(Section("Sources", [Table(columns, rows, caption, bars=(1, 2))]))
     return sections
 

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
     from bmtool.contracts import Job, Piece
 
 
+#: What the funnel calls the step that takes out private data.
+SCRUB = "scrub"
+
+
 def shelf_of(job: Job) -> Path:
     """Where work on units is kept: beside the store, or with the run where there is none."""
     return job.cache if job.cache is not None else job.folder / RESUME / "cache"
@@ -67,6 +71,8 @@ def collect(rules: RowRules, job: Job) -> Collected:
         job.console.say(
             f"resumed: {rows:,} rows were read already ({len(reading.found)} of {len(collected.units)} parts)"
         )
+    if rules.scrubbers:
+        collected.losses[SCRUB] = [0, *collected.taken_out]  # a step that no row leaves, and so no reason of the ledger
     _check_columns(rules, collected, dict(reading.paths))
     _write_rejections(collected, job.folder / "rejected.jsonl")
     collected.ledger.check()
@@ -165,6 +171,7 @@ def _add(collected: Collected, unit: KeptUnit) -> None:
     ):
         for name, count in counts.items():
             into[name] = into.get(name, 0) + count
+    collected.taken_out = [a + b for a, b in zip(collected.taken_out, facts["taken_out"], strict=True)]
     for name, rules in facts["by_rule"].items():
         own = collected.by_rule.setdefault(name, {})
         for rule, counts in rules.items():

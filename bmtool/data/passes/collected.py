@@ -78,6 +78,8 @@ class Collected:
     """cleaner -> texts that it changed"""
     scrubbed: dict[str, int] = field(default_factory=dict)
     """scrubber -> values taken out"""
+    taken_out: list[int] = field(default_factory=lambda: [0, 0])
+    """bytes and words that texts lost to scrubbers"""
     totals: Counter[str] = field(default_factory=Counter)
     by_source: dict[int, Counter[str]] = field(default_factory=dict)
     """source -> rows_in, rows, bytes, words"""

@@ -123,6 +123,8 @@ def _source_name(index: int, rules: RowRules, collected: Collected) -> str:
 def funnel(collected: Collected, tokens: int | None = None) -> list[dict[str, Any]]:
     """Rows, bytes and words left after each step, in order; bytes and words as they are after cleaning.
 
+    With scrubbers one of the steps is theirs: no row leaves at it.
+
     `tokens` are those of the rows that stay, in a corpus. Rows that went have none: for the steps before the last they
     are estimated, by the words there and the tokens that a word of the rows that stay has.
     """

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import unchanged
@@ -82,6 +83,7 @@ class UnitPass:
         self.rejected_by_file: Counter[str] = Counter()
         self.cleaned: Counter[str] = Counter()
         self.scrubbed: Counter[str] = Counter()
+        self.taken_out = [0, 0]
         self.totals = Counter[str]()
         self.hashes: list[NDArray[Any]] = []
         self.sketches: list[NDArray[np.uint16]] = []
@@ -111,6 +113,7 @@ class UnitPass:
             "rejected_by_file": dict(self.rejected_by_file),
             "cleaned": dict(self.cleaned),
             "scrubbed": dict(self.scrubbed),
+            "taken_out": self.taken_out,
             "columns": files,
         }
 
@@ -163,7 +166,7 @@ class UnitPass:
         with self.clock.step("filter", batch.nbytes):
             batch = self.filter(batch)
         with self.clock.step("scrub", batch.nbytes):
-            batch = without_private(batch, rules, self.scrubbed)
+            batch = self.scrub(batch)
         if not batch.num_rows:
             return
         with self.clock.step("fingerprint", batch.nbytes):
@@ -175,8 +178,9 @@ class UnitPass:
     def count(self, batch: pa.RecordBatch) -> None:
         """Add up bytes and words."""
         names = self.rules.of_kind(*READABLE)
-        self.totals["bytes"] += int(text_bytes(batch, names).sum())
-        self.totals["words"] += int(count_words(*text_buffers(joined_texts(batch, names))).sum())
+        num_bytes, num_words = _amounts(batch, names).sum(axis=1)
+        self.totals["bytes"] += int(num_bytes)
+        self.totals["words"] += int(num_words)
 
     def filter(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Drop what a filter drops. All filters see all rows at once; a row goes for the first that it fails."""
@@ -194,6 +198,16 @@ class UnitPass:
                 self.drop(batch, reason == index, one.name(), verdict=verdict, rules=one.rules())
             batch = batch.filter(pa.array(reason < 0))
         return batch
+
+    def scrub(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        """Take out private data, and note by how many bytes and words that makes the texts shorter."""
+        scrubbed = without_private(batch, self.rules, self.scrubbed)
+        names = self.rules.of_kind(*READABLE)
+        if self.rules.scrubbers and names and batch.num_rows:
+            changed = pc.not_equal(joined_texts(batch, names), joined_texts(scrubbed, names))
+            before, after = (_amounts(rows.filter(changed), names).sum(axis=1) for rows in (batch, scrubbed))
+            self.taken_out[:] = [own + int(more) for own, more in zip(self.taken_out, before - after, strict=True)]
+        return scrubbed
 
     def fingerprint(self, batch: pa.RecordBatch) -> None:
         """Note hashes and sketches of the texts, as far as they are needed."""
@@ -230,8 +244,7 @@ class UnitPass:
             return
         rows = batch.take(pa.array(places))
         names = self.rules.of_kind(*READABLE)
-        words = count_words(*text_buffers(joined_texts(rows, names))) if names else np.zeros(len(places), np.int64)
-        lost = np.stack([np.ones(len(places), np.int64), text_bytes(rows, names), words])
+        lost = np.concatenate([np.ones((1, len(places)), np.int64), _amounts(rows, names)])
         _add(counts, lost)
         files = pa.array([self.unit.pieces[self.piece].file] * len(places), pa.string())
         measured: dict[str, Any] = {}
@@ -245,6 +258,12 @@ class UnitPass:
                 "threshold": pa.array(verdict.threshold[places], from_pandas=True),
             }
         self.drops.write(drop_batch(rows.column("id"), reason, file=files, line=rows.column(LINE), **measured))
+
+
+def _amounts(rows: pa.RecordBatch, names: list[str]) -> NDArray[np.int64]:
+    """(2, N) bytes and words of the named columns of each row."""
+    words = count_words(*text_buffers(joined_texts(rows, names))) if names else np.zeros(rows.num_rows, np.int64)
+    return np.stack([text_bytes(rows, names), words])
 
 
 def _add(counts: list[int], lost: NDArray[np.int64]) -> None:

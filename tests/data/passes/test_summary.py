@@ -136,6 +136,19 @@ def test_tokens_are_counted_for_what_stays_and_estimated_for_what_went(tmp_path)
     assert report["rules"]["length"]["min_chars"]["estimated_tokens"] == round(30 * report["tokens_per_word"])
 
 
+def test_the_funnel_ends_with_the_bytes_of_the_splits_also_with_scrubbers_and_copies(tmp_path):
+    texts = [f"write to somebody.{n % 7}@example.org about the number {n % 9}" for n in range(40)]
+
+    summary, job = prepared(tmp_path, texts, scrub=["email"], deduplicate=["exact"])
+
+    funnel = {step.pop("step"): step for step in json.loads((job.folder / "report.json").read_text())["funnel"]}
+    assert funnel["scrub"]["rows"] == funnel["empty text"]["rows"] == 40
+    assert funnel["empty text"]["bytes"] - funnel["scrub"]["bytes"] == 40 * (len("somebody.1@example.org") - 7)
+    assert funnel["empty text"]["words"] - funnel["scrub"]["words"] == 40 * 3
+    assert list(funnel)[-1] == "duplicate"
+    assert funnel["duplicate"]["bytes"] == sum(summary["text_bytes"].values())
+
+
 def test_facts_of_the_run_are_no_part_of_the_report(tmp_path):
     summary, job = prepared(tmp_path, [f"some text {n}" for n in range(9)], deduplicate=["near"])
 
