@@ -166,9 +166,8 @@ def write_array(path: Path, values: NDArray[Any]) -> None:
     values = np.ascontiguousarray(values)
     with path.open("wb") as handle:
         np.lib.format.write_array_header_1_0(handle, np.lib.format.header_data_from_array_1_0(values))
-        handle.write(
-            values.view(np.uint8).data if values.size else b""
-        )  # numpy's own writing hides why the disk refused
+        # numpy's own way to write doesn't say why the disk refused.
+        handle.write(values.view(np.uint8).data if values.size else b"")
 
 
 def read_array(path: Path) -> NDArray[Any]:

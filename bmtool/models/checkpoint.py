@@ -212,6 +212,9 @@ def save_checkpoint(folder: Path, model: PreTrainedModel, tokenizer_folder: Path
     for weights in folder.glob("*.safetensors"):
         shutil.copymode(folder / "config.json", weights)  # safetensors lets only the owner read
     copy_tokenizer(tokenizer_folder, folder)
+    if "max_seq_length" in info:  # else `truncation=True` cuts nothing where transformers opens it
+        longest = {"model_max_length": info["max_seq_length"]}
+        write_json(folder / "tokenizer_config.json", _tokenizer_config(folder) | longest)
     write_json(folder / INFO, dict(info))
 
 

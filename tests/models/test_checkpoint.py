@@ -52,6 +52,16 @@ def edit(path, **changes):
     path.write_text(json.dumps(json.loads(path.read_text()) | changes))
 
 
+def test_transformers_cuts_texts_where_predict_does(tmp_path, tokenizer_folder):
+    model = new_model(bert(), "AutoModelForSequenceClassification", LABELS, seed=3)
+    save_checkpoint(tmp_path / "saved", model, tokenizer_folder, {"labels": list(LABELS), "max_seq_length": 24})
+
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "saved")
+
+    assert tokenizer.model_max_length == 24
+    assert len(tokenizer("a word " * 500, truncation=True)["input_ids"]) == 24
+
+
 def test_transformers_opens_what_was_saved(classifier):
     model = transformers.AutoModelForSequenceClassification.from_pretrained(classifier)
     tokenizer = transformers.AutoTokenizer.from_pretrained(classifier)
