@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Accuracy(Metric):
-    """Right labels over all labels."""
+    """Right labels over all labels, in [0, 1] (scikit-learn's `accuracy_score`); 0 without any."""
 
     judges = ("label", "tags")
 

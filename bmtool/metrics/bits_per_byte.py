@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class BitsPerByte(Metric):
-    """Negative log-likelihood in bits, over the bytes of the text it was summed for."""
+    """Negative log-likelihood in bits, over the bytes of the text it was summed for (Gao et al. 2020, section 3.1).
+
+    It equals lm-evaluation-harness's `bits_per_byte` where texts are scored as a whole.
+    """
 
     higher_is_better = False
     reads = ("nll", "bytes")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Loss(Metric):
-    """Nats per target."""
+    """Nats per target: the cross-entropy, of labels scikit-learn's `log_loss` (Bishop 2006, equation 4.108)."""
 
     higher_is_better = False
     reads = ("nll", "targets")

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class MaskedAccuracy(Metric):
-    """Hits over targets."""
+    """Hits over targets, in [0, 1]: the `masked_lm_accuracy` of BERT's run_pretraining.py (Devlin et al. 2019)."""
 
     reads = ("hits", "targets")
 

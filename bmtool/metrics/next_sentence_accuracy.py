@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class NextSentenceAccuracy(Metric):
-    """Right answers over pairs; a guess is right in half of them."""
+    """Right answers over pairs, in [0, 1] (Devlin et al. 2019, section 3.1); a guess is right in half of them."""
 
     reads = ("pair_hits", "pairs")
 

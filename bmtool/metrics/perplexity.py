@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Perplexity(Metric):
-    """exp(nats per target)."""
+    """exp(nats per target) (Jelinek et al. 1977), as torchmetrics' `perplexity`; it depends on the tokenizer."""
 
     higher_is_better = False
     reads = ("nll", "targets")

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class PrecisionMacro(Metric):
-    """The unweighted mean of precision over labels that occur in references or predictions."""
+    """The unweighted mean of precision over labels that occur in references or predictions (scikit-learn's `macro`).
+
+    Sokolova and Lapalme 2009, table 3; a label that is never predicted has 0.
+    """
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3C): right, predicted and true occurrences of each label."""

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 class RecallAt(Metric):
     """The share of the relevant items that are among the first `k`, in [0, 1], averaged over queries.
 
+    Manning, Raghavan and Schütze 2008, section 8.4; as trec_eval's `recall_10` and torchmetrics' `retrieval_recall`.
+
     Queries to which nothing is relevant are left out; NaN where none is left.
     """
 

@@ -1,21 +1,32 @@
-"""Metrics of rankings equal scikit-learn's, or their definition."""
+"""Metrics of rankings equal those of scikit-learn and torchmetrics."""
 
 import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from bmtool.config.model import validate
 from bmtool.data.scores import evaluate_metrics, over_all
 from bmtool.metrics.mrr import Mrr
 from bmtool.metrics.ndcg_at import NdcgAt
 from bmtool.metrics.recall_at import RecallAt
 from sklearn.metrics import ndcg_score
+from torchmetrics.functional.retrieval import retrieval_recall, retrieval_reciprocal_rank
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from random_answers import rankings
 
 CANDIDATES = 30
+#: The first candidate has the highest score; torchmetrics finds nothing whose score isn't above 0.
+SCORES = torch.arange(CANDIDATES, 0, -1, dtype=torch.float32)
+
+
+def relevant(row):
+    """Which candidates are relevant, by their ranks."""
+    found = torch.zeros(CANDIDATES, dtype=torch.bool)
+    found[torch.as_tensor(row) - 1] = True
+    return found
 
 
 def value_of(metric, ranks):
@@ -37,12 +48,20 @@ def test_ndcg_equals_that_of_scikit_learn(k):
 
 
 @pytest.mark.parametrize("k", [1, 3, 10])
-def test_recall_is_the_share_of_relevant_items_that_is_found(k):
+def test_recall_equals_that_of_torchmetrics(k):
     ranks = [row for row in rankings()["ranks"] if len(row)]
+    each = [retrieval_recall(SCORES, relevant(row), top_k=k).item() for row in ranks]
 
     value = value_of(validate(RecallAt, {"k": k}), ranks)
 
-    assert value == pytest.approx(np.mean([len(set(row) & set(range(1, k + 1))) / len(row) for row in ranks]))
+    assert value == pytest.approx(np.mean(each), abs=1e-6)  # float32 there
+
+
+def test_the_reciprocal_rank_equals_that_of_torchmetrics():
+    ranks = [row for row in rankings()["ranks"] if len(row)]
+    each = [retrieval_reciprocal_rank(SCORES, relevant(row)).item() for row in ranks]
+
+    assert value_of(Mrr(), ranks) == pytest.approx(np.mean(each), abs=1e-6)
 
 
 def test_the_reciprocal_rank_is_that_of_the_first_relevant_item():
