@@ -25,6 +25,8 @@ class Wandb(Reporter):
 
     def open(self, run: ReportedRun) -> Sending:
         """Start the run, or go on with it: its id is ours."""
+        # Otherwise it reports on itself to its makers' server, kept offline or not.
+        os.environ.setdefault("WANDB_ERROR_REPORTING", "false")
         import wandb
 
         handle = run.handle or run.new_handle

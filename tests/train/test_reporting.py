@@ -2,7 +2,6 @@
 
 import threading
 import time
-from dataclasses import replace
 
 import pytest
 import torch
@@ -178,19 +177,3 @@ def test_where_numbers_go_is_no_part_of_the_fingerprint():
     from bmtool.config.model import what
 
     assert what(settings(report_to=["tensorboard"])) == what(settings(report_to="tensorboard")) == what(settings())
-
-
-def test_tensorboard_reads_the_event_files(make_job, tmp_path, corpus):
-    pytest.importorskip("tensorboard")
-    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
-
-    job = replace(make_job(tmp_path / "a", {"data": corpus}), reports=tmp_path / "x" / "reports" / "pretrain")
-    pretrain.run(settings(report_to=["tensorboard"]), job)
-
-    (folder,) = (job.reports / "tensorboard").iterdir()
-    events = EventAccumulator(str(folder)).Reload()
-    log = read_log(job.folder / "metrics.jsonl")
-    assert [event.step for event in events.Scalars("train/loss")] == [1, 2, 3, 4, 5, 6]
-    assert [event.value for event in events.Scalars("validation/loss")] == [
-        pytest.approx(line["metrics"]["loss"]) for line in log if line["kind"] == "validation"
-    ]
