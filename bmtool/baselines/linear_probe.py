@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 from pydantic import Field, PositiveFloat
 
 from bmtool.config.model import HOW
-from bmtool.config.references import ModelRef, Reference
+from bmtool.config.references import ModelRef
 from bmtool.contracts import Baseline, Need
 from bmtool.errors import ConfigError
 
@@ -34,9 +34,7 @@ class LinearProbe(Baseline):
 
     def needs(self, pipeline: Pipeline) -> dict[str, Need]:
         """The checkpoint."""
-        start, finetune = self.from_, pipeline.finetune
-        if start is None and finetune is not None and finetune.model is None:
-            start = finetune.from_ or finetune.method.start or Reference(form="name", value="pretrain")
+        start = self.from_ or getattr(pipeline.finetune, "start", None)
         if start is None:
             raise ConfigError(
                 f"{pipeline.file}: evaluate.baselines: linear_probe takes the checkpoint that the finetune section "

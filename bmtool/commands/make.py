@@ -85,7 +85,7 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
 
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
-    pipeline = load_pipeline(request.file, request.options.overrides)
+    pipeline = load_pipeline(request.file, request.options.overrides, stages=request.stages)
     if request.options.is_smoke:
         pipeline = pipeline.in_little()
     if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():

@@ -68,7 +68,7 @@ def _preview(request: Request, console: Console, results: list[Result]) -> None:
         flags = " and ".join(request.other_flags)
         raise ConfigError(f"--sample looks at rows and makes nothing, so that {flags} can't be with it. Leave one out")
     share = _share(request.sample)
-    pipeline = load_pipeline(request.file, request.overrides)
+    pipeline = load_pipeline(request.file, request.overrides, stages=("prepare",))
     for number, name in enumerate(_names(pipeline, request.dataset)):
         results.append(_look(pipeline, name, share, console))
         _warn(results[-1], console)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts.batches import Columns
-    from bmtool.contracts.goals import Task
+    from bmtool.contracts.goals import Goal, Task
     from bmtool.contracts.stages import Job, Need
     from bmtool.runner.pipeline import Pipeline
 
@@ -47,6 +47,16 @@ class Metric(Component):
     """The columns of outputs that it needs; a baseline that doesn't give them isn't judged by it."""
     judges: ClassVar[tuple[AnswerKind, ...]] = ("label", "tags", "labels")
     """The answers that it understands, where it reads references."""
+
+    def unfit(self, goal: Goal) -> str:
+        """Why what is learned can't be measured by it, as the end of a sentence that begins with its name; or nothing.
+
+        Known from settings alone, before anything is made.
+        """
+        lacking = [column for column in self.reads if column not in goal.gives]
+        if "references" in self.reads and goal.answers not in self.judges:
+            return f"judges {' or '.join(self.judges)}, and {goal.name()} answers with {goal.answers or 'none of them'}"
+        return f"reads {' and '.join(lacking)}, which {goal.name()} doesn't give" if lacking else ""
 
     @abstractmethod
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:

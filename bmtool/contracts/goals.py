@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 from pydantic import PrivateAttr
 
 from bmtool.config.model import Component
-from bmtool.contracts.kinds import INPUTS, LABELS
+from bmtool.contracts.kinds import ANSWERED_AS, INPUTS, LABELS
+from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -57,6 +58,18 @@ class Goal(Component):
     @abstractmethod
     def metrics(self) -> tuple[str, ...]:
         """Metrics computed on validation; the first is the default for choosing the best checkpoint."""
+
+    @property
+    def gives(self) -> frozenset[str]:
+        """Columns of outputs for metrics: what its own read, likelihoods of answers, probabilities of labels."""
+        own = {column for name in self.metrics for column in METRICS.load(name).reads}
+        likelihoods = {"nll", "targets"} if self.answers else set()
+        return frozenset(own | likelihoods | ({"probabilities"} if self.answers in ("label", "labels") else set()))
+
+    @property
+    def answers(self) -> str:
+        """What its answers are (`AnswerKind`); empty: no metric holds them against right ones."""
+        return ""
 
     def suited(self, config: PretrainedConfig, tokenizer_folder: Path) -> Self:
         """The goal as a model with this configuration and tokenizer learns it; asked before anything else.
@@ -118,6 +131,11 @@ class Weighing:
 class Objective(Goal):
     """A self-supervised goal: the text itself is the answer. Its examples are pieces of documents."""
 
+    @property
+    def gives(self) -> frozenset[str]:
+        """Likelihoods and hits, and the bytes of the text."""
+        return super().gives | {"nll", "targets", "hits", "bytes"}
+
     def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
         """Why a tokenizer that is learned so can't serve it, as the end of a sentence that begins with it; or nothing.
 
@@ -164,6 +182,11 @@ class Task(Goal):
     def of_kind(self, *kinds: str) -> list[str]:
         """The columns of these kinds, in order."""
         return [name for name, kind in self.columns.items() if kind in kinds]
+
+    @property
+    def answers(self) -> str:
+        """As the column that holds the right ones says."""
+        return next((ANSWERED_AS[kind] for kind in self.columns.values() if kind in ANSWERED_AS), "")
 
     @property
     def layouts(self) -> tuple[Layout, ...]:

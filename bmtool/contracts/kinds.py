@@ -27,5 +27,15 @@ NESTED = (*LISTS, "answers", "messages")
 PARALLEL = ("words", "tags")
 #: Kinds that filters judge.
 JUDGED = ("text", "messages")
+#: Kinds of answers, and what they are when they are judged (`bmtool.contracts.evaluation.AnswerKind`).
+ANSWERED_AS = {
+    "label": "label",
+    "tags": "tags",
+    "labels": "labels",
+    "number": "number",
+    "target": "target",
+    "answers": "target",
+    "messages": "target",
+}
 #: Kinds that a model is asked about; the others are answers, or stand beside.
 INPUTS = ("text", "words", "messages")

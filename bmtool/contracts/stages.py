@@ -67,6 +67,8 @@ class Need:
     """(stage, settings) of an artifact that belongs to this stage alone, made and cached when it is needed."""
     splits: tuple[str, ...] = ()
     """Of a dataset: what must be there and hold rows, as far as it is known beforehand."""
+    asked_by: tuple[str | int, ...] = ("data",)
+    """The setting of the section that asks for these splits"""
 
 
 @dataclass(frozen=True)

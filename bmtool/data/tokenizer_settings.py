@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias
 
 from pydantic import BeforeValidator, Field, PositiveInt, SerializeAsAny, field_validator
 
@@ -157,6 +157,6 @@ class ChooseTokenizer(Choose):
 
 _choose_tokenizer = ChooseTokenizer(TOKENIZERS)
 if TYPE_CHECKING:
-    OneTokenizer = TokenizerTrainer | TokenizerFrom
+    OneTokenizer: TypeAlias = TokenizerTrainer | TokenizerFrom
 else:
     OneTokenizer = Annotated[SerializeAsAny[Settings], BeforeValidator(_choose_tokenizer), _choose_tokenizer]

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
-from bmtool.models.families import WITHOUT_POSITIONS, family_for
+from bmtool.models.families import family_for
+from bmtool.models.positions import WITHOUT_POSITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

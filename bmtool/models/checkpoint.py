@@ -16,8 +16,9 @@ from bmtool.artifacts.foreign import PICKLE_SUFFIXES
 from bmtool.data.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedError
 from bmtool.models.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
-from bmtool.models.families import family_for, longest_document
+from bmtool.models.families import family_for
 from bmtool.models.heads import head_parameters, label_parameters
+from bmtool.models.positions import longest_document
 from bmtool.models.task_folders import INFO, task_folders
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import torch
 
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.models.batches import pack, packed_lengths_of
-from bmtool.models.families import longest_document
+from bmtool.models.positions import longest_document
 from bmtool.models.search import MAX_TEXTS, masked_attention, search, until
 
 if TYPE_CHECKING:

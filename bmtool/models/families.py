@@ -79,11 +79,6 @@ def _attention_output(backbone: Any) -> Any:
     return backbone.encoder.layer[-1].attention.output
 
 
-def _after_padding(config: Any) -> int:
-    """RoBERTa counts positions from behind its padding id (transformers, `create_position_ids_from_input_ids`)."""
-    return int(getattr(config, "pad_token_id", 1)) + 1
-
-
 def _electra(model: Any, rows: Tensor) -> Tensor:
     return model.generator_predictions(rows)  # type: ignore[no-any-return]
 
@@ -108,7 +103,7 @@ def _as_they_are(model: Any, rows: Tensor) -> Tensor:
     return rows
 
 
-_ROBERTA = OneRow(_roberta, pooled="roberta", first_position=_after_padding, alone=_attention_output)
+_ROBERTA = OneRow(_roberta, pooled="roberta", alone=_attention_output)
 _DECODER = OneRow(_as_they_are)
 
 #: Each of them is in tests/models/test_packed.py: packed equals each document alone. All others run padded.
@@ -128,9 +123,6 @@ FAMILIES = {
 #: whose attention adds a bias that depends on distances in the row.
 WRITERS: dict[str, EncoderDecoder] = {"bart": TwoRows(), "mbart": TwoRows()}
 
-#: They know distances alone; the `n_positions` in the files of T5 say what it was trained with.
-WITHOUT_POSITIONS = ("t5", "mt5", "umt5")
-
 
 def family_for(config: Any) -> Family:
     """The family of models with this configuration."""
@@ -142,12 +134,3 @@ def family_for(config: Any) -> Family:
 def family_of(model: nn.Module) -> Family:
     """The model's family."""
     return family_for(model.config)
-
-
-def longest_document(config: Any) -> int | None:
-    """How many tokens the model has positions for; None: its configuration sets no limit."""
-    length = getattr(config, "max_position_embeddings", None) or getattr(config, "n_positions", None)
-    if length is None or config.model_type in WITHOUT_POSITIONS:
-        return None
-    family = FAMILIES.get(config.model_type)
-    return int(length) - (family.first_position(config) if family else 0)

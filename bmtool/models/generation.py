@@ -12,8 +12,8 @@ import numpy as np
 
 from bmtool.models.batches import documents_at, pack, with_types, with_written
 from bmtool.models.encoder_decoder import rectangles, start_token
-from bmtool.models.families import longest_document
 from bmtool.models.packed import lm_scores_at
+from bmtool.models.positions import longest_document
 from bmtool.models.search import MAX_TEXTS, masked_attention, search, until
 
 if TYPE_CHECKING:

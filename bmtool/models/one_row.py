@@ -14,6 +14,7 @@ from bmtool.errors import ConfigError
 from bmtool.models.attention import ATTENTION, register
 from bmtool.models.head_outputs import logits_of
 from bmtool.models.language_heads import LanguageHead, LinearHead
+from bmtool.models.positions import first_position
 from bmtool.models.products import fast_products
 from bmtool.models.self_attention import joined_projections
 
@@ -47,8 +48,6 @@ class OneRow:
     """From the configuration and hidden states (T, D) to what the class makes of each document, (N, D)."""
     pairs: Callable[[Any, Tensor], Tensor] | None = None
     """The first tokens' states (N, D) to logits of whether text B follows text A, (N, 2)."""
-    first_position: Callable[[Any], int] = lambda _: 0
-    """The position id of a document's first token, from the configuration."""
     alone: Callable[[Any], nn.Module | None] = lambda _: None
     """From the backbone to the module of its last layer from which on tokens don't see each other, if it takes nothing
     but tensors (1, T, D): tokens that nobody asks for are left out there."""
@@ -179,7 +178,7 @@ class OneRow:
 
     def _inputs(self, model: nn.Module, batch: Batch) -> dict[str, Any]:
         """What the class takes; a causal batch makes an encoder's attention, which is ours, look back only."""
-        first = self.first_position(model.config)
+        first = first_position(model.config)
         special: dict[str, Any] = {} if batch.token_type_ids is None else {"token_type_ids": batch.token_type_ids}
         if batch.is_causal and not self.is_decoder:
             special["is_causal"] = True

@@ -9,7 +9,6 @@ import torch
 import torch.nn.functional as F
 
 from bmtool.data.labelled import joined, word_positions
-from bmtool.errors import ConfigError, did_you_mean
 from bmtool.models.batches import pack, packed_lengths_of, with_types
 from bmtool.models.packed import document_logits, token_logits
 
@@ -84,9 +83,6 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
 
     With None they are balanced: each label counts as much as the others, however rare it is. One that doesn't occur
     gets 1. `references` are label ids, (N,), or a list of N arrays of them, or booleans (N, C).
-
-    Raises:
-        ConfigError: a weight is for a label that isn't there.
     """
     flat = joined(references) if isinstance(references, list) else references
     ids = np.nonzero(flat)[1] if flat.dtype == np.bool_ else flat
@@ -94,10 +90,6 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
     if wanted is None:
         weights = np.where(occurrences > 0, len(ids) / np.maximum(occurrences, 1), 1.0)
     else:
-        for label in wanted:
-            if label not in labels:
-                hint = did_you_mean(label, labels)
-                raise ConfigError(f"finetune.class_weights: there is no label '{label}'.{hint}")
         weights = np.array([wanted.get(label, 1.0) for label in labels])
     mean = float(weights @ occurrences) / len(ids) if len(ids) else 1.0  # no train row has a label: sets may be empty
     return tuple((weights / mean).tolist())

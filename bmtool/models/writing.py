@@ -118,6 +118,11 @@ class Writing(Task):
         return {self.asked_column: "text", "target": "target"}
 
     @property
+    def gives(self) -> frozenset[str]:
+        """Of decoders the bytes of the text, too."""
+        return super().gives | {"bytes"}
+
+    @property
     def metrics(self) -> tuple[str, ...]:
         """Metrics of the texts and of likelihoods; while training perhaps these alone."""
         return self.likelihoods if self._effort == "none" else (*self.written, *self.likelihoods)
@@ -140,7 +145,8 @@ class Writing(Task):
         """
         from bmtool.data.tokenizers import load_tokenizer
         from bmtool.models.build import special_ids
-        from bmtool.models.families import family_for, longest_document
+        from bmtool.models.families import family_for
+        from bmtool.models.positions import longest_document
 
         task = self.model_copy()
         if getattr(config, "is_encoder_decoder", False):

@@ -18,7 +18,7 @@ from bmtool.config.smoke import SMOKE_SUFFIX
 from bmtool.runner.relations import Relations
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from bmtool.config.document import Document
     from bmtool.config.model import Settings
@@ -56,11 +56,16 @@ class Pipeline:
 
 
 def load_pipeline(
-    file: Path, overrides: Sequence[str] = (), *, sections: Mapping[str, type[Settings]] | None = None
+    file: Path,
+    overrides: Sequence[str] = (),
+    *,
+    stages: Collection[str] = STAGES,
+    sections: Mapping[str, type[Settings]] | None = None,
 ) -> Pipeline:
     """Read a configuration with everything it extends and every `--set`.
 
-    `sections` are the settings classes of the stages; without it they are the stages' own.
+    `stages` are those that are to be made: the splits that others read needn't be there. `sections` are the settings
+    classes of the stages; without it they are the stages' own.
 
     Raises:
         ConfigError: all that is wrong with it, one line a problem.
@@ -71,7 +76,7 @@ def load_pipeline(
     _fill_empty_sections(document)
     checked = check(model, document, stand_ins={"version": 1, "name": "unnamed"})
     pipeline = _pipeline(file, checked.settings)
-    Relations(pipeline, document, checked.left_out).check(modules)
+    Relations(pipeline, document, checked.left_out, stages).check(modules)
     document.raise_problems()
     return pipeline
 

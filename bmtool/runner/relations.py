@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.references import STAGES, Reference, listed
 from bmtool.config.sharing import unshareable
 from bmtool.errors import ConfigError, did_you_mean
+from bmtool.models.positions import longest_document, too_long
+from bmtool.runner.between_datasets import between_datasets, no_dataset, unlimited
+from bmtool.runner.measured import unmeasured
+from bmtool.runner.unmade_splits import unmade_splits
+from bmtool.train.task_settings import model_config
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
 
     from bmtool.config.document import Document, KeyPath
-    from bmtool.contracts import Stage
+    from bmtool.contracts import Goal, Stage
     from bmtool.runner.pipeline import Pipeline
 
 #: The stages that make checkpoints, in the order in which they can build on each other.
@@ -29,69 +35,31 @@ class Relations:
     document: Document
     left_out: frozenset[KeyPath]
     """Sections and datasets with faults of their own: nothing is concluded from their absence."""
+    stages: Collection[str] = STAGES
+    """Those that are to be made: the splits that others read needn't be there."""
 
     def check(self, modules: Mapping[str, Stage]) -> None:
         """Note every contradiction in the document; `modules` are the stages by name, to be asked for more."""
-        for path, text in self._between_datasets():
-            self.document.problem(path, text)
+        found = [*between_datasets(self.pipeline, self._datasets()), *unlimited(self.pipeline)]
+        self._note(found)
+        if not found and not self.left_out and modules:
+            for name, config in self.pipeline.prepare.items():
+                self._ask(("prepare", name), config, modules)
         for stage in STAGES[1:]:
             config = getattr(self.pipeline, stage)
             if config is None:
                 continue
-            found = [*self._data(stage, config), *self._start(stage, config), *self._gates(stage, config)]
+            found = [*self._data(stage, config), *self._start(stage, config), *self._lengths(stage, config)]
             found += [*self._shares(stage, config), *self._sharing(stage, config)]
-            for path, text in found:
-                self.document.problem(path, text)
+            if stage == "evaluate":
+                found += unmeasured(config, {} if self.left_out else self._goals(config))
+            self._note(found)
             if not found and not self.left_out and stage in modules:
-                self._ask(stage, config, modules[stage])
+                self._ask((stage,), config, modules)
 
-    def _between_datasets(self) -> Iterator[tuple[KeyPath, str]]:
-        """Datasets that name others: which must be there, be of the right kind, and not need each other in a circle."""
-        for name in self.pipeline.prepare:
-            for path, other in self._named_by(name):
-                known = self.pipeline.prepare.get(other)
-                if other not in self._datasets():
-                    hint = did_you_mean(other, self._datasets()) or f" There: {', '.join(self._datasets())}."
-                    yield (
-                        path,
-                        f"there is no dataset '{other}' under 'prepare'.{hint} A path needs a slash: './{other}'",
-                    )
-                elif "decontaminate" in path and known is not None and known.task is None:
-                    yield (
-                        path,
-                        f"'{other}' is a corpus. A dataset with a task is needed here: its test rows are looked up",
-                    )
-                elif path[2] == "tokenizer" and known is not None and known.task is not None:
-                    yield path, f"'{other}' has a task. A corpus is needed here: its tokenizer is taken"
-                elif "against" in path and known is not None and known.near is None:
-                    yield path, f"'{other}' keeps no sketches of its rows: set prepare.{other}.deduplicate: [near]"
-                elif name in self._reached_from(other):
-                    text = "itself: a circle" if other == name else f"'{name}' itself: a circle"
-                    yield path, f"'{other}' needs {text}"
-
-    def _named_by(self, name: str) -> Iterator[tuple[KeyPath, str]]:
-        """(where, name) of the datasets that one names."""
-        config = self.pipeline.prepare.get(name)
-        start: KeyPath = ("prepare", name)
-        tested = getattr(config, "decontaminate", ())
-        found = [((*start, "decontaminate", index), one) for index, one in enumerate(tested)]
-        for number, way in enumerate(getattr(config, "deduplicate", ())):
-            against = getattr(way, "against", ())
-            found += [((*start, "deduplicate", number, "against", index), one) for index, one in enumerate(against)]
-        taken = getattr(config, "taken_tokenizer", None)
-        if taken is not None:
-            found.append(((*start, "tokenizer", "from"), taken.source))
-        yield from ((path, one.value) for path, one in found if one.form == "name")
-
-    def _reached_from(self, name: str) -> set[str]:
-        """The datasets that one needs, directly or not."""
-        found: set[str] = set()
-        todo = [name]
-        while todo:
-            new = {other for _, other in self._named_by(todo.pop())} - found
-            found |= new
-            todo += new
-        return found
+    def _note(self, found: Iterable[tuple[KeyPath, str]]) -> None:
+        for path, text in found:
+            self.document.problem(path, text)
 
     def _data(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
         for path, key, reference in self._references(stage, config):
@@ -99,8 +67,7 @@ class Relations:
             if reference.form != "name":
                 continue
             if name not in self._datasets() and self._datasets():
-                hint = did_you_mean(name, self._datasets()) or f" There: {', '.join(self._datasets())}."
-                yield path, f"there is no dataset '{name}' under 'prepare'.{hint} A path needs a slash: './{name}'"
+                yield path, no_dataset(name, self._datasets())
             elif name in self.pipeline.prepare:
                 task = self.pipeline.prepare[name].task
                 if stage == "evaluate" and (self.left_out or self._judges_another_files(config)):
@@ -173,40 +140,53 @@ class Relations:
             if advice:
                 yield ("runtime", "fsdp"), f"{stage}: {advice}"
 
-    def _gates(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
-        """Gates on metrics that a task or the objective isn't measured by."""
-        given = [metric.name() for metric in getattr(config, "metrics", None) or ()]
-        for index, gate in enumerate(getattr(config, "gates", None) or ()):
-            path = (stage, "gates", index, "metric")
-            measured = {"": given} if given else {} if self.left_out else self._measured(stage, config)
-            for name, metrics in measured.items():
-                if not metrics or gate.metric in metrics or (name and gate.data not in (None, name)):
-                    continue
-                text = f"'{gate.metric}' isn't measured {f'on {name}' if len(measured) > 1 else 'here'}"
-                hint = "" if gate.data or len(measured) < 2 else ". Say which dataset the gate is for: data"
-                yield path, f"{text}, only {', '.join(metrics)}{hint}"
+    def _lengths(self, stage: str, config: Any) -> Iterator[tuple[KeyPath, str]]:
+        """A checkpoint whose configuration is known reads texts of so many tokens."""
+        start = {"pretrain": "from_", "finetune": "start"}.get(stage)
+        start = None if start is None else getattr(config, start)
+        longest = None if start is None else self._positions(start)
+        stretches = config.stretches() if getattr(config, "phases", ()) else [config]
+        for index, stretch in enumerate(stretches if longest is not None else ()):
+            place: KeyPath = (stage, "phases", index) if len(stretches) > 1 else (stage,)
+            fault = too_long(stretch.max_seq_length, longest, f"the model of '{start}'")
+            if fault:
+                yield (*place, "max_seq_length"), fault
 
-    def _measured(self, stage: str, config: Any) -> dict[str, list[str]]:
-        """The metrics of what is evaluated, by the name of the dataset; [] where the file doesn't say."""
-        if self._judges_pretrain(stage, config):
-            return {"": list(getattr(getattr(self.pipeline.pretrain, "objective", None), "metrics", ()))}
-        data = getattr(config, "data", None) or getattr(self.pipeline.finetune, "data", None)
-        found = {}
-        for reference in listed(data) if data else ():
-            dataset = self.pipeline.prepare.get(str(reference))
-            task = None if dataset is None else dataset.task
-            found[reference.name] = [] if task is None else list(task.metrics)
-        return found
+    def _positions(self, start: Reference) -> int | None:
+        """How many tokens the model of a checkpoint has positions for, as far as the file or a folder says it."""
+        if start.form == "path":
+            found = model_config(start)
+            return None if isinstance(found, str) else longest_document(SimpleNamespace(**{"model_type": "", **found}))
+        pretrain = self.pipeline.pretrain if start.value == "pretrain" else None
+        if pretrain is None:
+            return None
+        if pretrain.model is None:
+            return None if pretrain.from_ is None else self._positions(pretrain.from_)
+        built = getattr(pretrain.model, "max_position_embeddings", None)
+        return None if built is None else max(built, pretrain.longest)
 
-    def _ask(self, stage: str, config: Any, module: Stage) -> None:
+    def _goals(self, config: Any) -> dict[str, Goal | None]:
+        """What is evaluated is for, by the name of the dataset; None where the file doesn't say it."""
+        if self._judges_pretrain("evaluate", config):
+            pretrain = self.pipeline.pretrain
+            return {"": None if pretrain is None else pretrain.stretches()[-1].objective}
+        data = config.data or getattr(self.pipeline.finetune, "data", None)
+        datasets = {one.name: self.pipeline.prepare.get(str(one)) for one in listed(data) if data} if data else {}
+        return {name: None if dataset is None else dataset.task for name, dataset in datasets.items()}
+
+    def _ask(self, section: KeyPath, config: Any, modules: Mapping[str, Stage]) -> None:
         """Let the stage say what it needs: it refuses what can't be."""
+        stage = str(section[0])
         try:
-            module.needs(config, self.pipeline)
+            needs = modules[stage].needs(config, self.pipeline)
         except ConfigError as error:
             said = str(error).removeprefix(f"{self.pipeline.file}: ")
             match = re.match(r"['`]?((?:prepare|pretrain|finetune|evaluate|export)[a-z_.0-9\[\]]*)['`]?:? ", said)
-            path = _path(match[1]) if match else (stage,)
+            path = _path(match[1]) if match else section
             self.document.problem(path, said[match.end() :] if match else said)
+        else:
+            if stage in self.stages:
+                self._note(unmade_splits(section, needs.values(), self.pipeline, modules))
 
 
 def _path(text: str) -> KeyPath:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING
 
 from bmtool.artifacts.manifest import Artifact
 from bmtool.data.passes.described import split_counts
 from bmtool.errors import ConfigError, DataError
 from bmtool.runner.plan import Node, upstream
+from bmtool.runner.unmade_splits import without
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 
 def check_splits(nodes: Iterable[Node], store: Store) -> None:
-    """Refuse the first node that reads a split which no section makes, or in which a dataset that is there has no row.
+    """Refuse the first node that reads a split which a dataset that is there doesn't have, or in which it has no row.
+
+    What a section of the same file won't make is refused with the file (`bmtool.runner.unmade_splits`).
 
     Raises:
         ConfigError: there is no such split.
@@ -32,19 +35,13 @@ def check_splits(nodes: Iterable[Node], store: Store) -> None:
 def _check(node: Node, source: Node | Artifact, split: str, store: Store) -> None:
     made = source if isinstance(source, Artifact) else store.find(source.place)
     counts: Mapping[str, int] = {} if made is None else made.summary.get("splits", {})
-    if isinstance(source, Artifact):
-        name, key, names = str(source.folder), "the shares of its split", list(counts)
-    else:
-        name, key, names = str(source.dataset), f"{source.section}.split", cast("Any", source.config).split.names()
+    name, key = str(source.folder) if isinstance(source, Artifact) else str(source.dataset), "its split"
+    if isinstance(source, Node):
+        key = f"{source.section}.split"
     reads = f"{node.label} reads the {split} split of '{name}'"
-    if names and split not in names:
-        mend = f"Set {key}.{split}, such as 0.1" if split != "train" and "." in key else f"Change {key}"
-        raise ConfigError(f"{reads}, which has only {' and '.join(names)}. {mend}{_without(node)}")
+    if counts and split not in counts:
+        text = f"which has only {' and '.join(counts)}. Make it again with one"
+        raise ConfigError(f"{reads}, {text}{without(node.stage)}")
     if counts and not counts[split]:
         shared = f"the rows are {split_counts(counts)}"
-        raise DataError(f"{reads}, which is empty: {shared}. Add rows, or change {key}{_without(node)}")
-
-
-def _without(node: Node) -> str:
-    """How to make the rest all the same."""
-    return "; `bmtool run --until finetune` does without" if node.stage in ("evaluate", "export") else ""
+        raise DataError(f"{reads}, which is empty: {shared}. Add rows, or change {key}{without(node.stage)}")

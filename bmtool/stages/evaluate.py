@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, NonNegativeInt, model_validator
 
@@ -36,7 +36,7 @@ class Config(Settings):
     hf:org/name@revision."""
     data: Annotated[Refs | None, HOW] = None
     """The dataset, or a list of them: by default what the checkpoint's section names."""
-    split: str | None = None
+    split: Literal["train", "validation", "test"] | None = None
     """The split: by default `test`; for a pre-trained model of a corpus without it `validation`."""
     metrics: tuple[OneMetric, ...] | None = None
     """By default those of the task or objective. The first one is the main one."""
@@ -68,7 +68,10 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     seeds = _seeds(start, pipeline)
     _check_gates(config, start, pipeline, has_seeds=bool(seeds))
     inputs = {"from": Need("checkpoint", start)}
-    inputs |= {f"data:{one.name}": Need("dataset", one, splits=_splits(config, one, pipeline)) for one in data}
+    inputs |= {
+        f"data:{one.name}": Need("dataset", one, splits=_splits(config, one, start, pipeline), asked_by=("split",))
+        for one in data
+    }
     inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in seeds}
     for baseline in config.baselines:
         inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
@@ -176,15 +179,19 @@ def _interval_of(spread: dict[str, Any], sign: str = "") -> str:
 # ---------------------------------------------------------------- before anything is made
 
 
-def _splits(config: Config, reference: Reference, pipeline: Pipeline) -> tuple[str, ...]:
+def _splits(config: Config, reference: Reference, start: Reference, pipeline: Pipeline) -> tuple[str, ...]:
     """What is measured; what a corpus of elsewhere has instead of a test split is seen when it is opened."""
     prepared = pipeline.prepare.get(reference.value) if reference.form == "name" else None
     if config.split is not None:
         return (config.split,)
-    if prepared is None:
-        return ()
+    if prepared is None:  # what this file fine-tunes is judged on a dataset with a task
+        return ("test",) if start == _FINETUNED else ()
     is_corpus = prepared.task is None
     return ("validation",) if is_corpus and "test" not in prepared.split.names() else ("test",)
+
+
+#: What this file fine-tunes.
+_FINETUNED = Reference(form="name", value="finetune")
 
 
 def _default_start(pipeline: Pipeline) -> Reference:
@@ -194,7 +201,7 @@ def _default_start(pipeline: Pipeline) -> Reference:
 
 def _seeds(start: Reference, pipeline: Pipeline) -> list[tuple[int, Settings]]:
     """The other seeds of what is evaluated, if this file trains it with several."""
-    if start != Reference(form="name", value="finetune") or pipeline.finetune is None:
+    if start != _FINETUNED or pipeline.finetune is None:
         return []
     return list(pipeline.finetune.per_seed().items())[1:]
 

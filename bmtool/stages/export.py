@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, PositiveInt
 
@@ -32,7 +32,7 @@ class Config(Settings):
     """The dataset whose rows are compared; without it, what the checkpoint was trained on. Of several tasks those in
     this list are exported, each into a folder of its name."""
     formats: Annotated[tuple[OneExporter, ...], Field(min_length=1)]
-    split: str = "test"
+    split: Literal["train", "validation", "test"] = "test"
     max_rows: PositiveInt = 500
     """The first so many rows of the split are compared."""
 
@@ -48,7 +48,8 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     is_ours = config.from_ == Reference(form="name", value="finetune")
     several = isinstance(data, tuple) or (is_ours and isinstance(getattr(pipeline.finetune, "data", None), tuple))
     datasets = {
-        f"data:{one.name}" if several else "data": Need("dataset", one, splits=(config.split,)) for one in listed(data)
+        f"data:{one.name}" if several else "data": Need("dataset", one, splits=(config.split,), asked_by=("split",))
+        for one in listed(data)
     }
     return {"from": Need("checkpoint", reference=config.from_), **datasets}
 

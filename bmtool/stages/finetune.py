@@ -129,6 +129,13 @@ class Config(Training):
         return {reference.name: reference for reference in sorted(self.data, key=lambda one: one.name)}
 
     @property
+    def start(self) -> Reference | None:
+        """The checkpoint to start from; None: new weights."""
+        if self.model is not None:
+            return None
+        return self.from_ or self.method.start or Reference(form="name", value="pretrain")
+
+    @property
     def together(self) -> MultiTask | None:
         """How several tasks are learned; None for one."""
         if isinstance(self.data, Reference):
@@ -152,9 +159,8 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
         for name, one in config.datasets.items()
     }
     inputs = datasets | config.method.needs(pipeline, config)
-    if config.model is None:
-        start = config.from_ or config.method.start or Reference(form="name", value="pretrain")
-        return inputs | {"from": Need("checkpoint", start)}
+    if config.start is not None:
+        return inputs | {"from": Need("checkpoint", config.start)}
     tokenizer = config.tokenizer or getattr(pipeline.pretrain, "data", None)
     if tokenizer is None:
         raise ConfigError(

@@ -169,12 +169,16 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     """Datasets whose test rows must not be here, earlier ones whose rows must not come again, one with a tokenizer."""
     del pipeline
     # By number: what a role is called is part of the fingerprint, and a path must not be.
-    roles = {f"decontaminate:{index}": one for index, one in enumerate(config.decontaminate)}
-    roles |= {f"against:{index}": one for index, one in enumerate(config.near.against if config.near else ())}
+    needed = {
+        f"decontaminate:{index}": Need("dataset", one, splits=("test",), asked_by=("decontaminate", index))
+        for index, one in enumerate(config.decontaminate)
+    }
+    earlier = config.near.against if config.near else ()
+    needed |= {f"against:{index}": Need("dataset", one) for index, one in enumerate(earlier)}
     taken = config.taken_tokenizer
     if taken is not None and taken.source.form == "name":
-        roles["tokenizer"] = taken.source
-    return {role: Need("dataset", reference) for role, reference in roles.items()}
+        needed["tokenizer"] = Need("dataset", taken.source)
+    return needed
 
 
 def raw(config: Config) -> list[tuple[str, Path]]:

@@ -162,7 +162,8 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
     corpora = {"data": Need("dataset", config.data, splits=("train",))}
     # By number: what a role is called is part of the fingerprint, and a path must not be.
     corpora |= {
-        f"mix:{number}": Need("dataset", corpus.data, splits=("train",)) for number, corpus in enumerate(config.mix)
+        f"mix:{number}": Need("dataset", corpus.data, splits=("train",), asked_by=("mix", number, "data"))
+        for number, corpus in enumerate(config.mix)
     }
     return corpora if config.from_ is None else {**corpora, "from": Need("checkpoint", config.from_)}
 

@@ -16,7 +16,7 @@ from bmtool.models.checkpoint import open_config, open_model, save_checkpoint
 from bmtool.models.supervised import class_weights
 from bmtool.train.phases import Phase, require_room
 from bmtool.train.selection import Selection
-from bmtool.train.task_settings import check_method, check_metric, check_validation
+from bmtool.train.task_settings import check_labels, check_method, check_metric, check_validation
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -202,5 +202,6 @@ def _weighing(config: Config, task: Task, train: Examples, labels: tuple[str, ..
     smoothing = config.label_smoothing if task.can_smooth else 0.0
     if config.class_weights is None or not task.has_labels:
         return Weighing(smoothing)
+    check_labels(config, labels)
     wanted = None if config.class_weights == "balanced" else config.class_weights
     return Weighing(smoothing, class_weights(train.columns["references"], wanted, labels))

@@ -12,8 +12,9 @@ import torch
 from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
 from bmtool.models.dropout import dropout_by_bits
-from bmtool.models.families import family_of, longest_document
+from bmtool.models.families import family_of
 from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
+from bmtool.models.positions import longest_document, too_long
 from bmtool.models.products import pick_library
 from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
 from bmtool.train.cards import look_at, wait_for_card
@@ -277,6 +278,6 @@ def _choose(
 
 
 def _check_length(model: Any, max_seq_length: int) -> None:
-    longest = longest_document(model.config)
-    if longest is not None and max_seq_length > longest:
-        raise ConfigError(f"max_seq_length is {max_seq_length}, and the model has {longest} positions. Lower it")
+    fault = too_long(max_seq_length, longest_document(model.config), "the model")
+    if fault:
+        raise ConfigError(f"max_seq_length {fault}")

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bmtool.config.aliases import meant_by
+from bmtool.config.variables import expand
 from bmtool.data.readers.json_line import object_on
-from bmtool.errors import ConfigError, DataError
+from bmtool.errors import ConfigError, DataError, did_you_mean
 from bmtool.registry import ARCHITECTURES, METRICS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Sequence
 
     from bmtool.config.references import Reference
     from bmtool.contracts import Task
@@ -81,18 +82,24 @@ def check_layout(config: Config, task: Task, pipeline: Pipeline) -> None:
 
 def _check_start(start: Reference | None, task: Task, pipeline: Pipeline) -> None:
     """Refuse a folder on this disk that has an encoder and a decoder, where the task wants one of them alone."""
-    file = Path(start.value) / "config.json" if start is not None and start.form == "path" else None
-    if file is None or "encoder-decoder" in task.layouts or not file.is_file():
+    if start is None or start.form != "path" or "encoder-decoder" in task.layouts:
         return
-    found = object_on(file.read_bytes())
+    found = model_config(start)
     if isinstance(found, str):
-        raise DataError(f"{file}: {found}")
+        raise DataError(found)
     if found.get("is_encoder_decoder"):
         wanted = " or ".join(f"a{'n' * (layout == 'encoder')} {layout}" for layout in task.layouts)
         raise ConfigError(
             f"{pipeline.file}: finetune.from: {start} is a '{found.get('model_type')}' (encoder-decoder), which can't "
             f"learn {task.name()} from {', '.join(task.columns)}. Start from {wanted}"
         )
+
+
+def model_config(start: Reference) -> dict[str, Any] | str:
+    """What the configuration of a checkpoint's folder says, {} if there is none; or why it can't be read."""
+    file = Path(expand(start.value)) / "config.json"
+    found = object_on(file.read_bytes()) if file.is_file() else {}
+    return f"{file}: {found}" if isinstance(found, str) else found
 
 
 def check_metric(task: Task, metric: str, where: str = "") -> None:
@@ -118,6 +125,9 @@ def check_weighing(config: Config, tasks: Iterable[Task], where: str = "") -> No
     """Raise ConfigError if labels are weighed, and none of the tasks has any."""
     tasks = list(tasks)
     idle = ""
+    for task in tasks if isinstance(config.class_weights, dict) else ():
+        if task.labels is not None:
+            check_labels(config, task.labels, where)
     if config.label_smoothing and not any(task.can_smooth for task in tasks):
         idle = "label_smoothing"
     if config.class_weights is not None and not any(task.has_labels for task in tasks):
@@ -125,3 +135,11 @@ def check_weighing(config: Config, tasks: Iterable[Task], where: str = "") -> No
     if idle:
         names = " and ".join(task.name() for task in tasks)
         raise ConfigError(f"{where}finetune.{idle}: {names} has no labels to weigh")
+
+
+def check_labels(config: Config, labels: Sequence[str], where: str = "") -> None:
+    """Raise ConfigError if a weight is for a label that isn't there."""
+    for label in config.class_weights if isinstance(config.class_weights, dict) else ():
+        if label not in labels:
+            hint = did_you_mean(label, labels) or f" There: {', '.join(labels)}"
+            raise ConfigError(f"{where}finetune.class_weights: there is no label '{label}'.{hint}")

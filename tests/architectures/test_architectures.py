@@ -8,8 +8,9 @@ from bmtool.contracts import Examples
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError
 from bmtool.models.build import new_model, quiet_transformers
-from bmtool.models.families import FAMILIES, longest_document
+from bmtool.models.families import FAMILIES
 from bmtool.models.packed import set_dropout
+from bmtool.models.positions import longest_document
 from bmtool.registry import ARCHITECTURES, OBJECTIVES
 from bmtool.train.plan import generator
 from transformers import T5ForConditionalGeneration

@@ -13,7 +13,6 @@ from bmtool.baselines.overlap import Overlap
 from bmtool.baselines.tfidf import Tfidf
 from bmtool.baselines.tfidf_retrieval import TfidfRetrieval
 from bmtool.config.model import validate
-from bmtool.config.references import Reference
 from bmtool.console import Console
 from bmtool.data.dataset import open_dataset
 from bmtool.data.labelled import references_of
@@ -22,6 +21,7 @@ from bmtool.data.text.scripts import is_without_spaces
 from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.registry import BASELINES, TASKS
+from bmtool.stages import finetune
 from bmtool.tasks.question_answering import QuestionAnswering
 from bmtool.tasks.similarity import Similarity
 from bmtool.tasks.text_classification import TextClassification
@@ -289,17 +289,16 @@ def test_a_linear_probe_learns_labels_from_a_frozen_checkpoint(make_job, pretrai
 
 
 def test_a_linear_probe_takes_what_the_finetune_section_starts_from():
-    def needed(probe, finetune):
-        return probe.needs(SimpleNamespace(file="x.yaml", finetune=finetune))["from"].reference.value
+    def needed(probe, **settings):
+        section = validate(finetune.Config, {"data": "stars", "num_train_epochs": 1, **settings})
+        return probe.needs(SimpleNamespace(file="x.yaml", finetune=section))["from"].reference.value
 
     given = validate(LinearProbe, {"from": "./bert"})
-    teacher, plain = Reference(form="path", value="./teacher"), SimpleNamespace(start=None)
-    from_teacher = SimpleNamespace(start=teacher)
+    teacher = {"method": {"type": "distillation", "from": "./teacher", "layers": 1}}
 
-    assert needed(LinearProbe(), Section(from_=None, model=None, method=plain)) == "pretrain"
-    assert needed(LinearProbe(), Section(from_=None, model=None, method=from_teacher)) == "./teacher"
-    mini = Reference(form="path", value="./mini")
-    assert needed(LinearProbe(), Section(from_=mini, model=None, method=from_teacher)) == "./mini"
-    assert needed(given, Section(from_=None, model="a bert")) == "./bert"
+    assert needed(LinearProbe()) == "pretrain"
+    assert needed(LinearProbe(), **teacher) == "./teacher"
+    assert needed(LinearProbe(), **teacher, **{"from": "./mini"}) == "./mini"
+    assert needed(given, model="bert") == "./bert"
     with pytest.raises(ConfigError, match="linear_probe takes the checkpoint that the finetune section starts from"):
-        LinearProbe().needs(SimpleNamespace(file="x.yaml", finetune=Section(from_=None, model="a bert")))
+        needed(LinearProbe(), model="bert")

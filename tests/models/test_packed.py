@@ -10,7 +10,7 @@ import transformers
 from bmtool.errors import ConfigError
 from bmtool.models.attention import attend, packed_attention
 from bmtool.models.build import new_model
-from bmtool.models.families import FAMILIES, family_for, longest_document
+from bmtool.models.families import FAMILIES, family_for
 from bmtool.models.packed import (
     document_logits,
     document_rows,
@@ -22,6 +22,7 @@ from bmtool.models.packed import (
     logits_from,
     token_logits,
 )
+from bmtool.models.positions import longest_document
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import BERT_LIKE, CONFIGS, LABELS, LENGTHS, PACKED, assert_equal, documents, make_batch, make_pair

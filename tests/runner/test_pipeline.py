@@ -2,6 +2,7 @@
 
 # ruff: noqa: E501  # whole messages stand beside what causes them
 
+import json
 from pathlib import Path
 
 import pytest
@@ -161,6 +162,13 @@ FAULTY = [
         "c.yaml:6:3: prepare.../corpus: '../corpus' can't be a name: it takes small letters, digits, '_' and '-'",
         "c.yaml:21:3: pretrain.data: there is no dataset 'corpus' under 'prepare'. Did you mean '../corpus'? A path needs a slash: './corpus'",
     ]),
+    ("[exact]", "[exact]\n    limits: {max_dropped_by: {lenght: 1%}}", ["c.yaml:12:31: prepare.corpus.limits.max_dropped_by.lenght: no rule of 'corpus' is called so. Did you mean 'length'?"]),
+    ("[exact]", "[exact]\n    limits: {max_dropped_by: {length.min_char: 1%, near duplicate: 1%}}", [
+        "c.yaml:12:31: prepare.corpus.limits.max_dropped_by.length.min_char: no rule of 'corpus' is called so. Did you mean 'length.min_chars'?",
+        "c.yaml:12:52: prepare.corpus.limits.max_dropped_by.near duplicate: no rule of 'corpus' is called so. Did you mean 'duplicate'?",
+    ]),
+    ("[exact]", "[exact]\n    limits: {max_dropped_by: {zh: 1%}}", ["c.yaml:12:31: prepare.corpus.limits.max_dropped_by.zh: no rule of 'corpus' is called so. There: empty text, length, duplicate, length.min_chars, length.max_chars"]),
+    ("    split: {validation: 2%, group: author}", "    limits: {max_overlap: 1%}", ["c.yaml:12:14: prepare.corpus.limits.max_overlap: nothing is held out: set prepare.corpus.split, or leave this out"]),
     # training
     ("per_device_batch_tokens", "micro_batch_size", ["c.yaml:25:3: pretrain.micro_batch_size: unknown setting. Did you mean 'per_device_batch_tokens'? It counts tokens, not texts."]),
     ("max_seq_length", "cutoff_len", ["c.yaml:24:3: pretrain.cutoff_len: unknown setting. Did you mean 'max_seq_length'?"]),
@@ -191,6 +199,14 @@ FAULTY = [
     ("metric_for_best_model: f1_macro", "metric_for_best_model: f1_span", ["c.yaml:36:3: finetune.metric_for_best_model: text_classification isn't measured by f1_span; it is by accuracy, f1_macro, f1_micro, precision_macro, recall_macro, loss"]),
     ("validation: 0.1, test: 0.1", "test: 0.1", ["c.yaml:37:3: finetune.early_stopping_patience: needs a validation split, and 'stars' has none. Set prepare.stars.split.validation, such as 0.1 (the test split is opened by evaluate only)"]),
     # evaluate and export
+    ("baselines: [majority, tfidf]", "metrics: [accuracy, f1_span]", ["c.yaml:40:23: evaluate.metrics[1]: f1_span judges tags, and text_classification answers with label. Measured here: accuracy, auprc, auroc, brier, ece, f1_macro, f1_micro, kappa_quadratic, loss, mcc, perplexity, precision_macro, recall_macro"]),
+    ("baselines: [majority, tfidf]", "metrics: [accuracy, masked_accuracy]", ["c.yaml:40:23: evaluate.metrics[1]: masked_accuracy reads hits, which text_classification doesn't give. Measured here: accuracy, auprc, auroc, brier, ece, f1_macro, f1_micro, kappa_quadratic, loss, mcc, perplexity, precision_macro, recall_macro"]),
+    ("baselines: [majority, tfidf]", "split: tset", ["c.yaml:40:3: evaluate.split: expected train, validation or test, got 'tset'. Did you mean 'test'?"]),
+    ("[onnx]", "[onnx], split: tset", ["c.yaml:43:27: export.split: expected train, validation or test, got 'tset'. Did you mean 'test'?"]),
+    ("validation: 0.1, test: 0.1", "validation: 0.1", [
+        "c.yaml:39:1: evaluate.split: 'stars' has no test split, only train and validation. Set prepare.stars.split.test, such as 0.1; `bmtool run --until finetune` does without",
+        "c.yaml:43:1: export.split: 'stars' has no test split, only train and validation. Set prepare.stars.split.test, such as 0.1; `bmtool run --until finetune` does without",
+    ]),
     ("min: 0.5", "mininum: 0.5", ["c.yaml:41:30: evaluate.gates[0].mininum: unknown setting. Did you mean 'min'?"]),
     ("[majority, tfidf]", "[majorty]", [f"c.yaml:40:15: evaluate.baselines[0]: unknown baseline 'majorty'. Did you mean 'majority'? Known: {', '.join(BASELINES.names())}"]),
     ("[onnx]", "onnx", ["c.yaml:43:10: export.formats: expected a list, got 'onnx'. Write [onnx]"]),
@@ -299,6 +315,89 @@ def test_processes_must_be_able_to_share_out_a_step(load):
     assert load(text, "runtime.processes=3", "finetune.gradient_accumulation_steps=3").runtime.processes == 3
 
 
+def test_a_weight_is_for_a_label_that_the_task_lists(load):
+    text = GOOD.replace("task: text_classification", "task: {type: text_classification, labels: [neg, pos]}")
+
+    assert messages(load, text, "finetune.class_weights={po: 5, bad: 2}") == [
+        "--set finetune.class_weights={po: 5, bad: 2}: there is no label 'po'. Did you mean 'pos'?"
+    ]
+    assert messages(load, text.replace("data: stars", "data: stars\n  class_weights: {mid: 5}")) == [
+        "c.yaml:34:3: finetune.class_weights: there is no label 'mid'. There: neg, pos"
+    ]
+    assert load(text, "finetune.class_weights={pos: 5}").finetune.class_weights == {"pos": 5}
+    assert load(GOOD, "finetune.class_weights={pos: 5}").finetune.class_weights == {"pos": 5}
+
+
+@pytest.mark.parametrize(("family", "longest"), [("bert", 512), ("roberta", 510), ("t5", None)])
+def test_texts_must_be_no_longer_than_the_model_that_is_started_from(load, family, longest):
+    Path("base").mkdir()
+    plain = {"model_type": family, "max_position_embeddings": 512, "n_positions": 512, "pad_token_id": 1}
+    Path("base/config.json").write_text(json.dumps(plain))
+    text = (
+        GOOD.partition("pretrain:")[0] + "finetune: {data: stars, from: ./base, max_steps: 1, max_seq_length: 4096}\n"
+    )
+
+    if longest is None:
+        assert load(text).finetune.max_seq_length == 4096
+        return
+    assert messages(load, text) == [
+        f"c.yaml:20:53: finetune.max_seq_length: is 4096, and the model of './base' has {longest} positions. Lower it"
+    ]
+    assert load(text, f"finetune.max_seq_length={longest}").finetune.max_seq_length == longest
+
+
+def test_texts_must_be_no_longer_than_the_model_that_this_file_makes(load):
+    assert messages(load, GOOD, "finetune.max_seq_length=1024") == [
+        "--set finetune.max_seq_length=1024: is 1024, and the model of 'pretrain' has 512 positions. Lower it"
+    ]
+    assert load(GOOD, "finetune.max_seq_length=1024", "pretrain.max_seq_length=1024").pretrain.longest == 1024
+
+
+def test_each_phase_fits_into_the_model_that_is_started_from(load):
+    Path("base").mkdir()
+    Path("base/config.json").write_text('{"model_type": "bert", "max_position_embeddings": 256}')
+    phases = "phases: [{max_steps: 5}, {max_steps: 5, max_seq_length: 512}]"
+    text = GOOD.replace("model: {architecture: bert, size: tiny}", "from: ./base").replace("max_tokens: 4M", phases)
+
+    assert messages(load, text) == [
+        (
+            "c.yaml:26:43: pretrain.phases[1].max_seq_length: is 512, and the model of './base' has 256 positions. "
+            "Lower it"
+        )
+    ]
+
+
+def test_what_is_not_made_reads_no_split(load):
+    text = GOOD.replace("validation: 0.1, test: 0.1", "validation: 0.1")
+    Path("c.yaml").write_text(text)
+
+    assert load_pipeline(Path("c.yaml"), stages=("prepare", "pretrain", "finetune")).evaluate is not None
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_what_is_learned_from_must_be_in_the_train_split(load, seeds):
+    text = GOOD.replace("{validation: 0.1, test: 0.1}", "{validation: 0.4, test: 0.6}")
+
+    assert messages(load, text, f"finetune.seeds={seeds}") == [
+        (
+            "c.yaml:33:3: finetune.data: 'stars' has no train split, only validation and test. "
+            "Lower the shares in prepare.stars.split"
+        )
+    ]
+
+
+def test_a_metric_must_be_known_to_each_of_several_tasks(load):
+    names = "  names: {task: token_classification, sources: data/names.jsonl, split: {validation: 0.1, test: 0.1}}\n"
+    text = GOOD.partition("export:")[0].replace("pretrain:\n", names + "pretrain:\n", 1)
+    text = text.replace("data: stars", "data: [stars, names]").replace("metric_for_best_model: f1_macro", "seed: 1")
+    both = text.replace("baselines: [majority, tfidf]", "metrics: [accuracy, f1_span]")
+
+    assert [line.partition(". ")[0] for line in messages(load, both)] == [
+        "c.yaml:41:23: evaluate.metrics[1]: f1_span judges tags, and text_classification answers with label"
+    ]
+    assert load(both.replace("f1_span", "mcc")).evaluate.metrics[1].name() == "mcc"
+
+
 def test_several_tasks_that_write_share_a_model_that_writes(load):
     datasets = "".join(f"  {name}: {{task: summarization, sources: {name}.jsonl}}\n" for name in ("titles", "subjects"))
     text = GOOD.partition("  metric_for_best_model")[0].replace("\npretrain:\n", f"{datasets}\npretrain:\n")
@@ -319,7 +418,8 @@ def test_weights_that_cannot_be_shared_out_are_refused_before_anything_is_made(l
         "metric_for_best_model: f1_macro", "weight_decay: 0.1"
     )
     two = two.replace(
-        "  stars:", "  likes: {task: text_classification, sources: data/likes.csv, split: {validation: 0.1}}\n  stars:"
+        "  stars:",
+        "  likes: {task: text_classification, sources: data/likes.csv, split: {validation: 0.1, test: 0.1}}\n  stars:",
     )
     steps = ["pretrain.gradient_accumulation_steps=2", "finetune.gradient_accumulation_steps=2", "runtime.processes=2"]
 
@@ -366,6 +466,7 @@ def datasets(before="older", tests="stars", more="seed: 1"):
         ({"before": "plain"}, "c.yaml:6:39: prepare.corpus.deduplicate[1].against[0]: 'plain' keeps no sketches of its rows: set prepare.plain.deduplicate: [near]"),
         ({"before": "corpus"}, "c.yaml:6:39: prepare.corpus.deduplicate[1].against[0]: 'corpus' needs itself: a circle"),
         ({"tests": "star"}, "c.yaml:7:21: prepare.corpus.decontaminate[0]: there is no dataset 'star' under 'prepare'. Did you mean 'stars'? A path needs a slash: './star'"),
+        ({"tests": "stars, new", "more": "seed: 1}\n  new: {task: text_classification, sources: e.csv"}, "c.yaml:7:28: prepare.corpus.decontaminate[1]: 'new' has no test split, only train. Set prepare.new.split.test, such as 0.1"),
         ({"tests": "older"}, "c.yaml:7:21: prepare.corpus.decontaminate[0]: 'older' is a corpus. A dataset with a task is needed here: its test rows are looked up"),
     ],
 )  # fmt: skip

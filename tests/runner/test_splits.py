@@ -64,7 +64,7 @@ def test_a_split_that_is_never_asked_for_is_told_before_anything_is_made(run):
 
     assert (code, made) == (2, set())
     assert said == (
-        "error: evaluate reads the test split of 'stars', which has only train and validation. Set "
+        "c.yaml:18:1: evaluate.split: 'stars' has no test split, only train and validation. Set "
         "prepare.stars.split.test, such as 0.1; `bmtool run --until finetune` does without"
     )
 
@@ -84,6 +84,16 @@ def test_a_train_split_without_rows_is_told_by_the_stage_that_learns(run):
     code, made, said = run("{test: 1}", 3)
 
     assert (code, made) == (2, set())
-    assert said.startswith(
-        "error: finetune reads the train split of 'stars', which has only test. Change prepare.stars"
+    assert said == (
+        "c.yaml:13:3: finetune.data: 'stars' has no train split, only test. Lower the shares in prepare.stars.split"
     )
+
+
+def test_a_dataset_of_elsewhere_without_the_split_is_told_before_anything_is_made(run):
+    run("{validation: 0.1}", 30, until="prepare")
+    text = Path("c.yaml").read_text().replace("evaluate: {}", "evaluate: {data: ./runs/x/prepare/stars}")
+    Path("d.yaml").write_text(text.replace("name: x", "name: y"))
+
+    code = make(Request("run", Path("d.yaml")), Console())
+
+    assert (code, Path("runs/y").exists()) == (2, False)

@@ -251,9 +251,9 @@ def test_a_corpus_of_another_tokenizer_is_refused(make_job, pretrained, corpus, 
         evaluate.run(config(), make_job(inputs={"from": pretrained, "data:corpus": (folder, "dataset")}))
 
 
-def test_a_missing_split_says_how_to_get_one(make_job, tuned, reviews):
-    with pytest.raises(MissingInputError, match="there is no dev split, only train, validation, test"):
-        evaluate.run(config(split="dev"), make_job(inputs={"from": tuned, "data:stars": reviews}))
+def test_a_missing_split_says_how_to_get_one(make_job, pretrained, corpus):
+    with pytest.raises(MissingInputError, match="there is no test split, only train, validation"):
+        evaluate.run(config(split="test"), make_job(inputs={"from": pretrained, "data:corpus": corpus}))
 
 
 def test_a_metric_that_cannot_be_computed_names_what_is_missing(make_job, tuned, reviews):

@@ -15,11 +15,9 @@ from bmtool.data.kept import Shelf
 from bmtool.data.passes.collected import Collected, KeptUnit
 from bmtool.data.passes.cuts import Cuts
 from bmtool.data.passes.few import few_units
+from bmtool.data.passes.reasons import reasons_of_rows
 from bmtool.data.passes.unit_pass import (
-    EMPTY,
-    NOT_SAMPLED,
     REJECTED,
-    UNLISTED,
     UnitTask,
     pass_over_unit,
 )
@@ -54,7 +52,7 @@ def collect(rules: RowRules, job: Job) -> Collected:
         TryAgainError, StoppedError: the run was asked to stop.
     """
     collected = Collected()
-    for reason in _reasons(rules):
+    for reason in reasons_of_rows(rules.sources, rules.labels, rules.filters):
         collected.lose(reason, [0, 0, 0])  # in the order in which they are applied: the report's funnel follows it
     collected.cleaned = dict.fromkeys((one.name() for one in rules.cleaners), 0)
     collected.scrubbed = dict.fromkeys((one.name() for one in rules.scrubbers), 0)
@@ -78,12 +76,6 @@ def collect(rules: RowRules, job: Job) -> Collected:
     collected.ledger.check()
     fault("prepare:rows")
     return collected
-
-
-def _reasons(rules: RowRules) -> list[str]:
-    reasons = [NOT_SAMPLED] if any(source.weight < 1 for source in rules.sources) else []
-    reasons += [EMPTY, *([UNLISTED] if rules.labels else [])]
-    return [*reasons, *(one.name() for one in rules.filters)]
 
 
 class _Reading:

@@ -14,7 +14,8 @@ import pyarrow.compute as pc
 from bmtool.contracts.kinds import READABLE
 from bmtool.data.dataset import open_dataset
 from bmtool.data.labelled import task_of
-from bmtool.data.passes.decide import CONTAMINATED, Loss
+from bmtool.data.passes.decide import Loss
+from bmtool.data.passes.reasons import CONTAMINATED
 from bmtool.data.passes.row_steps import joined_texts
 from bmtool.data.passes.unit_pass import ROWS
 from bmtool.data.passes.workers import num_workers, run_tasks

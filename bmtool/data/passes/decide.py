@@ -19,12 +19,6 @@ if TYPE_CHECKING:
 
     from bmtool.data.passes.collected import KeptUnit
 
-DUPLICATE = "duplicate"
-NEAR = "near duplicate"
-EARLIER = "in an earlier dataset"
-CONTAMINATED = "contaminated"
-NOT_DRAWN = "not drawn"
-
 
 @dataclass(frozen=True)
 class Loss:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.artifacts.faults import fault
-from bmtool.data.passes.decide import DUPLICATE, Decisions, Loss, Rows, exact_copies, split_rows
+from bmtool.data.passes.decide import Decisions, Loss, Rows, exact_copies, split_rows
 from bmtool.data.passes.nearness import report_conflicts, top_copies
 from bmtool.data.passes.origins import report_origins
 from bmtool.data.passes.publish import draw
+from bmtool.data.passes.reasons import DUPLICATE
 from bmtool.data.passes.similar_pass import SimilarTask, without_similar
 
 if TYPE_CHECKING:

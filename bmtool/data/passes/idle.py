@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmtool.data.passes.decide import DUPLICATE, NEAR
+from bmtool.data.passes.reasons import DUPLICATE, NEAR
 
 if TYPE_CHECKING:
     from bmtool.data.passes.collected import Collected

@@ -9,9 +9,10 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.contracts.kinds import READABLE
-from bmtool.data.passes.decide import EARLIER, NEAR, Loss, conflicting_labels
+from bmtool.data.passes.decide import Loss, conflicting_labels
 from bmtool.data.passes.earlier import Earlier, SketchesOf
 from bmtool.data.passes.near_memo import NearMemo
+from bmtool.data.passes.reasons import EARLIER, NEAR
 from bmtool.data.passes.split import SPLITS
 from bmtool.data.similarity.edited import edited
 from bmtool.data.similarity.overlap import Overlap, overlap

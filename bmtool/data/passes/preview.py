@@ -17,11 +17,12 @@ import pyarrow as pa
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.messages import as_text
+from bmtool.data.passes.reasons import EMPTY, UNLISTED
 from bmtool.data.passes.row_steps import clean, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL
-from bmtool.data.passes.unit_pass import EMPTY, UNLISTED, UnitPass, UnitTask
+from bmtool.data.passes.unit_pass import UnitPass, UnitTask
 from bmtool.data.passes.units import Unit
 from bmtool.data.rows import missing_columns, schema_of, text_bytes
 from bmtool.data.similarity.fingerprints import sketch, text_hashes

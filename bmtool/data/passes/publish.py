@@ -15,8 +15,9 @@ from bmtool.contracts import LINE
 from bmtool.contracts.kinds import LABELS, READABLE
 from bmtool.data.kept import Shelf
 from bmtool.data.passes.collect import shelf_of
-from bmtool.data.passes.decide import NOT_DRAWN, Loss, Rows, check_stratified
+from bmtool.data.passes.decide import Loss, Rows, check_stratified
 from bmtool.data.passes.drops import DropWriter, drop_batch, in_reading_order
+from bmtool.data.passes.reasons import NOT_DRAWN
 from bmtool.data.passes.row_steps import PIECE, joined_texts
 from bmtool.data.passes.shards import Finished
 from bmtool.data.passes.split import LOTS, Draw, lots, sorted_labels

@@ -25,6 +25,7 @@ from bmtool.data.messages import as_text
 from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.drops import DROP_SCHEMA, drop_batch
 from bmtool.data.passes.few import few_rows
+from bmtool.data.passes.reasons import EMPTY, NOT_SAMPLED, UNLISTED
 from bmtool.data.passes.row_steps import clean, joined_texts, kept_schema, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
 from bmtool.data.rows import schema_of, text_bytes
@@ -42,10 +43,6 @@ if TYPE_CHECKING:
     from bmtool.contracts import Piece, Rejected, Verdict
     from bmtool.data.passes.units import RowRules, Unit
     from bmtool.data.passes.workers import Tick
-
-EMPTY = "empty text"
-UNLISTED = "label not listed"
-NOT_SAMPLED = "not sampled"
 
 ROWS, DROPPED, REJECTED = "rows.arrow", "dropped.arrow", "rejected.jsonl"
 HASHES, SKETCHES = "hashes.npy", "sketches.npy"
