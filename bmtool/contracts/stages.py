@@ -60,7 +60,7 @@ class Job:
 class Need:
     """An input of a stage: something that a name or a path refers to, or something made on the way."""
 
-    kind: Literal["dataset", "checkpoint"]
+    kind: Literal["dataset", "checkpoint", "evaluation"]
     reference: Reference | None = None
     """A name in this file, or a path."""
     made: tuple[str, Settings] | None = None

@@ -48,7 +48,7 @@ class SeedStudy:
     seeds: tuple[int, ...]
     metrics: dict[str, Spread]
     differences: dict[str, dict[str, Spread]]
-    """baseline -> metric -> each seed's value minus the baseline's"""
+    """baseline -> metric -> each seed's value minus the baseline's; or another study's, minus that of the same seed"""
 
     def plain(self) -> dict[str, Any]:
         """Its part of `metrics.json`."""
@@ -67,14 +67,17 @@ def study_seeds(
     metrics: Sequence[Metric],
     labels: tuple[str, ...],
     baselines: Mapping[str, Columns],
+    others: Mapping[str, Mapping[str, Sequence[float]]],
 ) -> SeedStudy:
     """Measure the outputs of each seed, at least two, and of baselines, which have but one value each.
+
+    `others` are other studies by name: of each metric that they have, the values of the same seeds in the same order.
 
     Raises:
         DataError: a metric has no value for some seed.
     """
     spreads: dict[str, Spread] = {}
-    differences: dict[str, dict[str, Spread]] = {baseline: {} for baseline in baselines}
+    differences: dict[str, dict[str, Spread]] = {baseline: {} for baseline in (*baselines, *others)}
     for metric in metrics:
         values = {seed: _value(metric, outputs, labels) for seed, outputs in by_seed.items()}
         undefined = [seed for seed, value in values.items() if not math.isfinite(value)]
@@ -85,6 +88,10 @@ def study_seeds(
             theirs = _value(metric, columns, labels) if readable(metric, columns) else math.nan
             if math.isfinite(theirs):
                 differences[baseline][metric.name()] = Spread.of([value - theirs for value in values.values()])
+        for other, by_metric in others.items():
+            if metric.name() in by_metric:
+                pairs = zip(values.values(), by_metric[metric.name()], strict=True)
+                differences[other][metric.name()] = Spread.of([ours - theirs for ours, theirs in pairs])
     return SeedStudy(tuple(by_seed), spreads, differences)
 
 

@@ -64,6 +64,8 @@ class ModelFacts:
     metrics: Sequence[Measured] = ()
     training: Mapping[str, Cell] = field(default_factory=dict)
     """settings and what came of them: steps, tokens, seconds, seed, precision, ..."""
+    domains: Mapping[str, Mapping[str, Mapping[str, float | None]]] = field(default_factory=dict)
+    """By name of a corpus that was watched: metrics `before` and `after` training"""
     versions: Mapping[str, Cell] = field(default_factory=dict)
     format: str = "transformers"
     """`transformers` or `onnx`."""
@@ -85,6 +87,8 @@ def render(facts: ModelFacts) -> str:
         parts.append("## Labels\n\n" + markdown(Table(["id", "label"], rows)))
     if facts.metrics:
         parts.append("## Measured\n\n" + markdown(_metrics(facts.metrics)))
+    if facts.domains:
+        parts.append("## Loss before and after training\n\n" + markdown(_domains(facts.domains)))
     sections = {"Model": facts.model, "Data": facts.data, "Training": facts.training, **facts.more}
     for title, pairs in [*sections.items(), ("Versions", facts.versions)]:
         if pairs:
@@ -145,6 +149,15 @@ def _metrics(metrics: Sequence[Measured]) -> Table:
     return Table(["metric", "split", "value", "95 % low", "95 % high", "n"], rows)
 
 
+def _domains(domains: Mapping[str, Mapping[str, Mapping[str, float | None]]]) -> Table:
+    rows: list[list[Cell]] = []
+    for name, measured in domains.items():
+        before, after = measured["before"].get("loss"), measured["after"].get("loss")
+        change = f"{after / before - 1:+.1%}" if before and after is not None else None
+        rows.append([name, before, after, change])
+    return Table(["corpus", "before", "after", "change"], rows)
+
+
 #: Packages whose versions decide what a model answers.
 _PACKAGES = ("bmtool-pipeline", "torch", "transformers", "tokenizers")
 
@@ -190,6 +203,7 @@ def write_checkpoint_card(
             },
             metrics=_validated(summary["validation"], counts.get("validation"), task),
             training=_trained(job, settings, summary, task, doubt),
+            domains=summary.get("domains", {}),
             versions={name: version(name) for name in _PACKAGES},
         ),
     )
@@ -216,8 +230,15 @@ def _trained(
         **{name: value for name, value in settings.items() if isinstance(value, str | int | float | bool)},
         "seed": job.seed,
         **{key: summary[key] for key in ("steps", "tokens", "epochs", "stopped_early") if key in summary},
+        **({"skipped steps": skipped} if (skipped := summary.get("skipped_steps")) else {}),
+        **({"went back": _returns(back)} if (back := summary.get("rollbacks")) else {}),
         **({"not averaged": ", ".join(new)} if (new := summary.get("not_averaged")) else {}),
     }
+
+
+def _returns(rollbacks: Sequence[Mapping[str, int]]) -> str:
+    """To which saved states training went back because it diverged."""
+    return ", ".join(f"from step {one['step']:,} to {one['to']:,}" for one in rollbacks)
 
 
 def _others(data: Any, task: str) -> str:

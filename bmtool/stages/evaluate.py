@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, NonNegativeInt, model_validator
+from pydantic import Field, NonNegativeInt, field_validator, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
-from bmtool.config.references import ModelRef, Reference, Refs, listed
+from bmtool.config.references import ModelRef, Ref, Reference, Refs, listed
+from bmtool.config.shared import Name
 from bmtool.config.units import Count
 from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
 from bmtool.data.gates import Gate, judge
 from bmtool.errors import ConfigError, did_you_mean
+from bmtool.registry import BASELINES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -42,12 +44,26 @@ class Config(Settings):
     """By default those of the task or objective. The first one is the main one."""
     baselines: tuple[OneBaseline, ...] = ()
     """What stands beside the model, on the same rows."""
+    against: Annotated[dict[Name, Ref], HOW] = {}
+    """Evaluations of other trainings on the same rows, with the same `finetune.seeds`, by a name of your choice:
+    `{supervised: runs/supervised/evaluate/}`. Each seed is compared with the same one there."""
     gates: Annotated[tuple[Gate, ...], HOW] = ()
     """What must be reached; judged at each call from the recorded numbers."""
     resamples: Count = 1000
     """Resamples of the bootstrap behind each interval."""
     seed: NonNegativeInt | None = None
     """Of the bootstrap."""
+
+    @field_validator("against")
+    @classmethod
+    def _of_elsewhere(cls, against: dict[str, Reference]) -> dict[str, Reference]:
+        for name, reference in against.items():
+            if reference.form != "path":
+                text = f"expected the folder of an evaluation, with a slash, such as runs/{reference}/evaluate/"
+                raise explained(text, at=name)
+            if name in BASELINES.names():
+                raise explained("a baseline is called so; results go by this name", at=name)
+        return against
 
     @model_validator(mode="after")
     def _no_name_twice(self) -> Config:
@@ -57,6 +73,11 @@ class Config(Settings):
             if twice is not None:
                 raise explained(f"'{twice}' is there twice; results go by this name", at=key)
         return self
+
+    def in_little(self) -> Self:
+        """Without other studies, and gates on them: theirs are of all rows."""
+        gates = tuple(gate for gate in self.gates if gate.against not in self.against)
+        return self.model_copy(update={"against": {}, "gates": gates})
 
 
 def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
@@ -73,6 +94,7 @@ def needs(config: Config, pipeline: Pipeline) -> dict[str, Need]:
         for one in data
     }
     inputs |= {f"seed:{seed}": Need("checkpoint", made=("finetune", one)) for seed, one in seeds}
+    inputs |= {f"against:{name}": Need("evaluation", one) for name, one in config.against.items()}
     for baseline in config.baselines:
         inputs |= {f"{baseline.name()}:{label}": need for label, need in baseline.needs(pipeline).items()}
     return inputs
@@ -239,10 +261,22 @@ def _check_baselines(config: Config, data: Sequence[Reference], pipeline: Pipeli
 
 
 def _check_gates(config: Config, start: Reference, pipeline: Pipeline, *, has_seeds: bool) -> None:
-    """A gate that asks for several seeds has them: said before anything is trained."""
-    for gate in config.gates:
+    """What several seeds, or another study, are asked for is there: said before anything is trained."""
+    advice = "Set finetune.seeds and evaluate what this file fine-tunes, or leave out"
+    if config.against and not has_seeds:
+        raise ConfigError(
+            f"{pipeline.file}: evaluate.against: seeds are compared one by one, and '{start}' is one. {advice} this"
+        )
+    names = [*(baseline.name() for baseline in config.baselines), *config.against]
+    for index, gate in enumerate(config.gates):
+        where = f"{pipeline.file}: evaluate.gates[{index}].against"
         if gate.seeds is not None and not has_seeds:
             raise ConfigError(
                 f"{pipeline.file}: evaluate.gates: {gate.metric} asks for the {gate.seeds} of several seeds, and "
-                f"'{start}' is one. Set finetune.seeds and evaluate what this file fine-tunes, or leave out seeds"
+                f"'{start}' is one. {advice} seeds"
             )
+        if gate.against is not None and gate.against not in names:
+            hint = did_you_mean(gate.against, names) or f" There: {', '.join(names) or 'none'}"
+            raise ConfigError(f"{where}: '{gate.against}' is none of evaluate.baselines or evaluate.against.{hint}")
+        if gate.against in config.against and gate.seeds is None:
+            raise ConfigError(f"{where}: '{gate.against}' is compared seed by seed: set seeds to mean or worst")

@@ -17,6 +17,7 @@ from bmtool.models.task_folders import task_folders
 from bmtool.models.writing import Writing
 from bmtool.registry import METRICS, OBJECTIVES, TASKS
 from bmtool.train.apply import run_checkpoint
+from bmtool.train.other_studies import other_studies
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,7 +82,8 @@ def examine(config: Config, job: Job, name: str) -> Examination:
     )
     by_seed = _by_seed(job, dataset, split, answers)
     if len(by_seed) > 1:
-        evaluation = replace(evaluation, seeds=study_seeds(by_seed, metrics, answers.labels, baselines))
+        others = other_studies(job, name, split, metrics, by_seed)
+        evaluation = replace(evaluation, seeds=study_seeds(by_seed, metrics, answers.labels, baselines, others))
     return Examination(goal, dataset, checkpoint, answers, metrics, evaluation, comparisons(evaluation, metrics))
 
 

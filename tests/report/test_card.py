@@ -95,6 +95,42 @@ def test_what_is_doubted_of_a_model_is_in_its_card(tmp_path, doubt):
     assert found == ([] if doubt is None else [f"| doubt | {doubt} |"])
 
 
+DOMAINS = {
+    "tickets": {"before": {"loss": 4.0}, "after": {"loss": 3.0}},
+    "general": {"before": {"loss": 2.0}, "after": {"loss": 2.02}},
+    "empty": {"before": {}, "after": {"loss": None}},
+}
+
+
+def test_what_became_of_other_domains_and_what_went_wrong_is_in_the_card(tmp_path):
+    folder = write_checkpoint(tmp_path / "model", "bert", INFO)
+    job = SimpleNamespace(fingerprint="0123456789abcdef", seed=7, inputs={}, is_smoke=False)
+    summary = {
+        "validation": {},
+        "domains": DOMAINS,
+        "skipped_steps": 3,
+        "rollbacks": [{"step": 1200, "to": 1000}, {"step": 1500, "to": 1000}],
+    }
+
+    write_checkpoint_card(folder, job, {"data": "tickets"}, summary)
+    told = (folder / "README.md").read_text()
+    write_checkpoint_card(
+        folder, job, {"data": "tickets"}, {**summary, "domains": {}, "skipped_steps": 0, "rollbacks": []}
+    )
+    silent = (folder / "README.md").read_text()
+
+    lines = [
+        "## Loss before and after training",
+        "| tickets | 4.0000 | 3.0000 | -25.0% |",
+        "| general | 2.0000 | 2.0200 | +1.0% |",
+        "| empty | - | - | - |",
+        "| skipped steps | 3 |",
+        "| went back | from step 1,200 to 1,000, from step 1,500 to 1,000 |",
+    ]
+    assert [line for line in told.splitlines() if line in lines] == lines
+    assert [line for line in silent.splitlines() if line in lines] == []
+
+
 def count_parameters(folder):
     from safetensors.numpy import load_file
 

@@ -210,6 +210,12 @@ FAULTY = [
     ("min: 0.5", "mininum: 0.5", ["c.yaml:41:30: evaluate.gates[0].mininum: unknown setting. Did you mean 'min'?"]),
     ("[majority, tfidf]", "[majorty]", [f"c.yaml:40:15: evaluate.baselines[0]: unknown baseline 'majorty'. Did you mean 'majority'? Known: {', '.join(BASELINES.names())}"]),
     ("[onnx]", "onnx", ["c.yaml:43:10: export.formats: expected a list, got 'onnx'. Write [onnx]"]),
+    ("accuracy, min: 0.5", "accuracy, against: tfdf, min: 0", ["c.yaml:41:30: evaluate.gates[0].against: 'tfdf' is none of evaluate.baselines or evaluate.against. Did you mean 'tfidf'?"]),
+    ("accuracy, min: 0.5", "accuracy, min: 0, surely: 1", ["c.yaml:41:38: evaluate.gates[0].surely: expected true or false, got 1"]),
+    ("accuracy, min: 0.5", "accuracy, min: 0, seeds: worst, surely: true", ["c.yaml:41:52: evaluate.gates[0].surely: the worst of several seeds has no interval: take seeds: mean, or leave this out"]),
+    ("baselines: [majority, tfidf]", "against: {before: other}", ["c.yaml:40:13: evaluate.against.before: expected the folder of an evaluation, with a slash, such as runs/other/evaluate/"]),
+    ("baselines: [majority, tfidf]", "against: {tfidf: runs/other/evaluate/}", ["c.yaml:40:13: evaluate.against.tfidf: a baseline is called so; results go by this name"]),
+    ("baselines: [majority, tfidf]", "against: {before: runs/other/evaluate/}", ["c.yaml:40:3: evaluate.against: seeds are compared one by one, and 'finetune' is one. Set finetune.seeds and evaluate what this file fine-tunes, or leave out this"]),
     # form
     ("  data: corpus", "\tdata: corpus", ["c.yaml:21:1: a tab. Indent with spaces"]),
     ("seed: 3", "seed: 3\nseed: 4", ["c.yaml:4:1: 'seed' is already set on line 3"]),
@@ -365,6 +371,19 @@ def test_each_phase_fits_into_the_model_that_is_started_from(load):
             "Lower it"
         )
     ]
+
+
+def test_a_gate_on_another_study_says_which_of_its_seeds_it_is_about(load):
+    text = GOOD.replace("baselines: [majority, tfidf]", "against: {before: runs/other/evaluate/}")
+    text = text.replace("accuracy, min: 0.5", "accuracy, against: before, min: 0").replace(
+        "data: stars", "data: stars\n  seeds: 3"
+    )
+
+    assert messages(load, text) == [
+        "c.yaml:42:30: evaluate.gates[0].against: 'before' is compared seed by seed: set seeds to mean or worst"
+    ]
+    assert load(text.replace("min: 0", "min: 0, seeds: mean")).evaluate.gates[0].against == "before"
+    assert load(text.replace("min: 0", "min: 0, seeds: mean")).in_little().evaluate.gates == ()
 
 
 def test_what_is_not_made_reads_no_split(load):
