@@ -81,7 +81,7 @@ def predict(
     predictor = load(model, task=task, batch_tokens=batch_tokens or BATCH_TOKENS)
     count = Count()
     try:
-        with open_writer(output, table.schema) as writer, console.progress("predict") as progress:
+        with open_writer(output, _schema(table, predictor)) as writer, console.progress("predict") as progress:
             for answered in _windows(table, predictor, dict(columns or {}), writer, count, console):
                 progress.advance(answered)
     except BrokenPipeError:
@@ -191,6 +191,17 @@ def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, cou
         ours = {**answer, "model": predictor.fingerprint, "error": reason or None}
         written.append(_beside(row.values or {}, ours) | ours)
     return written
+
+
+def _schema(table: Table, predictor: Predictor) -> Any:
+    """The types of the input's columns, where they are known, by the names that these have in the output."""
+    if table.schema is None:
+        return None
+    import pyarrow as pa
+
+    ours = dict.fromkeys((*predictor.output_columns, "model", "error"))
+    named = _beside({field.name: field for field in table.schema}, ours)
+    return pa.schema([field.with_name(name) for name, field in named.items()])
 
 
 def _beside(values: Mapping[str, Any], ours: Mapping[str, Any]) -> dict[str, Any]:

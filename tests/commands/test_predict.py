@@ -363,3 +363,16 @@ def test_whole_numbers_of_any_length_stay_as_they_are(run, model):
     )
 
     assert (rows[0]["id"], rows[0]["more"]) == (123456789012345678901, {"n": [18446744073709551617]})
+
+
+def test_an_own_column_called_like_an_answer_keeps_its_type_in_parquet(model, tmp_path):
+    table = pa.table({"text": ["great film", "awful lamp"], "label": [1, 2], "error": [0.5, None]})
+    pq.write_table(table, tmp_path / "in.parquet")
+
+    predict(model, str(tmp_path / "in.parquet"), output=tmp_path / "out.parquet", console=Console())
+
+    out = pq.read_table(tmp_path / "out.parquet")
+    assert out["input_label"].to_pylist() == [1, 2]
+    assert out["input_error"].to_pylist() == [0.5, None]
+    assert out.schema.field("label").type == pa.string()
+    assert out["error"].null_count == 2
