@@ -42,7 +42,7 @@ class Relations:
         """Note every contradiction in the document; `modules` are the stages by name, to be asked for more."""
         found = [*between_datasets(self.pipeline, self._datasets()), *unlimited(self.pipeline)]
         self._note(found)
-        if not found and not self.left_out and modules:
+        if not found and modules and self._is_whole("prepare"):
             for name, config in self.pipeline.prepare.items():
                 self._ask(("prepare", name), config, modules)
         for stage in STAGES[1:]:
@@ -54,8 +54,12 @@ class Relations:
             if stage == "evaluate":
                 found += unmeasured(config, {} if self.left_out else self._goals(config))
             self._note(found)
-            if not found and not self.left_out and stage in modules:
+            if not found and stage in modules and self._is_whole(stage):
                 self._ask((stage,), config, modules)
+
+    def _is_whole(self, stage: str) -> bool:
+        """Whether no fault has left out a section, or a dataset, that this one may build on."""
+        return not any(part[0] in STAGES[: STAGES.index(stage) + 1] for part in self.left_out)
 
     def _note(self, found: Iterable[tuple[KeyPath, str]]) -> None:
         for path, text in found:

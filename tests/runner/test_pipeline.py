@@ -373,6 +373,12 @@ def test_each_phase_fits_into_the_model_that_is_started_from(load):
     ]
 
 
+def test_a_fault_further_down_hides_none_of_what_sections_above_it_contradict(load):
+    text = GOOD.replace("metric_for_best_model: f1_macro", "metric_for_best_model: f1_span").replace("[onnx]", "[onx]")
+
+    assert [line.partition(": ")[0] for line in messages(load, text)] == ["c.yaml:36:3", "c.yaml:43:20"]
+
+
 def test_a_gate_on_another_study_says_which_of_its_seeds_it_is_about(load):
     text = GOOD.replace("baselines: [majority, tfidf]", "against: {before: runs/other/evaluate/}")
     text = text.replace("accuracy, min: 0.5", "accuracy, against: before, min: 0").replace(
