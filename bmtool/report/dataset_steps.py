@@ -117,6 +117,6 @@ def throughput(report: Mapping[str, Any]) -> list[Section]:
     ]
     caption = (
         "Processor time of all workers together, and the rows' size in memory as the step got them, in the run that "
-        "made this dataset. What an earlier run kept took none. The first run after an installation compiles."
+        "made this dataset, compiling left out. What an earlier run kept took none."
     )
     return [Section("Throughput", [Table(["step", "CPU seconds", "MB", "MB a CPU second"], rows, caption, bars=(1,))])]

@@ -17,10 +17,10 @@ import pyarrow as pa
 from bmtool.contracts import LINE, Reading
 from bmtool.contracts.kinds import JUDGED, READABLE
 from bmtool.data.messages import as_text
+from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.reasons import EMPTY, UNLISTED
 from bmtool.data.passes.row_steps import clean, listed, not_empty, with_ids, without_private
 from bmtool.data.passes.split import share_of_ids
-from bmtool.data.passes.stopwatch import Stopwatch
 from bmtool.data.passes.summary import NEARLY_ALL
 from bmtool.data.passes.unit_pass import UnitPass, UnitTask
 from bmtool.data.passes.units import Unit
@@ -143,7 +143,7 @@ class _Sampling:
 
     def __init__(self, rules: RowRules, share: float, advance: Callable[[int], None]) -> None:
         self.rules, self.share, self.advance = rules, share, advance
-        self.clock = Stopwatch()
+        self.clock = Clock()
         self.seen = Preview(
             lost=dict.fromkeys([EMPTY, *([UNLISTED] if rules.labels is not None else [])], 0),
             rules=[RuleSeen(one.name(), rule) for one in rules.filters for rule in one.rules()],
