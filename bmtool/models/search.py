@@ -5,6 +5,7 @@ Shape letters: N texts, V vocabulary.
 
 from __future__ import annotations
 
+import json
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -14,10 +15,12 @@ import torch
 from transformers import GenerationConfig, LogitsProcessor, LogitsProcessorList
 from transformers.generation.logits_process import TemperatureLogitsWarper, TopPLogitsWarper
 
+from bmtool.artifacts.files import write_json
 from bmtool.models.attention import ATTENTION
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from torch import Tensor
 
@@ -74,6 +77,24 @@ def search(
     finally:
         model.generation_config = own
     return ids
+
+
+def write_generation_config(folder: Path, how: Search) -> None:
+    """Let transformers' own `generate` look for texts as `predict` does, where nothing else is said.
+
+    Of what the checkpoint asked for before, tokens by their roles stay, but none that is forced.
+    """
+    path = folder / "generation_config.json"
+    before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+    kept = {
+        name: value for name, value in before.items() if name.endswith("token_id") and not name.startswith("forced")
+    }
+    wanted = {"max_new_tokens": how.max_new_tokens, "num_beams": how.num_beams, "do_sample": how.draws is not None}
+    if how.num_beams > 1:
+        wanted |= {"length_penalty": how.length_penalty, "early_stopping": False}
+    if how.draws is not None:
+        wanted |= {"temperature": how.draws.temperature, "top_p": how.draws.top_p, "top_k": 0}
+    write_json(path, {**kept, **wanted, "_from_model_config": False})
 
 
 def _chance(draws: Draws | None, rows: list[int]) -> LogitsProcessorList:

@@ -256,6 +256,13 @@ class Writing(Task):
         drawn = None if self.sampling is None else Draws(**self.sampling.model_dump())
         return Search(self.max_new_tokens, self.num_beams, self.length_penalty, drawn)
 
+    def furnish(self, folder: Path, max_seq_length: int) -> None:
+        """Write how texts are looked for, for transformers' `generate`."""
+        from bmtool.models.search import write_generation_config
+
+        del max_seq_length
+        write_generation_config(folder, self._search())
+
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """The column `target`."""
         import pyarrow as pa

@@ -85,7 +85,7 @@ class Generation(Writing):
         """Write the chat template that was learned, if the tokenizer brought none, and what ends an answer."""
         from bmtool.data.conversations import furnish
 
-        del max_seq_length
+        super().furnish(folder, max_seq_length)
         if self.messages:
             furnish(folder)
 

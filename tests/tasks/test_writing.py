@@ -1,5 +1,7 @@
 """Tasks that write: what is cut, what is learned, where texts end, and that neither padding nor neighbours matter."""
 
+import json
+
 import numpy as np
 import pyarrow as pa
 import pytest
@@ -23,7 +25,7 @@ from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
 from bmtool.train.predict import run_goal
 from tokenizers import Tokenizer, models
-from transformers import GenerationConfig
+from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 
 SOURCES = ["we saw (a lovely) film, twice", "an awful week", "", "it was dull 这部电影", "a great evening by the sea"]
 TARGETS = ["Wir sahen (einen schönen) Film, zweimal", "eine furchtbare Woche", "nichts", "这部电影很好看", "ein Abend"]
@@ -270,6 +272,23 @@ def test_texts_are_those_that_transformers_writes_by_the_same_settings(half_lear
                 eos_token_id=end,
                 forced_eos_token_id=None,
             )
+        assert bpe.decode(ids[0].tolist(), skip_special_tokens=True) == text
+
+
+def test_transformers_writes_the_same_texts_from_the_folder_alone(half_learned, bpe, tmp_path):
+    task = Translation(num_beams=3, max_new_tokens=8, length_penalty=2.0)
+    examples, batch = encoded(task, bpe, rows(targets=None))
+    half_learned.save_pretrained(tmp_path)
+    settings = json.loads((tmp_path / "generation_config.json").read_text())
+    (tmp_path / "generation_config.json").write_text(
+        json.dumps(settings | {"forced_bos_token_id": 40, "min_length": 7})
+    )
+
+    task.furnish(tmp_path, 64)
+
+    end, plain = bpe.token_to_id("<|endoftext|>"), AutoModelForSeq2SeqLM.from_pretrained(tmp_path)
+    for source, text in zip(SOURCES, task.outputs(half_learned, batch, examples)["predictions"], strict=True):
+        ids = plain.generate(torch.tensor([[*bpe.encode(source).ids, end]]))
         assert bpe.decode(ids[0].tolist(), skip_special_tokens=True) == text
 
 
