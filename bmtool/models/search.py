@@ -86,15 +86,17 @@ def write_generation_config(folder: Path, how: Search) -> None:
     """
     path = folder / "generation_config.json"
     before = json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    kept = {
-        name: value for name, value in before.items() if name.endswith("token_id") and not name.startswith("forced")
+    roles = [name for name in before if name.endswith("token_id") and not name.startswith("forced")]
+    wanted: dict[str, float] = {
+        "max_new_tokens": how.max_new_tokens,
+        "num_beams": how.num_beams,
+        "do_sample": how.draws is not None,
     }
-    wanted = {"max_new_tokens": how.max_new_tokens, "num_beams": how.num_beams, "do_sample": how.draws is not None}
     if how.num_beams > 1:
         wanted |= {"length_penalty": how.length_penalty, "early_stopping": False}
     if how.draws is not None:
         wanted |= {"temperature": how.draws.temperature, "top_p": how.draws.top_p, "top_k": 0}
-    write_json(path, {**kept, **wanted, "_from_model_config": False})
+    write_json(path, {**{name: before[name] for name in roles}, **wanted, "_from_model_config": False})
 
 
 def _chance(draws: Draws | None, rows: list[int]) -> LogitsProcessorList:

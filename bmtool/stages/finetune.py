@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.train.fitted import Fitted
     from bmtool.train.several_tasks import Lessons
 
-VERSION = 4
+VERSION = 5
 VERSION_COUNTS = False
 KIND = "checkpoint"
 
