@@ -39,6 +39,9 @@ _OF_GLOO = "gloo"
 #: How often a process looks whether the others are there.
 _POLL_SECONDS = 0.05
 
+#: What processes agree on when all are there; otherwise on the reason of one that stops.
+_BEGIN = "begin"
+
 
 class ProcessGoneError(TryAgainError):
     """Another process of the run is gone. What became of it, it has said itself, or whoever started it knows."""
@@ -230,13 +233,28 @@ def joined(store: Store, wanted_device: str, stop: Stop) -> Iterator[None]:
 
 
 def _meet(store: Store, rank: int, size: int, stop: Stop) -> None:
-    """Wait until every process is there. To wait inside torch would be deaf to signals."""
+    """Wait until every process is there, and agree on that. To wait inside torch would be deaf to signals.
+
+    The first word counts for all: who is asked to stop leaves before the others begin, or begins with them. They would
+    wait for it in torch, deaf and for a day.
+    """
     here = [f"here/{other}" for other in range(size)]
     _together(lambda: store.set(here[rank], "1"))
-    while not is_said(store, here):
-        if stop.reason:
-            raise stopped(stop.reason, "nothing was begun")
-        time.sleep(_POLL_SECONDS)
+    while not is_said(store, ["agreed"]):
+        if is_said(store, here):
+            _agree(store, _BEGIN)
+        elif reason := stop.reason:
+            _agree(store, reason)
+        else:
+            time.sleep(_POLL_SECONDS)
+    agreed = store.get("agreed").decode()
+    if agreed != _BEGIN:
+        raise stopped(agreed, "nothing was begun")
+
+
+def _agree(store: Store, word: str) -> None:
+    """On this word, unless another one was said before."""
+    _together(lambda: store.compare_set("agreed", "", word))
 
 
 def is_said(store: Store, keys: Sequence[str]) -> bool:

@@ -6,16 +6,18 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
-from bmtool.errors import ConfigError
+from bmtool.errors import ConfigError, TryAgainError
 from bmtool.models.build import new_model
 from bmtool.models.several_heads import SeveralHeads
 from bmtool.train.monitor import read_log
 from bmtool.train.sharing import pick_sharing
-from bmtool.train.world import World
+from bmtool.train.world import World, _meet
 from safetensors.torch import load_file
+from torch.distributed import HashStore
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from transformers import BertConfig
@@ -55,6 +57,22 @@ def alone(corpus, tmp_path_factory):
         for name in ("two", "four", "rising", "bf16", "trouble"):
             train(corpus.folder, folder, name)
     return folder
+
+
+def test_nobody_begins_when_one_was_stopped_before_all_were_there():
+    store = HashStore()
+
+    for rank, reason in ((1, "SIGTERM"), (0, "")):
+        with pytest.raises(TryAgainError, match=r"^stopped by SIGTERM; nothing was begun"):
+            _meet(store, rank, 2, SimpleNamespace(reason=reason))
+
+
+def test_one_that_is_stopped_when_all_are_there_begins_with_them():
+    store = HashStore()
+    store.set("here/0", "1")
+
+    _meet(store, 1, 2, SimpleNamespace(reason="SIGTERM"))
+    _meet(store, 0, 2, SimpleNamespace(reason=""))
 
 
 def log_of(folder, name):
