@@ -33,10 +33,6 @@ class Log(Console):
         self.lines.append(text)
 
 
-#: Files of a dataset that say how long it took: all others are the same however it was made.
-TIMED = ("throughput.json", "report.html")
-
-
 def as_artifact(folder, kind, summary=None, config=None):
     """A folder as the runner hands it to a stage."""
     folder = Path(folder)

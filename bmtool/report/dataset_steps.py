@@ -1,11 +1,11 @@
-"""What each step of `prepare` took: rows, bytes, words and tokens by step and by rule, and time."""
+"""What each step of `prepare` took: rows, bytes, words and tokens by step and by rule, and CPU time."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
 from bmtool.data.passes.summary import NEARLY_ALL
-from bmtool.report.blocks import Block, Cell, Note, Section, Table
+from bmtool.report.blocks import Block, Cell, Section, Table
 from bmtool.report.counts import by_count, present
 from bmtool.report.tables import percent, printable
 
@@ -41,6 +41,7 @@ def funnel(report: Mapping[str, Any]) -> list[Block]:
         rows.append([printable(step["step"]), step["rows"], lost, step.get("bytes"), step.get("words")])
         before = step["rows"]
     caption = "What is left after each step, in order. The faint end of a bar is what the step took. "
+    caption += "How much CPU time it took is in the manifest, and `bmtool inspect` shows it. "
     rate = report.get("tokens_per_word")
     if rate is None:
         caption += "Tokens depend on the model that will read the rows: words stand for them."
@@ -103,20 +104,11 @@ def _remark(count: int, seen: int) -> str:
     return "drops nearly everything" if count >= NEARLY_ALL * seen else ""
 
 
-def throughput(report: Mapping[str, Any]) -> list[Section]:
-    """What each step took in the run that made the dataset."""
-    if "throughput" not in report or report["throughput"] is None:
-        return []
-    took = report["throughput"]
-    if not took:
-        return [Section("Throughput", [Note("All of it was kept from earlier runs: nothing was worked on again.")])]
+def throughput(took: Mapping[str, Any]) -> Table:
+    """What each step took in the run that made the dataset, from the manifest's `environment`."""
     order = {step: place for place, step in enumerate(STEPS)}
     rows: list[list[Cell]] = [
         [STEPS.get(step, printable(step)), one["cpu_seconds"], one["mb"], one["mb_per_second"]]
         for step, one in sorted(took.items(), key=lambda one: (order.get(one[0], len(order)), one[0]))
     ]
-    caption = (
-        "Processor time of all workers together, and the rows' size in memory as the step got them, in the run that "
-        "made this dataset, compiling left out. What an earlier run kept took none."
-    )
-    return [Section("Throughput", [Table(["step", "CPU seconds", "MB", "MB a CPU second"], rows, caption, bars=(1,))])]
+    return Table(["step", "CPU seconds", "MB", "MB a CPU second"], rows)

@@ -1,4 +1,6 @@
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -43,6 +45,25 @@ def test_an_evaluation_shows_the_model_beside_its_baselines(tmp_path, capsys, mo
     assert "cut          5" in lines
     assert "stars test  model  accuracy  0.7500  0.5000  0.9000  9" in lines
     assert "stars test  tfidf  accuracy  0.5000  0.2500  0.7500  9" in lines
+
+
+def test_what_steps_of_a_dataset_took_is_shown_in_their_order(reviews, capsys, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "400")
+    steps = {"write": (0.5, 2.0, 4.0), "read": (2.5, 50.0, None)}
+    keys = ("cpu_seconds", "mb", "mb_per_second")
+    took = {step: dict(zip(keys, values, strict=True)) for step, values in steps.items()}
+    manifest = replace(reviews.manifest, environment={"throughput": took})
+    shutil.copytree(reviews.folder, tmp_path / "stars")
+    (tmp_path / "stars" / "manifest.json").write_text(manifest.to_json())
+
+    inspect(tmp_path / "stars")
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    first = lines.index(["step", "CPU", "seconds", "MB", "MB", "a", "CPU", "second"])
+    assert [(line[0], line[-3:]) for line in lines[first + 2 : first + 4]] == [
+        ("reading:", ["2.5000", "50.00", "-"]),
+        ("writing", ["0.5000", "2.0000", "4.0000"]),
+    ]
 
 
 def test_json_holds_the_whole_manifest(tmp_path, capsys):

@@ -27,7 +27,6 @@ from bmtool.sources.jsonl import Jsonl
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
-from conftest import TIMED
 
 WORDS = ["the", "a", "film", "was", "is", "very", "good", "bad", "long", "plot", "actor", "scene", "story", "end"]
 WORDS += ["green", "house", "river", "walks", "slowly", "under", "bright", "sun", "with", "many", "old", "friends"]
@@ -138,7 +137,7 @@ def contents(folder):
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
-        if path.is_file() and "checkpoints" not in path.parts and path.name not in TIMED
+        if path.is_file() and "checkpoints" not in path.parts
     }
 
 

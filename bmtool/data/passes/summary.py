@@ -1,6 +1,6 @@
-"""What `prepare` says about a dataset: the summary for the manifest; `report.json` and `throughput.json` beside it.
+"""What `prepare` says about a dataset: the summary for the manifest, and `report.json` beside the rows.
 
-`report.json` holds facts about the data and is the same however it was made; how long steps took is apart from it.
+The report holds facts about the data and is the same however it was made; how long steps took is in the manifest.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ NEARLY_ALL = 0.9
 
 
 def write_report(task: Task | None, draft: Draft, published: Published) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Check that the ledger balances, write `report.json` and `throughput.json`, warn of what looks wrong.
+    """Check that the ledger balances, write `report.json`, warn of what looks wrong.
 
     Returns:
-        The summary for the manifest, and all that `report.json` and `throughput.json` say.
+        The summary for the manifest, and all that `report.json` says.
     """
     summary = _summary(task, draft, published)
     label_counts = {
@@ -49,14 +49,13 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
         draft.job.console.say(line)
     report = summary | {"label_counts": label_counts} | _details(draft, published)
     write_json(draft.job.folder / "report.json", report)
-    write_json(draft.job.folder / "throughput.json", throughput(collected))
     kept = {
         "rows": [unit.key for unit in collected.units],
         "tokens": [one.folder.name for one in draft.tokens],
         "near": draft.decisions.notes,
         "shards": [shard.key for one in published.splits.values() for shard in one.shards],
     }
-    return summary | {"environment": {"kept": kept}}, report | {"throughput": throughput(collected)}
+    return summary | {"environment": {"kept": kept, "throughput": throughput(collected)}}, report
 
 
 def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str, Any]:

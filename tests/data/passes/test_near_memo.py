@@ -16,7 +16,7 @@ from bmtool.data.passes.near_memo import NearMemo, _sealed, _unsealed
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from conftest import TIMED, job_for
+from conftest import job_for
 
 
 def job_with(folder: Path, cache: Path):
@@ -62,7 +62,7 @@ def bytes_of(folder: Path) -> dict[str, str]:
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in sorted(folder.rglob("*"))
-        if path.is_file() and RESUME not in path.parts and path.name not in TIMED
+        if path.is_file() and RESUME not in path.parts
     }
 
 
