@@ -74,8 +74,10 @@ def read_once(
     """
     world = World.current()
     batches = [rows for window in windows_of(model, examples, BATCH_TOKENS) for rows in window]
-    key = _key(model, weights, goal, (_tensors(goal, examples, rows) for rows in batches))
-    kept = _kept(job, key) if world.is_first else None
+    key = ""
+    if job.cache is not None and world.is_first:
+        key = _key(model, weights, goal, (_tensors(goal, examples, rows) for rows in batches))
+    kept = _kept(job, key) if key else None
     if world.told(kept is not None):
         job.console.say(f"{label}: {len(examples):,} texts were read before")
         read = np.zeros(0, np.float32) if kept is None else kept
@@ -88,7 +90,7 @@ def read_once(
     read = np.concatenate(parts) if parts else np.zeros(0, np.float32)
     places = np.concatenate(own) if own else np.zeros(0, np.int64)
     whole = _shared(world, read, places, len(examples))
-    if job.cache is not None and world.is_first:
+    if job.cache is not None and key:
         with Shelf(job.cache / SHELF).filling(key) as (folder, _):
             write_array(folder / _FILE, whole)
     return whole
