@@ -77,6 +77,7 @@ def test_pages_come_with_title_url_and_date_by_the_number_of_their_record(tmp_pa
         ),
         (PAGE, {"Transfer_Encoding": "chunked"}),  # put together by the crawler
     ],
+    ids=["gzip", "deflate", "unpacked by the crawler", "chunked", "put together by the crawler"],
 )
 def test_a_body_is_put_together_and_unpacked(tmp_path, body, headers):
     rows, rejected = read(tmp_path, response(body, **headers))
@@ -111,6 +112,7 @@ def test_brotli_is_unpacked(tmp_path):
         ),
         (record("conversion", b"\xff", Content_Type="text/plain"), "invalid UTF-8"),
     ],
+    ids=["packed", "long", "longest", "damaged", "cut", "no number", "unknown packing", "encoding", "not UTF-8"],
 )
 def test_a_page_that_can_not_be_read_is_rejected_and_the_next_one_is_read(tmp_path, page, reason):
     rows, rejected = read(tmp_path, page, response())
