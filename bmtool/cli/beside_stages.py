@@ -78,6 +78,13 @@ def list_(
     call(Console(), lambda: command(kind, name, as_json=json))
 
 
+def schema() -> None:
+    """Print the JSON Schema of a configuration, for editors: `bmtool schema > bmtool.schema.json`."""
+    from bmtool.commands.schema import schema as command
+
+    call(Console(), command)
+
+
 def init(
     source: Annotated[Path, typer.Argument(help="A CSV, JSONL or Parquet file, or a folder of them.")],
     task: Annotated[

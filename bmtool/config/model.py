@@ -33,6 +33,23 @@ class Words:
         self.text = text
 
 
+class Written:
+    """What a file may hold for a setting, as a type; placed in `Annotated[...]` where the setting's own says less."""
+
+    def __init__(self, form: Any) -> None:
+        """`float | Percent`."""
+        self.form = form
+
+
+class NameOf:
+    """Says of a text that it names a component of `kind`; placed in `Annotated[...]`."""
+
+    def __init__(self, kind: Kind, *, behind_a_task: bool = False) -> None:
+        """With `behind_a_task` a task's name and a dot may stand before it."""
+        self.kind = kind
+        self.behind_a_task = behind_a_task
+
+
 #: Marks a setting that decides *how* something is made and not *what* is made: it is no part of the fingerprint.
 #: References to inputs carry it too: their resolved identity is in the fingerprint, not the way they were written.
 HOW = Marker("how")
@@ -158,11 +175,35 @@ class Choose:
             return f"write {{{self.key}: {name}, ...}}: the name of a {self.kind.name} is the value of '{self.key}'"
         return f"expected the name of a {self.kind.name}, or a mapping with '{self.key}: NAME'"
 
+    def texts(self) -> list[dict[str, Any]]:
+        """Texts besides the names of components that are read, as JSON Schemas."""
+        return []
+
+    def unnamed(self, component: type[Component]) -> dict[str, Any] | None:
+        """What a mapping holds that means `component` without naming it, as JSON Schema; None: it has to be named."""
+        del component
+        return None
+
+    def others(self) -> tuple[type[Settings], ...]:
+        """Settings besides those of components that are read."""
+        return ()
+
 
 def chosen(kind: Kind, key: str = "type") -> Any:
     """The field type of a component of `kind`: `filter: chosen(FILTERS)`."""
     choose = Choose(kind, key)
     return Annotated[SerializeAsAny[Component], BeforeValidator(choose), choose]
+
+
+def as_list(value: Any) -> Any:
+    """One value where a list may stand; a tuple, as what follows is strict about types."""
+    if isinstance(value, str | dict | Component):
+        return (value,)
+    return tuple(value) if isinstance(value, list) else value
+
+
+#: Reads a list of which one member may stand alone: `Annotated[tuple[OneFilter, ...], LISTED]`.
+LISTED = BeforeValidator(as_list)
 
 
 def what(value: Any) -> Any:
@@ -213,11 +254,15 @@ def chooser_of(annotation: Any, metadata: list[Any]) -> Choose | None:
 
 __all__ = [
     "HOW",
+    "LISTED",
     "Choose",
     "Component",
+    "NameOf",
     "Settings",
     "ValidationError",
     "Words",
+    "Written",
+    "as_list",
     "chooser_of",
     "chosen",
     "explained",

@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, model_serializer
+from pydantic import BeforeValidator, Field, model_serializer
 
 from bmtool.config.hub import PREFIX, hub_name
-from bmtool.config.model import Settings, Words, explained, shown
+from bmtool.config.model import Settings, Words, Written, explained, shown
 
 STAGES = ("prepare", "pretrain", "finetune", "evaluate", "export")
 
@@ -79,13 +79,20 @@ def listed(data: Reference | tuple[Reference, ...]) -> tuple[Reference, ...]:
     return data if isinstance(data, tuple) else (data,)
 
 
-Ref = Annotated[Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash")]
+#: A name, or a path with a slash; of a name on the hub that is for `hub_name` to say.
+_Text = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+|(?!hf:)[\s\S]*/[\s\S]*)$")]
+_ModelText = Annotated[str, Field(pattern=r"^([A-Za-z0-9_.-]+|[\s\S]*/[\s\S]*|hf:[\s\S]+)$")]
+
+Ref = Annotated[
+    Reference, BeforeValidator(reference), Words("a name in this file, or a path with a slash"), Written(_Text)
+]
 
 #: Of what the hub has too: a checkpoint, or a tokenizer.
 ModelRef = Annotated[
     Reference,
     BeforeValidator(reference_to_model),
     Words("a name in this file, a path with a slash, or hf:org/name@revision"),
+    Written(_ModelText),
 ]
 
 #: One dataset, or several.
@@ -93,4 +100,5 @@ Refs = Annotated[
     Reference | tuple[Reference, ...],
     BeforeValidator(references),
     Words("a name in this file, a path with a slash, or a list of them"),
+    Written(_Text | Annotated[tuple[_Text, ...], Field(min_length=1)]),
 ]

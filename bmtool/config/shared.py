@@ -15,7 +15,7 @@ from pydantic import (
     model_validator,
 )
 
-from bmtool.config.model import HOW, Settings, Words, chosen, explained
+from bmtool.config.model import HOW, LISTED, Settings, Words, chosen, explained
 from bmtool.config.smoke import SMOKE_EVAL_STEPS, SMOKE_STEPS, little_budget
 from bmtool.config.units import AutoCount, Count, Every, EverySteps, Interval, Ratio
 from bmtool.config.variables import expand
@@ -77,10 +77,6 @@ else:
     OneReporter = chosen(REPORTERS)
 
 
-def _listed(value: object) -> object:
-    return (value,) if isinstance(value, str | dict) else tuple(value) if isinstance(value, list) else value
-
-
 class Training(Settings):
     """How a model is trained: the budget (exactly one of three), the optimizer, the schedule, when to save."""
 
@@ -125,7 +121,7 @@ class Training(Settings):
     """How often the state is saved, so that an interrupted run goes on from there."""
     eval_every: EverySteps | None = None
     """How often the validation split is looked at; without it, after each epoch and at the end."""
-    report_to: Annotated[tuple[OneReporter, ...], BeforeValidator(_listed), HOW] = ()
+    report_to: Annotated[tuple[OneReporter, ...], LISTED, HOW] = ()
     """Where the numbers of `metrics.jsonl` go besides: tensorboard, mlflow, wandb. An outage never stops training."""
     seed: NonNegativeInt | None = None
     """Of weights, order and masks; by default the seed in the head."""

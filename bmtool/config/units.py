@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from bmtool.config.model import Settings, Words, explained, shown
+from bmtool.config.model import Settings, Words, Written, explained, shown
 
 _COUNTS = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "B": 10**9}
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -89,11 +89,33 @@ def steps(value: Any) -> Any:
     return read
 
 
-Count = Annotated[int, BeforeValidator(count), Field(gt=0), Words("a whole number such as 500, 20k or 4M")]
-AutoCount = Annotated[
-    int | Literal["auto"], BeforeValidator(count_or_auto), Words("auto, or a whole number such as 500, 20k or 4M")
+_CountText = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*[kKMGB]?\s*$")]
+_Duration = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*[smhd]\s*$")]
+_Steps = Annotated[str, Field(pattern=r"^\s*[0-9]*[1-9][0-9]*\s*steps?\s*$")]
+_Percent = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$")]
+
+Count = Annotated[
+    int,
+    BeforeValidator(count),
+    Field(gt=0),
+    Words("a whole number such as 500, 20k or 4M"),
+    Written(int | _CountText),
 ]
-Seconds = Annotated[float, BeforeValidator(seconds), Field(gt=0), Words("a duration such as 90s, 10m or 2h")]
-Ratio = Annotated[float, BeforeValidator(ratio), Field(ge=0, le=1), Words("a share such as 0.05 or 5%")]
-Every = Annotated[Interval, BeforeValidator(interval), Words("a duration such as 10m, or '500 steps'")]
-EverySteps = Annotated[Interval, BeforeValidator(steps), Words("a number of steps such as '500 steps'")]
+AutoCount = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(count_or_auto),
+    Words("auto, or a whole number such as 500, 20k or 4M"),
+    Written(Annotated[int, Field(gt=0)] | Literal["auto"] | _CountText),
+]
+Seconds = Annotated[
+    float, BeforeValidator(seconds), Field(gt=0), Words("a duration such as 90s, 10m or 2h"), Written(_Duration)
+]
+#: A number or a percentage, for a setting that has limits of its own.
+Share = Annotated[float, BeforeValidator(ratio), Written(float | _Percent)]
+Ratio = Annotated[Share, Field(ge=0, le=1), Words("a share such as 0.05 or 5%")]
+Every = Annotated[
+    Interval, BeforeValidator(interval), Words("a duration such as 10m, or '500 steps'"), Written(_Duration | _Steps)
+]
+EverySteps = Annotated[
+    Interval, BeforeValidator(steps), Words("a number of steps such as '500 steps'"), Written(_Steps)
+]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import field_validator, model_validator
 
 from bmtool.config.aliases import meant_by
-from bmtool.config.model import Settings, explained
+from bmtool.config.model import NameOf, Settings, explained
 from bmtool.contracts import GateResult
 from bmtool.registry import METRICS
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 class Gate(Settings):
     """What a metric must reach on every evaluated dataset, or on one: at least `min`, or at most `max`."""
 
-    metric: str
+    metric: Annotated[str, NameOf(METRICS)]
     data: str | None = None
     """Of several datasets the one that it is for, by its name."""
     min: float | None = None

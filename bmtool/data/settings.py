@@ -21,6 +21,7 @@ from bmtool.errors import ConfigError, MissingInputError
 from bmtool.registry import SOURCES
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
     from bmtool.contracts import Source
@@ -39,6 +40,19 @@ class ChooseSource(Choose):
             found = self._by_ending(first) if isinstance(first, str) else None
             return {"type": found, **value} if found else value
         return value
+
+    def texts(self) -> list[dict[str, Any]]:
+        """A path whose ending says what it is."""
+        return [{"type": "string", "pattern": _ending_pattern(self._endings())}]
+
+    def unnamed(self, component: type[Component]) -> dict[str, Any] | None:
+        """A path, or a list of them, whose first one's ending means this source."""
+        endings = [ending for ending, name in self._endings().items() if name == component.name()]
+        if not endings:
+            return None
+        path = {"type": "string", "pattern": _ending_pattern(endings)}
+        paths = {"type": "array", "prefixItems": [path], "minItems": 1}
+        return {"required": ["path"], "properties": {"path": {"anyOf": [path, paths]}}}
 
     def _by_ending(self, path: str) -> str | None:
         name = path.lower()
@@ -83,11 +97,15 @@ class ChooseSource(Choose):
         return types[0], f". There: {shown}{more}{several}"
 
 
-def as_list(value: Any) -> Any:
-    """One value where a list may stand; a tuple, as what follows is strict about types."""
-    if isinstance(value, str | dict | Component):
-        return (value,)
-    return tuple(value) if isinstance(value, list) else value
+def _ending_pattern(endings: Iterable[str]) -> str:
+    """What matches a path with one of these endings, packed or not, in small letters or capitals."""
+
+    def any_case(text: str) -> str:
+        return "".join(
+            f"[{char}{char.upper()}]" if char.isalpha() else f"\\{char}" if char == "." else char for char in text
+        )
+
+    return rf"({'|'.join(map(any_case, endings))})({'|'.join(map(any_case, PACKINGS))})*$"
 
 
 def joined_as_tuples(value: Any) -> Any:

@@ -144,6 +144,10 @@ class ChooseTokenizer(Choose):
         """The class that `value` chooses."""
         return TokenizerFrom if self._is_from(value) else super().component(value)
 
+    def others(self) -> tuple[type[Settings], ...]:
+        """`{from: FOLDER, ...}`."""
+        return (TokenizerFrom,)
+
     def __call__(self, value: Any) -> Any:
         """Validate one YAML value."""
         if isinstance(value, TokenizerFrom):

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from bmtool.config.model import HOW
+from bmtool.config.model import HOW, LISTED
 from bmtool.config.references import Ref
 from bmtool.contracts import Deduplicator
-
-if TYPE_CHECKING:
-    from typing import Any
-
-
-def _as_list(value: Any) -> Any:
-    return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
 
 
 class Near(Deduplicator):
@@ -26,5 +19,5 @@ class Near(Deduplicator):
 
     threshold: Annotated[float, Field(ge=0.5, le=1.0)] = 0.7
     """The Jaccard similarity from which a row counts as a copy."""
-    against: Annotated[tuple[Ref, ...], BeforeValidator(_as_list), HOW] = ()
+    against: Annotated[tuple[Ref, ...], LISTED, HOW] = ()
     """Earlier datasets, deduplicated in the same way, whose rows must not come again."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any, cast
 
-from pydantic import BeforeValidator, Field, PositiveInt
+from pydantic import Field, PositiveInt
 
 from bmtool.config.model import HOW
 from bmtool.config.references import Ref
-from bmtool.config.units import ratio
+from bmtool.config.units import Share
 from bmtool.contracts import DocumentTask, Method, Need, WrappedGoal
 from bmtool.errors import ConfigError, DataError, did_you_mean
 from bmtool.methods.supervised import Supervised
@@ -42,13 +42,13 @@ class SemiSupervised(Method):
     """At most so many of its texts, drawn by the seed."""
     teachers: PositiveInt = 3
     """How many are trained, with seeds of their own: where they agree, they are right more often than one is sure."""
-    keep: Annotated[float, BeforeValidator(ratio), Field(gt=0, le=1)] = 0.5
+    keep: Annotated[Share, Field(gt=0, le=1)] = 0.5
     """Of the texts that got the same label this share is learned from, the surest; of a label that is given too often,
     by the shares of labels among the labelled rows, less."""
-    share: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = 0.8
+    share: Annotated[Share, Field(gt=0, lt=1)] = 0.8
     """Of the tokens of an epoch so many are of unlabelled texts, drawn anew each time; the rest are all labelled rows.
     So an epoch takes 1 / (1 - share) times as long."""
-    noise: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.15
+    noise: Annotated[Share, Field(ge=0, lt=1)] = 0.15
     """This share of the tokens of unlabelled texts is hidden from the student."""
 
     def needs(self, pipeline: Pipeline, section: Any) -> dict[str, Need]:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from bmtool.config.units import Ratio, ratio
+from bmtool.config.units import Ratio, Share
 from bmtool.contracts import Objective
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class Denoising(Objective):
 
     auto_class = "AutoModelForSeq2SeqLM"
 
-    mlm_probability: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = MEASURED_PROBABILITY
+    mlm_probability: Annotated[Share, Field(gt=0, lt=1)] = MEASURED_PROBABILITY
     """The share of tokens that is hidden."""
     poisson_lambda: Annotated[float, Field(ge=1)] = MEASURED_LENGTH
     """How many tokens a span has in the mean; some have none, and a mask stands where nothing was."""

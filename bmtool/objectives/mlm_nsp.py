@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from bmtool.config.units import ratio
+from bmtool.config.units import Share
 from bmtool.contracts import Objective
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ class MlmNsp(Objective):
 
     auto_class = "AutoModelForPreTraining"
 
-    mlm_probability: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = MEASURED_PROBABILITY
+    mlm_probability: Annotated[Share, Field(gt=0, lt=1)] = MEASURED_PROBABILITY
 
     @property
     def metrics(self) -> tuple[str, ...]:

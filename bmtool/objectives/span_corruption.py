@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import Field
 
-from bmtool.config.units import ratio
+from bmtool.config.units import Share
 from bmtool.contracts import Objective
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ class SpanCorruption(Objective):
 
     auto_class = "AutoModelForSeq2SeqLM"
 
-    mlm_probability: Annotated[float, BeforeValidator(ratio), Field(gt=0, lt=1)] = MEASURED_PROBABILITY
+    mlm_probability: Annotated[Share, Field(gt=0, lt=1)] = MEASURED_PROBABILITY
     """The share of tokens that is left out."""
     mean_noise_span_length: Annotated[float, Field(ge=1)] = MEASURED_LENGTH
     """How many tokens a span has in the mean."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import (
-    BeforeValidator,
     Field,
     NonNegativeInt,
     PositiveFloat,
@@ -14,14 +13,15 @@ from pydantic import (
 )
 
 from bmtool.artifacts.manifest import RESUME
-from bmtool.config.model import HOW, explained
+from bmtool.config.model import HOW, NameOf, explained
 from bmtool.config.references import ModelRef, Ref, Reference, Refs
 from bmtool.config.shared import Training
-from bmtool.config.units import AutoCount, ratio
+from bmtool.config.units import AutoCount, Share
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneMethod
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.methods.multi_task import MultiTask
 from bmtool.methods.supervised import Supervised
+from bmtool.registry import METRICS
 from bmtool.train.task_settings import check_file, unknown_metric
 
 if TYPE_CHECKING:
@@ -65,13 +65,13 @@ class Config(Training):
     """Each layer's learning rate is that of the layer above it times this: lower layers know more that is general."""
     frozen_layers: NonNegativeInt | None = None
     """Embeddings and so many layers above them stay as they are; with 0 the embeddings alone."""
-    label_smoothing: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.0
+    label_smoothing: Annotated[Share, Field(ge=0, lt=1)] = 0.0
     """This share of each label is given to all labels alike while training, so that the model is less sure."""
     class_weights: Literal["balanced"] | dict[str, PositiveFloat] | None = None
     """Weights of labels in the training loss: by name (others have 1), or `balanced`, by how rare they are."""
     method: OneMethod = Supervised()
     """How the task is learned: `supervised` is from the labelled rows alone, with all weights."""
-    metric_for_best_model: str | None = None
+    metric_for_best_model: Annotated[str, NameOf(METRICS, behind_a_task=True)] | None = None
     """Which checkpoint is kept: the best by this metric on validation; by default the task's first metric. Of several
     tasks `TASK.METRIC`; by default the mean over them of their first metric that is better when higher."""
     early_stopping_patience: PositiveInt | None = None

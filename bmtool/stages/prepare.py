@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
 from pydantic import BeforeValidator, Field, field_validator, model_validator
 
-from bmtool.config.model import HOW, Settings, explained
+from bmtool.config.model import HOW, LISTED, Settings, Written, explained
 from bmtool.config.references import Ref
 from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
@@ -18,7 +18,6 @@ from bmtool.data.settings import (
     OneSource,
     Sample,
     Split,
-    as_list,
     joined_as_tuples,
 )
 from bmtool.data.tokenizer_settings import OneTokenizer, TokenizerFrom
@@ -46,20 +45,20 @@ class Config(Settings):
     """One dataset under `prepare`. Without `task` it is a corpus: documents, a tokenizer and token ids."""
 
     task: OneTask | None = None
-    sources: Annotated[tuple[OneSource, ...], BeforeValidator(as_list), Field(min_length=1)]
+    sources: Annotated[tuple[OneSource, ...], LISTED, Field(min_length=1)]
     columns: Annotated[dict[str, str | tuple[str, ...]], BeforeValidator(joined_as_tuples)] = {}
     """Our name: theirs, or a list of theirs to be joined. Names that the task doesn't know are kept too."""
     preset: Annotated[Literal["web", "docs", "code"], HOW] | None = None
     """Lists of `clean`, `filters` and `scrub` that suit a kind of text; a list that is given replaces the preset's.
     `bmtool list presets` shows them."""
-    clean: Annotated[tuple[OneCleaner, ...], BeforeValidator(as_list)] = ()
-    filters: Annotated[tuple[OneFilter, ...], BeforeValidator(as_list)] = ()
-    scrub: Annotated[tuple[OneScrubber, ...], BeforeValidator(as_list)] = ()
+    clean: Annotated[tuple[OneCleaner, ...], LISTED] = ()
+    filters: Annotated[tuple[OneFilter, ...], LISTED] = ()
+    scrub: Annotated[tuple[OneScrubber, ...], LISTED] = ()
     """What is taken out as private: email, phone, ..."""
-    scrub_key: Annotated[ScrubKey, HOW] | None = None
+    scrub_key: Annotated[ScrubKey, HOW, Written(str | ScrubKey)] | None = None
     """A file with at least 32 secret bytes, for pseudonyms."""
-    deduplicate: Annotated[tuple[OneDeduplicator, ...], BeforeValidator(as_list)] = ()
-    decontaminate: Annotated[tuple[Ref, ...], BeforeValidator(as_list), HOW] = ()
+    deduplicate: Annotated[tuple[OneDeduplicator, ...], LISTED] = ()
+    decontaminate: Annotated[tuple[Ref, ...], LISTED, HOW] = ()
     """Labelled datasets whose test rows must not be in this one."""
     split: Split = Split()
     sample: Sample | None = None

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated, Any, Self
 
-from pydantic import BeforeValidator, Field, PositiveFloat, model_validator
+from pydantic import Field, PositiveFloat, model_validator
 
-from bmtool.config.model import HOW, explained
+from bmtool.config.model import HOW, LISTED, explained
 from bmtool.config.references import ModelRef, Ref
 from bmtool.config.shared import Training
 from bmtool.config.smoke import SMOKE_STEPS, little_budget
-from bmtool.config.units import Ratio, ratio
+from bmtool.config.units import Ratio, Share
 from bmtool.contracts import GateResult, Need, OneArchitecture, OneObjective
-from bmtool.data.settings import as_list
 from bmtool.errors import ConfigError
 from bmtool.train.stretches import Corpus, Phase
 
@@ -39,7 +38,7 @@ class Config(Training):
 
     data: Annotated[Ref, HOW]
     """The corpus: a name under `prepare:`, or a path with a slash."""
-    mix: Annotated[tuple[Corpus, ...], BeforeValidator(as_list)] = ()
+    mix: Annotated[tuple[Corpus, ...], LISTED] = ()
     """Other corpora with their shares of the tokens, such as `[{data: general, weight: 5%}]`."""
     model: OneArchitecture | None = None
     """What to build, such as {architecture: bert, size: tiny}."""
@@ -62,7 +61,7 @@ class Config(Training):
     """Keep the optimizer's state beside the weights (twice their size), for a run that goes on with `from_state`."""
     from_state: bool = False
     """Take up the optimizer's state that `keep_state` left in `from`: what was stable stays so."""
-    average_with_start: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.0
+    average_with_start: Annotated[Share, Field(ge=0, lt=1)] = 0.0
     """With `from`: the share of that checkpoint's weights in those that are kept, such as 25%, the rest being what was
     trained. Most of what was learned stays, and little of the old is forgotten. A new head stays as it was trained."""
     phases: tuple[Phase, ...] = ()

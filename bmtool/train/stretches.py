@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar, Literal
 
-from pydantic import BeforeValidator, Field, PositiveFloat, PositiveInt
+from pydantic import Field, PositiveFloat, PositiveInt
 
 from bmtool.config.model import HOW, Settings
 from bmtool.config.references import Ref
 from bmtool.config.shared import Training
-from bmtool.config.units import AutoCount, Count, Ratio, ratio
+from bmtool.config.units import AutoCount, Count, Ratio, Share
 from bmtool.contracts import OneObjective
 
 
@@ -18,7 +18,7 @@ class Corpus(Settings):
 
     data: Annotated[Ref, HOW]
     """The corpus: a name under `prepare:`, or a path with a slash. Its tokenizer must be that of `data`."""
-    weight: Annotated[float, BeforeValidator(ratio), Field(ge=0, lt=1)] = 0.05
+    weight: Annotated[Share, Field(ge=0, lt=1)] = 0.05
     """Its share of the tokens. With 0 the loss on it is measured, before and after, and nothing else."""
 
 
