@@ -162,6 +162,18 @@ def inspect(
     call(Console(), lambda: _inspect(artifact, row=row, mask=mask, model=model, as_json=json), folder)
 
 
+def compare(
+    a: Annotated[Path, typer.Argument(metavar="A", help="An artifact, such as runs/x/finetune, or a project, runs/x.")],
+    b: Annotated[Path, typer.Argument(metavar="B", help="Another one of its kind.")],
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Put two artifacts side by side: settings, inputs and versions that differ, numbers, and B minus A row by row."""
+    from bmtool.commands.compare import compare as command
+
+    call(Console(), lambda: command(a, b, as_json=json), folder)
+
+
 def _inspect(artifact: Path, *, row: str | None, mask: bool, model: Path | None, as_json: bool) -> int:
     from bmtool.commands.inspect import inspect as command
     from bmtool.commands.mask import mask as show_mask

@@ -40,7 +40,7 @@ def inspect(folder: Path, *, as_json: bool = False) -> int:
         MissingInputError: no artifact is there.
         DataError: a file of it can't be read.
     """
-    artifact = _opened(folder)
+    artifact = opened(folder)
     if artifact.manifest is None:
         raise AssertionError(f"{folder}: open_artifact gave no manifest")
     splits = _splits(artifact) if artifact.kind == "dataset" else {}
@@ -59,7 +59,7 @@ def inspect(folder: Path, *, as_json: bool = False) -> int:
     return 0
 
 
-def _opened(folder: Path) -> Artifact:
+def opened(folder: Path) -> Artifact:
     """The artifact at a path; at the folder of one of several tasks what of the artifact is this task's."""
     here = Path(os.path.abspath(folder))  # noqa: PTH100  # `.` has a parent, too; links stay
     whole = whole_of(here)

@@ -19,12 +19,18 @@ _ABSENT = object()
 
 def what_changed(old: dict[str, Any], new: dict[str, Any]) -> str | None:
     """`prepare.corpus.filters[0].min_chars 100 -> 200, pretrain.seed 1 -> 2 and 4 more`; None if they are equal."""
-    changes = list(_changes(old, new, ()))
-    if not changes:
+    found = changes(old, new)
+    if not found:
         return None
-    named = ", ".join(f"{dotted(path)} {_shown(a)} -> {_shown(b)}" for path, a, b in changes[:_NAMED])
-    more = len(changes) - _NAMED
+    named = ", ".join(f"{dotted(path)} {brief(a)} -> {brief(b)}" for path, a, b in found[:_NAMED])
+    more = len(found) - _NAMED
     return f"{named} and {more} more" if more > 0 else named
+
+
+def changes(old: dict[str, Any], new: dict[str, Any]) -> list[tuple[KeyPath, Any, Any]]:
+    """(where, before, after) of each setting that differs; None for one that isn't there."""
+    found = _changes(old, new, ())
+    return [(path, None if a is _ABSENT else a, None if b is _ABSENT else b) for path, a, b in found]
 
 
 def _changes(old: Any, new: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any, Any]]:
@@ -38,14 +44,14 @@ def _changes(old: Any, new: Any, path: KeyPath) -> Iterator[tuple[KeyPath, Any, 
         yield path, old, new
 
 
-def _shown(value: Any) -> str:
+def brief(value: Any) -> str:
     """A value in a few characters; a component by its name."""
-    if value is _ABSENT or value is None:
+    if value is None:
         return "not set"
     if isinstance(value, dict):
         text = str(value.get("type", "{" + ", ".join(value) + "}"))
     elif isinstance(value, list):
-        text = f"[{', '.join(map(_shown, value))}]"
+        text = f"[{', '.join(map(brief, value))}]"
     else:
         text = str(value).lower() if isinstance(value, bool) else str(value)
     return text if len(text) <= _SHOWN_CHARS else f"{text[: _SHOWN_CHARS - 3]}..."

@@ -137,7 +137,7 @@ def open_dataset(folder: Path | str) -> Dataset:
     try:
         names = _read(folder / "dataset_dict.json")["splits"]
         report = _read(folder / "report.json")
-        splits = {name: _open_split(folder / name) for name in names}
+        splits = {name: open_split(folder / name) for name in names}
     except FileNotFoundError as error:
         raise MissingInputError(f"{error.filename}: this file of the dataset is missing") from None
     except (ValueError, KeyError, TypeError) as error:
@@ -146,7 +146,12 @@ def open_dataset(folder: Path | str) -> Dataset:
     return Dataset(folder, splits, tokenizer if tokenizer.is_dir() else None, report["task"], report)
 
 
-def _open_split(folder: Path) -> Split:
+def open_split(folder: Path) -> Split:
+    """Open one split's folder; no row is read yet.
+
+    Raises:
+        FileNotFoundError, ValueError, KeyError, TypeError: its description isn't there, or can't be read.
+    """
     info, state = _read(folder / "dataset_info.json"), _read(folder / "state.json")
     shards = [folder / one["filename"] for one in state["_data_files"]]
     return Split(folder.name, shards, info["features"], info["splits"][folder.name]["num_examples"])
