@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bmtool.models.inference import Predictor
+    from bmtool.models.files.inference import Predictor
 
 __version__ = "0.1.0"
 
@@ -21,7 +21,7 @@ def load(path: str | Path, *, task: str = "") -> Predictor:
     Raises:
         BmtoolError: no model for a task is there, or its files are damaged or unsafe.
     """
-    from bmtool.models.opening import load as open_predictor  # torch is imported here and not with bmtool
+    from bmtool.models.files.opening import load as open_predictor  # torch is imported here and not with bmtool
 
     return open_predictor(path, task=task)
 

@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from bmtool.data.tokenizers import train_wordpiece
-from bmtool.models.build import new_model, quiet_transformers
+from bmtool.data.tokenizing.tokenizers import train_wordpiece
+from bmtool.models.building.build import new_model, quiet_transformers
 
 TEXTS = [
     "good movie and a fine plot",

@@ -166,9 +166,9 @@ def pretrained(corpus, tmp_path_factory):
     """A BERT of 2 layers and 32 dimensions for masked language modelling, with new weights."""
     from bmtool.architectures.bert import Bert
     from bmtool.data.dataset import open_dataset
-    from bmtool.data.tokenizers import load_tokenizer
-    from bmtool.models.build import new_model, special_ids
-    from bmtool.models.checkpoint import save_checkpoint
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
+    from bmtool.models.building.build import new_model, special_ids
+    from bmtool.models.files.checkpoint import save_checkpoint
 
     tokens = open_dataset(corpus.folder).tokenizer_folder
     tokenizer = load_tokenizer(tokens)

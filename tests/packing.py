@@ -5,8 +5,8 @@ import torch
 import transformers
 from bmtool.contracts import Batch, Examples
 from bmtool.data.tokens import InMemoryTokens
-from bmtool.models.batches import pack
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
+from bmtool.models.families.batches import pack
 
 LENGTHS = [5, 5, 9, 13, 1, 20]
 LABELS = ("a", "b", "c")

@@ -14,18 +14,18 @@ from bmtool.config.shared import Runtime, Training
 from bmtool.console import Console
 from bmtool.contracts import Job
 from bmtool.data.dataset import open_dataset
-from bmtool.data.scores import evaluate_metrics
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.scoring.scores import evaluate_metrics
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
 from bmtool.objectives.mlm import Mlm
-from bmtool.train import features, reading
-from bmtool.train.layers import freeze
+from bmtool.train.inference import features, reading
 from bmtool.train.loop import fit
+from bmtool.train.machine.world import PartDoneError, World, joined
 from bmtool.train.phases import Phase
-from bmtool.train.recovery import Start
-from bmtool.train.sharded import ShardedWeights
-from bmtool.train.world import PartDoneError, World, joined
+from bmtool.train.states.recovery import Start
+from bmtool.train.weights.layers import freeze
+from bmtool.train.weights.sharded import ShardedWeights
 from safetensors.torch import save_file
 
 #: Settings by name. Batches of 96 tokens hold from 3 documents up, and each another number of hidden words.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotation below
 
 from bmtool.config.units import Ratio  # noqa: TC001  # the same
-from bmtool.models.sizes import Sized
+from bmtool.models.building.sizes import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

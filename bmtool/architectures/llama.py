@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, ClassVar
 
 from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotation below
 
-from bmtool.models.sizes import SharedHeads, Size
+from bmtool.models.building.sizes import SharedHeads, Size
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, ClassVar
 from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotations below
 
 from bmtool.config.units import Ratio  # noqa: TC001  # the same
-from bmtool.models.sizes import Size, Sized
+from bmtool.models.building.sizes import Size, Sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

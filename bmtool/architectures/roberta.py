@@ -8,7 +8,7 @@ from pydantic import PositiveInt  # noqa: TC002  # pydantic reads the annotation
 
 from bmtool.config.units import Ratio  # noqa: TC001  # the same
 from bmtool.errors import ConfigError
-from bmtool.models.sizes import Sized
+from bmtool.models.building.sizes import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

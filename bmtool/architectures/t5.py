@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bmtool.config.units import Ratio  # noqa: TC001  # pydantic reads the annotation below
-from bmtool.models.sizes import Sized
+from bmtool.models.building.sizes import Sized
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -62,7 +62,7 @@ class FromScratch(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """What the model of the best learning rate gives, by the metric that chose its checkpoint, then by loss."""
-        from bmtool.train.apply import run_checkpoint
+        from bmtool.train.inference.apply import run_checkpoint
 
         summaries = {rate: job.inputs[f"from_scratch:{rate:g}"].summary for rate in self.learning_rates}
         rate = self.learning_rates[0]
@@ -75,7 +75,7 @@ class FromScratch(Baseline):
 
 def _choose(summaries: dict[float, dict[str, Any]]) -> tuple[float, str]:
     """The learning rate with the best validation value, of equals the one with the lowest loss; and why."""
-    from bmtool.data.scores import higher_is_better
+    from bmtool.data.scoring.scores import higher_is_better
 
     if any(summary["best"] is None for summary in summaries.values()):
         raise ConfigError(f"evaluate.baselines: {_NO_VALIDATION}")

@@ -22,7 +22,7 @@ class Lead(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.lookup import best_count, lead
+        from bmtool.data.plain_models.lookup import best_count, lead
 
         del labels
         source, target = task.of_kind("text")[0], task.of_kind("target")[0]

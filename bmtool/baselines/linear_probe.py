@@ -44,9 +44,9 @@ class LinearProbe(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.labelled import references_of, same_answer
-        from bmtool.data.linear import fit, has_one_answer
-        from bmtool.train.features import Encoder
+        from bmtool.data.examples.labelled import references_of, same_answer
+        from bmtool.data.plain_models.linear import fit, has_one_answer
+        from bmtool.train.inference.features import Encoder
 
         columns = task.of_kind("text")
         train_answers = references_of(dataset["train"], task, labels)

@@ -17,7 +17,7 @@ class Majority(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.labelled import references_of, same_answer
+        from bmtool.data.examples.labelled import references_of, same_answer
 
         del job
         train, wanted = (references_of(dataset[name], task, labels) for name in ("train", split))

@@ -20,8 +20,8 @@ class Overlap(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.right_answers import right_texts
-        from bmtool.data.sentence_overlap import SentenceOverlap
+        from bmtool.data.examples.right_answers import right_texts
+        from bmtool.data.plain_models.sentence_overlap import SentenceOverlap
 
         del task, labels
         questions, contexts = (dataset["train"].column(name).to_pylist() for name in ("question", "context"))

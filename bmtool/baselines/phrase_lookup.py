@@ -20,7 +20,7 @@ class PhraseLookup(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.lookup import most_alike, sources_and_targets
+        from bmtool.data.plain_models.lookup import most_alike, sources_and_targets
 
         del labels
         known, answers = sources_and_targets(dataset["train"], task)

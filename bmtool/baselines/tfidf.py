@@ -27,8 +27,8 @@ class Tfidf(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`predictions` only."""
-        from bmtool.data.labelled import references_of
-        from bmtool.data.tfidf import choose_and_predict
+        from bmtool.data.examples.labelled import references_of
+        from bmtool.data.plain_models.tfidf import choose_and_predict
 
         def texts(name: str) -> list[list[str]]:
             return [dataset[name].column(column).to_pylist() for column in task.of_kind("text")]

@@ -21,9 +21,9 @@ class TfidfRetrieval(Baseline):
 
     def predict(self, job: Job, task: Task, dataset: Any, split: str, labels: tuple[str, ...]) -> Columns:
         """`ranks` only."""
-        from bmtool.data.retrieval import Candidates
-        from bmtool.data.side_by_side import same_texts
-        from bmtool.data.tfidf import vectorizer
+        from bmtool.data.examples.side_by_side import same_texts
+        from bmtool.data.plain_models.tfidf import vectorizer
+        from bmtool.data.scoring.retrieval import Candidates
 
         del labels
         names = task.of_kind("text")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bmtool.config.recorded import read_back
 from bmtool.errors import MissingInputError
-from bmtool.models.task_folders import INFO, task_folders
+from bmtool.models.files.task_folders import INFO, task_folders
 from bmtool.registry import METRICS
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts import Columns, Metric
-    from bmtool.data.predictions import Pairing
+    from bmtool.data.scoring.predictions import Pairing
 
     Numbers = dict[str, float]
 
@@ -101,7 +101,7 @@ def _compare(found: Measured, wanted: list[Scored], a: Artifact, b: Artifact) ->
     Raises:
         MissingInputError: there can be none, for all metrics alike.
     """
-    from bmtool.data.predictions import pair_rows
+    from bmtool.data.scoring.predictions import pair_rows
 
     tables = _predictions(a, found.dataset), _predictions(b, found.dataset)
     pairing = pair_rows(*tables)
@@ -119,7 +119,7 @@ def _compare(found: Measured, wanted: list[Scored], a: Artifact, b: Artifact) ->
 
 
 def _predictions(artifact: Artifact, dataset: str) -> pa.Table:
-    from bmtool.data.predictions import read_predictions
+    from bmtool.data.scoring.predictions import read_predictions
 
     folder = artifact.folder / "predictions"
     return read_predictions(folder / dataset if len(artifact.summary["datasets"]) > 1 else folder)
@@ -133,7 +133,7 @@ def _outputs(
     Raises:
         MissingInputError: the two can't be put beside each other.
     """
-    from bmtool.data.predictions import has_labels, in_order, outputs_of
+    from bmtool.data.scoring.predictions import has_labels, in_order, outputs_of
 
     kinds = [has_labels(table) for table in tables]
     if tables[0].schema.names != tables[1].schema.names or kinds[0] != kinds[1]:
@@ -166,7 +166,7 @@ def _difference(
     """Fill in the difference of one metric, or why there is none."""
     import numpy as np
 
-    from bmtool.data.scores import over_all, paired_difference, readable
+    from bmtool.data.scoring.scores import over_all, paired_difference, readable
 
     ours, theirs = (_metric(one.metric, artifact) for artifact in both)
     if ours != theirs:
@@ -201,7 +201,7 @@ def _verdict(metric: Metric, low: float, high: float) -> str:
 
 def _over_seeds(metrics: list[str], ours: dict[str, Any], theirs: dict[str, Any], b: Artifact) -> Iterator[Scored]:
     """Means over seeds with their intervals; of the same seeds the difference, seed by seed."""
-    from bmtool.data.seeds import Spread
+    from bmtool.data.scoring.seeds import Spread
 
     if "seeds" not in ours or "seeds" not in theirs:
         return

@@ -16,7 +16,7 @@ from bmtool.artifacts.store import open_artifact
 from bmtool.commands.status import age_text
 from bmtool.console import size_text
 from bmtool.errors import DataError
-from bmtool.models.task_folders import TASKS_KEY, whole_of
+from bmtool.models.files.task_folders import TASKS_KEY, whole_of
 from bmtool.report.blocks import Table
 from bmtool.report.dataset_steps import throughput
 from bmtool.report.tables import cut, plain, printable

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.data.dataset import Dataset
-    from bmtool.models.token_roles import TokenRole
-    from bmtool.models.writing import Writing
+    from bmtool.models.decoding.writing import Writing
+    from bmtool.models.goals.token_roles import TokenRole
 
 #: Rows that are shown.
 SHOWN_ROWS = 3
@@ -83,9 +83,9 @@ def _page(shown: list[list[TokenRole]], cut: list[str], reader: _Reader, *, has_
 
 def _roles(task: Writing, dataset: Dataset, reader: _Reader) -> tuple[list[list[TokenRole]], list[str]]:
     """The tokens of the first training rows, and what was cut of them, in words."""
-    from bmtool.data.tokenizers import load_tokenizer
-    from bmtool.models.inference import Rows
-    from bmtool.models.token_roles import token_roles
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
+    from bmtool.models.files.inference import Rows
+    from bmtool.models.goals.token_roles import token_roles
 
     tokenizer = load_tokenizer(reader.tokenizer_folder)
     examples = task.examples(Rows.first(dataset["train"], SHOWN_ROWS), tokenizer, reader.max_seq_length)
@@ -95,8 +95,8 @@ def _roles(task: Writing, dataset: Dataset, reader: _Reader) -> tuple[list[list[
 
 def _task_of(dataset: Dataset, reader: _Reader) -> Writing:
     """The dataset's task as the reader learns it."""
-    from bmtool.data.labelled import task_of
-    from bmtool.models.writing import Writing
+    from bmtool.data.examples.labelled import task_of
+    from bmtool.models.decoding.writing import Writing
 
     task = task_of(dataset)
     if not isinstance(task, Writing):
@@ -139,14 +139,14 @@ def _trained_on(data: Path) -> Path:
 
 
 def _reader(folder: Path) -> _Reader:
-    from bmtool.models.checkpoint import open_config, read_info
+    from bmtool.models.files.checkpoint import open_config, read_info
 
     if (folder / "config.json").is_file():
         return _Reader(folder, folder, open_config(folder), int(read_info(folder)["max_seq_length"]))
     from bmtool.architectures.gpt import Gpt
     from bmtool.data.dataset import open_dataset
-    from bmtool.data.tokenizers import load_tokenizer
-    from bmtool.models.build import special_ids
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
+    from bmtool.models.building.build import special_ids
     from bmtool.stages.finetune import Config
 
     place = open_dataset(folder).tokenizer_folder

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bmtool.commands.table import Table
     from bmtool.commands.writers import Writer
     from bmtool.console import Console
-    from bmtool.models.inference import Predictor
+    from bmtool.models.files.inference import Predictor
 
 #: Rows that are read, packed into batches and answered together: enough of them that batches hardly have a gap.
 WINDOW_ROWS = 2048
@@ -75,8 +75,8 @@ def predict(
         console.say(f"{table.name}: each line is taken for a text (CSV is read from files only)")
     if output is not None and table.path is not None and output.resolve() == table.path.resolve():
         raise ConfigError(f"--output {output}: this is the input. Give another name")
-    from bmtool.models.inference import BATCH_TOKENS
-    from bmtool.models.opening import load
+    from bmtool.models.files.inference import BATCH_TOKENS
+    from bmtool.models.files.opening import load
 
     predictor = load(model, task=task, batch_tokens=batch_tokens or BATCH_TOKENS)
     count = Count()
@@ -169,7 +169,7 @@ def _column(table: Table, names: Collection[str], predictor: Predictor, ours: st
 
 def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, count: Count) -> list[dict[str, Any]]:
     """The rows with what the model says of each, or why it says nothing."""
-    from bmtool.models.inference import NO_TEXT
+    from bmtool.models.files.inference import NO_TEXT
 
     inputs, reasons = [], []
     for row in rows:

@@ -184,14 +184,14 @@ class Training(Settings):
 
     @property
     def batch_tokens(self) -> int:
-        """The tokens of a batch, once they are a number (`bmtool.train.auto_batch`, `bmtool.train.defaults`)."""
+        """How many tokens a batch has, once `bmtool.train.sizing.auto_batch` or the defaults chose a number."""
         if not isinstance(self.per_device_batch_tokens, int):
             raise AssertionError(f"per_device_batch_tokens is still {self.per_device_batch_tokens}")
         return self.per_device_batch_tokens
 
     @property
     def rate(self) -> float:
-        """The learning rate, once it is a number (`bmtool.train.defaults`)."""
+        """The learning rate, once it is a number (`bmtool.train.jobs.defaults`)."""
         if self.learning_rate is None:
             raise AssertionError("learning_rate isn't chosen yet")
         return self.learning_rate

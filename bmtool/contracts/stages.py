@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.estimate import Outline
+    from bmtool.train.sizing.estimate import Outline
 
 
 class Stop(Protocol):

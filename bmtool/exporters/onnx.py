@@ -23,7 +23,7 @@ class Onnx(Exporter):
 
     def export(self, checkpoint: Artifact, data: Any, folder: Path, job: Job) -> dict[str, Any]:
         """Write `model.onnx` and what it needs into `folder`; return the comparison on the rows of `data`."""
-        from bmtool.models.bundle import compare, write_bundle
+        from bmtool.models.bundles.bundle import compare, write_bundle
 
         write_bundle(checkpoint, folder)
         return compare(checkpoint, folder, data, tolerance=self.tolerance, job=job)

@@ -61,7 +61,7 @@ class Distillation(Method):
 
     def shaped(self, model: PreTrainedModel, job: Job) -> PreTrainedModel:
         """The model with some of its layers."""
-        from bmtool.train.layers import keep_layers
+        from bmtool.train.weights.layers import keep_layers
 
         if self.layers is None:
             return model
@@ -71,7 +71,7 @@ class Distillation(Method):
 
     def phases(self, phase: Phase, model: PreTrainedModel, job: Job) -> list[Phase]:
         """The same phase, with the teacher's answers beside the labels."""
-        from bmtool.data.labelled import with_columns
+        from bmtool.data.examples.labelled import with_columns
 
         del model
         task = cast("DocumentTask", phase.goal)
@@ -82,9 +82,9 @@ class Distillation(Method):
     def foreseen(self, phase: Phase, model: PreTrainedModel, job: Job) -> tuple[list[Phase], list[Pass]]:
         """The teacher reads each training row once; the student's steps are as without it."""
         from bmtool.data.dataset import open_dataset
-        from bmtool.data.tokenizers import load_tokenizer
-        from bmtool.models.build import bare_model
-        from bmtool.models.checkpoint import open_config, read_info
+        from bmtool.data.tokenizing.tokenizers import load_tokenizer
+        from bmtool.models.building.build import bare_model
+        from bmtool.models.files.checkpoint import open_config, read_info
         from bmtool.train.phases import Pass
 
         del model
@@ -115,7 +115,7 @@ class _Distilled(WrappedGoal):
         """Distance to the teacher and the task's own loss, in one term: each is asked of a document once."""
         import torch
 
-        from bmtool.models.packed import document_logits
+        from bmtool.models.families.packed import document_logits
 
         task, weight = cast("DocumentTask", self.goal), self.method.weight
         logits = document_logits(model, batch)
@@ -133,7 +133,7 @@ def _answers(task: DocumentTask, labels: tuple[str, ...], job: Job) -> NDArray[n
     import numpy as np
 
     from bmtool.data.dataset import open_dataset
-    from bmtool.train.apply import bare_logits
+    from bmtool.train.inference.apply import bare_logits
 
     folder, teacher, known = _teacher(task, labels, job)
     order = [known.index(label) for label in labels]
@@ -149,8 +149,8 @@ def _teacher(task: DocumentTask, labels: tuple[str, ...], job: Job) -> tuple[Pat
         ConfigError: it was trained for another task.
         DataError: it has other labels.
     """
-    from bmtool.models.checkpoint import read_info
-    from bmtool.models.opening import task_of
+    from bmtool.models.files.checkpoint import read_info
+    from bmtool.models.files.opening import task_of
 
     folder = job.inputs["teacher"].folder
     info = read_info(folder)

@@ -36,7 +36,7 @@ class Frozen(Method):
 
     def shaped(self, model: PreTrainedModel, job: Job) -> PreTrainedModel:
         """The model with its head alone to be trained."""
-        from bmtool.train.layers import freeze_backbone
+        from bmtool.train.weights.layers import freeze_backbone
 
         trained, all_weights = freeze_backbone(model)
         job.console.say(f"{trained:,} weights of the head are trained; {all_weights:,} stay as they are")
@@ -44,7 +44,7 @@ class Frozen(Method):
 
     def phases(self, phase: Phase, model: PreTrainedModel, job: Job) -> list[Phase]:
         """The same phase on features instead of texts."""
-        from bmtool.train.features import head_inputs
+        from bmtool.train.inference.features import head_inputs
 
         started = time.perf_counter()
         splits = _splits(phase)
@@ -59,7 +59,7 @@ class Frozen(Method):
         """The encoder reads each text once; then features, of one number here, go through the head."""
         import numpy as np
 
-        from bmtool.data.labelled import with_columns
+        from bmtool.data.examples.labelled import with_columns
         from bmtool.train.phases import Pass
 
         del job
@@ -108,7 +108,7 @@ class _OnFeatures(WrappedGoal):
 
     @staticmethod
     def _logits(model: nn.Module, batch: Batch) -> Tensor:
-        from bmtool.models.packed import logits_from
+        from bmtool.models.families.packed import logits_from
 
         dtype = next(parameter.dtype for parameter in model.parameters() if parameter.requires_grad)
         return logits_from(model, batch.targets["features"].to(dtype))

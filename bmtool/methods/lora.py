@@ -42,7 +42,7 @@ class Lora(Method):
     def shaped(self, model: PreTrainedModel, job: Job) -> PreTrainedModel:
         """The model with new adapters in it, which depend on the seed alone."""
         _require_peft()
-        from bmtool.train.adapters import add_adapters
+        from bmtool.train.weights.adapters import add_adapters
 
         trained, all_weights = add_adapters(
             model, rank=self.rank, alpha=self.alpha, targets=self.targets, seed=job.seed
@@ -52,7 +52,7 @@ class Lora(Method):
 
     def finished(self, model: PreTrainedModel) -> PreTrainedModel:
         """The model with its adapters added to its matrices."""
-        from bmtool.train.adapters import merge_adapters
+        from bmtool.train.weights.adapters import merge_adapters
 
         return merge_adapters(model)
 

@@ -83,9 +83,9 @@ class SemiSupervised(Method):
         import numpy as np
 
         from bmtool.data.dataset import open_dataset
-        from bmtool.data.unlabelled import draw_texts, most_confident
-        from bmtool.train.mixture import Mixture
-        from bmtool.train.self_training import joined_with, mean_answers
+        from bmtool.data.examples.unlabelled import draw_texts, most_confident
+        from bmtool.train.jobs.self_training import joined_with, mean_answers
+        from bmtool.train.order.mixture import Mixture
 
         del model
         task, folder = cast("DocumentTask", phase.goal), job.inputs["unlabelled"].folder
@@ -123,13 +123,13 @@ class SemiSupervised(Method):
         import numpy as np
 
         from bmtool.data.dataset import open_dataset
-        from bmtool.data.tokenizers import load_tokenizer
-        from bmtool.data.unlabelled import draw_texts
-        from bmtool.models.inference import Rows
-        from bmtool.train.finetuning import tokenizer_folder
-        from bmtool.train.mixture import Mixture
+        from bmtool.data.examples.unlabelled import draw_texts
+        from bmtool.data.tokenizing.tokenizers import load_tokenizer
+        from bmtool.models.files.inference import Rows
+        from bmtool.train.jobs.finetuning import tokenizer_folder
+        from bmtool.train.jobs.self_training import joined_with
+        from bmtool.train.order.mixture import Mixture
         from bmtool.train.phases import Pass
-        from bmtool.train.self_training import joined_with
 
         task, labels, folder = cast("DocumentTask", phase.goal), phase.train.labels, tokenizer_folder(job)
         corpus, labelled = open_dataset(job.inputs["unlabelled"].folder), open_dataset(job.inputs["data"].folder)
@@ -155,8 +155,8 @@ class _SelfTrained(WrappedGoal):
         """The task's batch, with tokens hidden where there is no label, and the teachers' answers."""
         import torch
 
-        from bmtool.models.batches import documents_at, text_positions
-        from bmtool.models.noise import hidden
+        from bmtool.models.families.batches import documents_at, text_positions
+        from bmtool.models.goals.noise import hidden
 
         has_label = examples.columns["has_label"][rows]
         batch, places = self.goal.collate(examples, rows, rng), text_positions(examples, rows)
@@ -170,7 +170,7 @@ class _SelfTrained(WrappedGoal):
         """The task's own loss where there is a label, elsewhere the distance to the teachers' answers, in one term."""
         import torch
 
-        from bmtool.models.packed import document_logits
+        from bmtool.models.families.packed import document_logits
 
         task, has_label = cast("DocumentTask", self.goal), batch.targets["has_label"]
         logits = document_logits(model, batch)

@@ -22,7 +22,7 @@ class Accuracy(Metric):
         """(N, 2): right labels and labels of each row."""
         import numpy as np
 
-        from bmtool.data.label_counts import flat_labels
+        from bmtool.data.scoring.label_counts import flat_labels
 
         del labels
         references, predictions, rows = flat_labels(outputs)
@@ -32,6 +32,6 @@ class Accuracy(Metric):
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Right over all."""
-        from bmtool.data.scores import ratio
+        from bmtool.data.scoring.scores import ratio
 
         return ratio(totals[..., 0], totals[..., 1])

@@ -27,13 +27,13 @@ class Auroc(Metric):
         """(N, 2M): whether each label is true of the row, and its probability; M is 1 of two labels, else all."""
         import numpy as np
 
-        from bmtool.data.label_counts import one_against_rest
+        from bmtool.data.scoring.label_counts import one_against_rest
 
         del labels
         return np.concatenate(one_against_rest(outputs), axis=1)
 
     def values(self, statistics: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean of the labels' areas."""
-        from bmtool.data.curves import macro, roc_areas
+        from bmtool.data.scoring.curves import macro, roc_areas
 
         return macro(roc_areas, statistics, weights)

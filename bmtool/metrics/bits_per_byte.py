@@ -24,7 +24,7 @@ class BitsPerByte(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): negative log-likelihood in nats and bytes of text of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "nll", "bytes")
@@ -33,6 +33,6 @@ class BitsPerByte(Metric):
         """nats / (bytes ln 2); NaN without any byte."""
         import math
 
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals) / math.log(2)

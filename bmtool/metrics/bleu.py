@@ -29,7 +29,7 @@ class Bleu(Metric):
     @classmethod
     def _installed(cls, name: str | None) -> str | None:
         if name == "ja-mecab":
-            from bmtool.data.mecab import has_mecab
+            from bmtool.data.scoring.mecab import has_mecab
 
             if not has_mecab():
                 raise explained(
@@ -39,26 +39,26 @@ class Bleu(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 10): lengths of text and right text, and of runs of 1 to 4 words how many are right, and are there."""
-        from bmtool.data.text_scores import bleu_counts, right_texts
+        from bmtool.data.scoring.text_scores import bleu_counts, right_texts
 
         del labels
         return bleu_counts(outputs["predictions"], right_texts(outputs), self._chosen(outputs)[0])
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """The geometric mean of the precisions, less where texts are too short."""
-        from bmtool.data.text_scores import bleu
+        from bmtool.data.scoring.text_scores import bleu
 
         return bleu(totals)
 
     def details(self, outputs: Columns) -> dict[str, str]:
         """sacreBLEU's signature, and why texts are cut so."""
-        from bmtool.data.text_scores import bleu_signature, right_texts
+        from bmtool.data.scoring.text_scores import bleu_signature, right_texts
 
         name, reason = self._chosen(outputs)
         return {"signature": bleu_signature(right_texts(outputs), name), "tokenize": f"{name}: {reason}"}
 
     def _chosen(self, outputs: Columns) -> tuple[str, str]:
-        from bmtool.data.text_scores import right_texts, tokenizer_for
+        from bmtool.data.scoring.text_scores import right_texts, tokenizer_for
 
         if self.tokenize is not None:
             return self.tokenize, "as the file says"

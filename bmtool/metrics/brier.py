@@ -25,13 +25,13 @@ class Brier(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the squared distance of the row's probabilities from the truth, and 1."""
-        from bmtool.data.calibration import squared_errors
+        from bmtool.data.scoring.calibration import squared_errors
 
         del labels
         return squared_errors(outputs)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

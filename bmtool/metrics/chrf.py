@@ -21,19 +21,19 @@ class Chrf(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 18): of runs of 1 to 6 characters how many are in the text, in the right one, and in both."""
-        from bmtool.data.text_scores import chrf_counts, right_texts
+        from bmtool.data.scoring.text_scores import chrf_counts, right_texts
 
         del labels
         return chrf_counts(outputs["predictions"], right_texts(outputs))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """F2 of mean precision and mean recall."""
-        from bmtool.data.text_scores import chrf
+        from bmtool.data.scoring.text_scores import chrf
 
         return chrf(totals)
 
     def details(self, outputs: Columns) -> dict[str, str]:
         """sacreBLEU's signature."""
-        from bmtool.data.text_scores import chrf_signature, right_texts
+        from bmtool.data.scoring.text_scores import chrf_signature, right_texts
 
         return {"signature": chrf_signature(right_texts(outputs))}

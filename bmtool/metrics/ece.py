@@ -27,7 +27,7 @@ class Ece(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 16): confidence minus rightness by bin of confidence, and the number of decisions."""
-        from bmtool.data.calibration import bin_gaps
+        from bmtool.data.scoring.calibration import bin_gaps
 
         del labels
         return bin_gaps(outputs)
@@ -36,6 +36,6 @@ class Ece(Metric):
         """The sum of the bins' absolute differences over all decisions."""
         import numpy as np
 
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(np.stack([np.abs(totals[..., :-1]).sum(axis=-1), totals[..., -1]], axis=-1))

@@ -17,20 +17,20 @@ class ExactMatch(Metric):
     """The exact match of SQuAD in [0, 1] (Rajpurkar et al. 2016, section 6.1); NaN without any row.
 
     A row without a right answer is right with an empty one, as in SQuAD 2.0 (Rajpurkar et al. 2018). It equals that
-    benchmark's script (which counts in percent); Chinese and Japanese besides (`bmtool.data.short_answers`).
+    benchmark's script (which counts in percent); Chinese and Japanese besides (`bmtool.data.scoring.short_answers`).
     """
 
     judges = ("target",)
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the row's score, and 1."""
-        from bmtool.data.short_answers import best_match, is_same
+        from bmtool.data.scoring.short_answers import best_match, is_same
 
         del labels
         return best_match(outputs, is_same)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

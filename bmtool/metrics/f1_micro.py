@@ -20,13 +20,13 @@ class F1Micro(Metric):
         """(N, 3): right, predicted and true labels of each row."""
         import numpy as np
 
-        from bmtool.data.label_counts import class_counts
+        from bmtool.data.scoring.label_counts import class_counts
 
         counts = class_counts(outputs, len(labels))
         return np.asarray(counts.reshape(len(counts), 3, len(labels)).sum(axis=-1))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """2 right / (predicted + true)."""
-        from bmtool.data.scores import ratio
+        from bmtool.data.scoring.scores import ratio
 
         return ratio(2 * totals[..., 0], totals[..., 1] + totals[..., 2])

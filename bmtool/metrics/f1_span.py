@@ -23,12 +23,12 @@ class F1Span(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3): right, predicted and true spans of each row."""
-        from bmtool.data.spans import span_counts
+        from bmtool.data.scoring.spans import span_counts
 
         return span_counts(outputs, labels)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """2 right / (predicted + true); 0 where there is no span at all."""
-        from bmtool.data.scores import ratio
+        from bmtool.data.scoring.scores import ratio
 
         return ratio(2 * totals[..., 0], totals[..., 1] + totals[..., 2])

@@ -27,7 +27,7 @@ class KappaQuadratic(Metric):
         """(N, 6): squared error, both grades, their squares, and 1."""
         import numpy as np
 
-        from bmtool.data.label_counts import grades
+        from bmtool.data.scoring.label_counts import grades
 
         true, predicted = grades(outputs, labels).T
         ones = np.ones(len(true))
@@ -37,7 +37,7 @@ class KappaQuadratic(Metric):
         """1 minus the observed mean squared difference over that of pairs drawn at random, from moments."""
         import numpy as np
 
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         observed, true, predicted, true_squares, predicted_squares, number = np.moveaxis(totals, -1, 0)
         by_chance = number * (true_squares + predicted_squares) - 2 * true * predicted

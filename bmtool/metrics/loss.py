@@ -21,13 +21,13 @@ class Loss(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): negative log-likelihood and number of targets of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "nll", "targets")
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient; NaN without any target."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -21,13 +21,13 @@ class Mae(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the absolute error of each row, and 1."""
-        from bmtool.data.scores import counted
+        from bmtool.data.scoring.scores import counted
 
         del labels
         return counted(abs(outputs["predictions"] - outputs["references"]))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -23,7 +23,7 @@ class Mcc(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3C): right, predicted and true occurrences of each label."""
-        from bmtool.data.label_counts import class_counts
+        from bmtool.data.scoring.label_counts import class_counts
 
         return class_counts(outputs, len(labels))
 
@@ -31,7 +31,7 @@ class Mcc(Metric):
         """The covariance of predicted and true labels over the root of the product of their variances."""
         import numpy as np
 
-        from bmtool.data.scores import ratio
+        from bmtool.data.scoring.scores import ratio
 
         right, predicted, true = np.split(totals, 3, axis=-1)
         number = true.sum(axis=-1)

@@ -23,13 +23,13 @@ class Mrr(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): 1 over the rank of the first relevant item, and 1."""
-        from bmtool.data.retrieval import over_queries, reciprocal_rank
+        from bmtool.data.scoring.retrieval import over_queries, reciprocal_rank
 
         del labels
         return over_queries(outputs, reciprocal_rank)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -28,14 +28,14 @@ class NdcgAt(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the gain of the first `k` of the row, and 1."""
-        from bmtool.data.retrieval import discounted_gain, over_queries
+        from bmtool.data.scoring.retrieval import discounted_gain, over_queries
 
         del labels
         return over_queries(outputs, lambda ranks: discounted_gain(ranks, self.k))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)
 

@@ -20,13 +20,13 @@ class NextSentenceAccuracy(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): right answers and number of pairs of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "pair_hits", "pairs")
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient; NaN without any pair."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -20,13 +20,13 @@ class Pearson(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): reference and prediction of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "references", "predictions")
 
     def values(self, statistics: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The linear correlation."""
-        from bmtool.data.correlation import pearson
+        from bmtool.data.scoring.correlation import pearson
 
         return pearson(statistics, weights)

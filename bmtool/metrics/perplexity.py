@@ -21,7 +21,7 @@ class Perplexity(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): negative log-likelihood and number of targets of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "nll", "targets")
@@ -30,6 +30,6 @@ class Perplexity(Metric):
         """e to the power of their quotient; NaN without any target."""
         import numpy as np
 
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return np.asarray(np.exp(quotient(totals)))

@@ -30,14 +30,14 @@ class RecallAt(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the share that was found of the row, and 1."""
-        from bmtool.data.retrieval import found_ratio, over_queries
+        from bmtool.data.scoring.retrieval import found_ratio, over_queries
 
         del labels
         return over_queries(outputs, lambda ranks: found_ratio(ranks, self.k))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)
 

@@ -21,12 +21,12 @@ class RecallMacro(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3C): right, predicted and true occurrences of each label."""
-        from bmtool.data.label_counts import class_counts
+        from bmtool.data.scoring.label_counts import class_counts
 
         return class_counts(outputs, len(labels))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """The mean of right / true."""
-        from bmtool.data.label_counts import mean_over_seen, precision_recall_f1
+        from bmtool.data.scoring.label_counts import mean_over_seen, precision_recall_f1
 
         return mean_over_seen(precision_recall_f1(totals)[1], totals)

@@ -21,7 +21,7 @@ class Rmse(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the squared error of each row, and 1."""
-        from bmtool.data.scores import counted
+        from bmtool.data.scoring.scores import counted
 
         del labels
         return counted((outputs["predictions"] - outputs["references"]) ** 2)
@@ -30,6 +30,6 @@ class Rmse(Metric):
         """The root of their quotient."""
         import numpy as np
 
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return np.asarray(np.sqrt(quotient(totals)))

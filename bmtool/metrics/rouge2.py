@@ -17,7 +17,7 @@ class Rouge2(Metric):
     """The mean F1 of pairs of words, in [0, 1] (Lin 2004), the best right text of each row counting.
 
     It equals rouge-score without stemming on ASCII text; words of all other scripts count, too, and in Chinese and
-    Japanese characters (`bmtool.data.rouge`). NaN without any row.
+    Japanese characters (`bmtool.data.scoring.rouge`). NaN without any row.
     """
 
     judges = ("target",)
@@ -26,13 +26,13 @@ class Rouge2(Metric):
         """(N, 2): the F1 of the row, and 1."""
         from functools import partial
 
-        from bmtool.data.rouge import best_overlap, shared_runs
+        from bmtool.data.scoring.rouge import best_overlap, shared_runs
 
         del labels
         return best_overlap(outputs, partial(shared_runs, 2))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -18,20 +18,20 @@ class RougeL(Metric):
 
     The text is one sequence, as in rouge-score's `rougeL`; `rougeLsum` goes by lines. It equals rouge-score without
     stemming on ASCII text; words of all other scripts count, too, and in Chinese and Japanese characters
-    (`bmtool.data.rouge`). NaN without any row.
+    (`bmtool.data.scoring.rouge`). NaN without any row.
     """
 
     judges = ("target",)
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): the F1 of the row, and 1."""
-        from bmtool.data.rouge import best_overlap, shared_order
+        from bmtool.data.scoring.rouge import best_overlap, shared_order
 
         del labels
         return best_overlap(outputs, shared_order)
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

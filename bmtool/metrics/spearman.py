@@ -20,13 +20,13 @@ class Spearman(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): reference and prediction of each row."""
-        from bmtool.data.scores import sums
+        from bmtool.data.scoring.scores import sums
 
         del labels
         return sums(outputs, "references", "predictions")
 
     def values(self, statistics: NDArray[np.float64], weights: NDArray[np.float64]) -> NDArray[np.float64]:
         """The linear correlation of the ranks within the drawn rows."""
-        from bmtool.data.correlation import spearman
+        from bmtool.data.scoring.correlation import spearman
 
         return spearman(statistics, weights)

@@ -20,13 +20,13 @@ class SubsetAccuracy(Metric):
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 2): whether the row's set is right, and 1."""
-        from bmtool.data.scores import counted
+        from bmtool.data.scoring.scores import counted
 
         del labels
         return counted((outputs["predictions"] == outputs["references"]).all(axis=1))
 
     def value(self, totals: NDArray[np.float64]) -> NDArray[np.float64]:
         """Their quotient."""
-        from bmtool.data.scores import quotient
+        from bmtool.data.scoring.scores import quotient
 
         return quotient(totals)

@@ -26,25 +26,25 @@ class Clm(Objective):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents between border tokens."""
-        from bmtool.models.language import causal_pieces
+        from bmtool.models.goals.language import causal_pieces
 
         return causal_pieces(split, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack pieces; targets are `positions` and `labels`, both (P,)."""
-        from bmtool.models.language import predict_next
+        from bmtool.models.goals.language import predict_next
 
         del rng
         return predict_next(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the next tokens, summed."""
-        from bmtool.models.language import target_loss
+        from bmtool.models.goals.language import target_loss
 
         return {"clm": target_loss(model, batch)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """Per piece `nll`, `targets`, `hits`, `bytes` and `document`."""
-        from bmtool.models.language import target_scores
+        from bmtool.models.goals.language import target_scores
 
         return target_scores(model, batch, examples)

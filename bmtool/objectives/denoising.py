@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bmtool.contracts import Batch, Columns, Examples, Goal, TokenizerTrainer
-    from bmtool.models.denoising import Spoil
+    from bmtool.models.goals.denoising import Spoil
 
 #: How evaluation spoils texts, whatever training did: else the numbers couldn't be compared. BART's own values.
 MEASURED_PROBABILITY, MEASURED_LENGTH = 0.3, 3.0
@@ -51,31 +51,31 @@ class Denoising(Objective):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents."""
-        from bmtool.models.denoising import mendable, spoilt_pieces
+        from bmtool.models.goals.denoising import mendable, spoilt_pieces
 
         pieces = spoilt_pieces(split, tokenizer, max_seq_length)
         return mendable(pieces, tokenizer, self.mlm_probability, self.poisson_lambda)
 
     def _spoil(self, examples: Examples) -> Spoil:
-        from bmtool.models.denoising import mended
+        from bmtool.models.goals.denoising import mended
 
         return mended(examples, self.mlm_probability, self.poisson_lambda, self.permute_sentence_ratio)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack spoilt texts and whole ones; targets are `positions` and `labels`, both (P,)."""
-        from bmtool.models.denoising import spoilt_batch
+        from bmtool.models.goals.denoising import spoilt_batch
 
         return spoilt_batch(examples, rows, self._spoil(examples), "denoising", rng)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the whole text's tokens, summed."""
-        from bmtool.models.language import target_loss
+        from bmtool.models.goals.language import target_loss
 
         return {"denoising": target_loss(model, batch)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """Per piece `nll`, `targets`, `hits`, `bytes` and `document`."""
-        from bmtool.models.language import target_scores
+        from bmtool.models.goals.language import target_scores
 
         return target_scores(model, batch, examples)
 
@@ -89,7 +89,7 @@ class MeasuredDenoising(Denoising):
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack pieces that are spoilt in the same way every time."""
-        from bmtool.models.denoising import spoilt_batch
+        from bmtool.models.goals.denoising import spoilt_batch
 
         del rng
         return spoilt_batch(examples, rows, self._spoil(examples), "denoising", None)

@@ -44,25 +44,25 @@ class Mlm(Objective):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents between the tokenizer's special tokens."""
-        from bmtool.models.language import masked_pieces
+        from bmtool.models.goals.language import masked_pieces
 
         return masked_pieces(split, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack pieces and hide tokens; targets are `positions` and `labels`, both (P,)."""
-        from bmtool.models.language import hide
+        from bmtool.models.goals.language import hide
 
         return hide(examples, rows, self.mlm_probability, rng)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the hidden tokens, summed."""
-        from bmtool.models.language import target_loss
+        from bmtool.models.goals.language import target_loss
 
         return {"mlm": target_loss(model, batch)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """Per piece `nll`, `targets`, `hits`, `bytes` and `document`."""
-        from bmtool.models.language import target_scores
+        from bmtool.models.goals.language import target_scores
 
         return target_scores(model, batch, examples)
 
@@ -76,7 +76,7 @@ class MeasuredMlm(Mlm):
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack pieces and hide the same tokens every time."""
-        from bmtool.models.language import hide_fixed
+        from bmtool.models.goals.language import hide_fixed
 
         del rng
         return hide_fixed(examples, rows, MEASURED_PROBABILITY)

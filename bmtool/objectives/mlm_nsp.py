@@ -44,25 +44,25 @@ class MlmNsp(Objective):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents with room for special tokens around and between two texts."""
-        from bmtool.models.pairs import paired_pieces
+        from bmtool.models.goals.pairs import paired_pieces
 
         return paired_pieces(split, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pair, pack and hide; targets are `positions` and `labels`, both (P,), and `pairs` (N,)."""
-        from bmtool.models.pairs import hide_in_pairs
+        from bmtool.models.goals.pairs import hide_in_pairs
 
         return hide_in_pairs(examples, rows, self.mlm_probability, rng)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropies of the hidden tokens and of the pairs, each summed: their means add up to BERT's loss."""
-        from bmtool.models.pairs import pair_losses
+        from bmtool.models.goals.pairs import pair_losses
 
         return pair_losses(model, batch)
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """Per piece `nll`, `targets`, `hits`, `bytes`, `document`, `pairs` and `pair_hits`."""
-        from bmtool.models.pairs import pair_scores
+        from bmtool.models.goals.pairs import pair_scores
 
         return pair_scores(model, batch, examples)
 
@@ -76,7 +76,7 @@ class MeasuredMlmNsp(MlmNsp):
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pair, pack and hide the same every time."""
-        from bmtool.models.pairs import hide_in_fixed_pairs
+        from bmtool.models.goals.pairs import hide_in_fixed_pairs
 
         del rng
         return hide_in_fixed_pairs(examples, rows, MEASURED_PROBABILITY)

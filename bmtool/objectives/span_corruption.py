@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from torch import Tensor, nn
 
     from bmtool.contracts import Batch, Columns, Examples, Goal, TokenizerTrainer
-    from bmtool.models.denoising import Spoil
+    from bmtool.models.goals.denoising import Spoil
 
 #: What evaluation leaves out, whatever training did: else the numbers couldn't be compared. T5's own values.
 MEASURED_PROBABILITY, MEASURED_LENGTH = 0.15, 3.0
@@ -51,33 +51,33 @@ class SpanCorruption(Objective):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Pieces of documents, and a sentinel for each span of the longest."""
-        from bmtool.data.noise import noise_counts
-        from bmtool.models.denoising import corruptible, spoilt_pieces
+        from bmtool.data.examples.noise import noise_counts
+        from bmtool.models.goals.denoising import corruptible, spoilt_pieces
 
         pieces = spoilt_pieces(split, tokenizer, max_seq_length)
         measured = noise_counts(pieces.lengths.max(initial=1), MEASURED_PROBABILITY, MEASURED_LENGTH)[1]
         return corruptible(pieces, tokenizer, self.mlm_probability, self.mean_noise_span_length, int(measured))
 
     def _spoil(self, examples: Examples) -> Spoil:
-        from bmtool.models.denoising import left_out
+        from bmtool.models.goals.denoising import left_out
 
         return left_out(examples, self.mlm_probability, self.mean_noise_span_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack sources and what was left out of them; targets are `positions` and `labels`, both (P,)."""
-        from bmtool.models.denoising import spoilt_batch
+        from bmtool.models.goals.denoising import spoilt_batch
 
         return spoilt_batch(examples, rows, self._spoil(examples), "span_corruption", rng)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the tokens that are written, summed."""
-        from bmtool.models.language import target_loss
+        from bmtool.models.goals.language import target_loss
 
         return {"span_corruption": target_loss(model, batch)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """Per piece `nll`, `targets`, `hits`, `bytes` and `document`."""
-        from bmtool.models.language import target_scores
+        from bmtool.models.goals.language import target_scores
 
         return target_scores(model, batch, examples)
 
@@ -91,7 +91,7 @@ class MeasuredSpanCorruption(SpanCorruption):
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack pieces of which the same is left out every time."""
-        from bmtool.models.denoising import spoilt_batch
+        from bmtool.models.goals.denoising import spoilt_batch
 
         del rng
         return spoilt_batch(examples, rows, self._spoil(examples), "span_corruption", None)

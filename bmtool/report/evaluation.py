@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.contracts import GateResult
-    from bmtool.data.evaluation import Evaluation
+    from bmtool.data.scoring.evaluation import Evaluation
     from bmtool.report.blocks import Block, Cell
 
 #: More labels than this make a matrix that nobody can read; `labels.json` has it all the same.

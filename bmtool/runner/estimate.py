@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import TrainingStage
     from bmtool.runner.plan import Node
-    from bmtool.train.estimate import Estimate
+    from bmtool.train.sizing.estimate import Estimate
 
 #: The share of the machine's matrix-product speed that is reckoned with where no run has been measured. A prototype
 #: reached 0.55 with BERT 4x256 and 0.65 with 6x512, in bfloat16 on two cores.
@@ -96,12 +96,12 @@ def _of_variants(node: Node, store: Store, runtime: Runtime, console: Console) -
 
 
 def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str, Any]]:
-    from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
-    from bmtool.train.device import set_up
-    from bmtool.train.estimate import estimate
-    from bmtool.train.peak import matmul_peak
-    from bmtool.train.precision import pick_precision, short_name
-    from bmtool.train.sharing import is_shared_out, memory_bytes
+    from bmtool.train.machine.device import set_up
+    from bmtool.train.machine.peak import matmul_peak
+    from bmtool.train.machine.precision import pick_precision, short_name
+    from bmtool.train.sizing.auto_batch import USEFUL_TOKENS, fitting, settle
+    from bmtool.train.sizing.estimate import estimate
+    from bmtool.train.weights.sharing import is_shared_out, memory_bytes
 
     processes = job.runtime.processes
     device, choices = set_up(job.runtime, 0, processes)

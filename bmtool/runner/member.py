@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from bmtool.console import Console
-from bmtool.models.fresh import die_with_parent
+from bmtool.models.bundles.fresh import die_with_parent
 from bmtool.runner.agent import WORD, WORK
 from bmtool.runner.crash import as_error
 from bmtool.runner.stop import StopRequest
@@ -29,7 +29,7 @@ def main(folder: Path) -> int:
         try:
             word = {"summary": take_part(Work(**told["work"]), 0, console, stop)}
         except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # told to the parent, which ends with it
-            from bmtool.train.world import ProcessGoneError
+            from bmtool.train.machine.world import ProcessGoneError
 
             error = as_error(problem)
             code = error.exit_code

@@ -15,7 +15,7 @@ from bmtool.config.model import what
 from bmtool.config.references import STAGES
 from bmtool.config.smoke import SMOKE_SUFFIX
 from bmtool.config.variables import expand
-from bmtool.data.tokenizer_files import TOKENIZER_FILES
+from bmtool.data.tokenizing.tokenizer_files import TOKENIZER_FILES
 from bmtool.errors import ConfigError, MissingInputError, did_you_mean
 from bmtool.runner.pipeline import stage_module
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 from bmtool.config.references import STAGES, Reference, listed
 from bmtool.config.sharing import unshareable
 from bmtool.errors import ConfigError, did_you_mean
-from bmtool.models.positions import longest_document, too_long
+from bmtool.models.families.positions import longest_document, too_long
 from bmtool.runner.between_datasets import between_datasets, no_dataset, unlimited
 from bmtool.runner.measured import unmeasured
 from bmtool.runner.unmade_splits import unmade_splits
-from bmtool.train.task_settings import model_config
+from bmtool.train.jobs.task_settings import model_config
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping

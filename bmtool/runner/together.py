@@ -22,7 +22,7 @@ from bmtool.config.carried import from_plain, to_plain
 from bmtool.console import Console
 from bmtool.contracts import Job
 from bmtool.errors import BmtoolError, ConfigError, StoppedError, TryAgainError
-from bmtool.models.fresh import die_with_parent
+from bmtool.models.bundles.fresh import die_with_parent
 from bmtool.runner.crash import as_error
 from bmtool.runner.pipeline import stage_module
 from bmtool.runner.stop import StopRequest
@@ -202,7 +202,7 @@ def follow() -> int:
 
 
 def _next_work(number: int) -> str:
-    from bmtool.train.world import is_said
+    from bmtool.train.machine.world import is_said
 
     key = f"work/{number}"
     while not is_said(_store(), [key]):
@@ -227,7 +227,7 @@ def in_company(run: Callable[[], dict[str, Any]], job: Job, number: int) -> dict
     """
     from torch.distributed.distributed_c10d import PrefixStore
 
-    from bmtool.train.world import PartDoneError, ProcessGoneError, joined
+    from bmtool.train.machine.world import PartDoneError, ProcessGoneError, joined
 
     store = PrefixStore(f"group/{number}", _store())
     try:
@@ -248,7 +248,7 @@ def in_company(run: Callable[[], dict[str, Any]], job: Job, number: int) -> dict
 
 def _told_by_another(store: Store) -> BmtoolError | None:
     """Why another process ended, if it had the time to say so."""
-    from bmtool.train.world import is_said
+    from bmtool.train.machine.world import is_said
 
     deadline = time.monotonic() + _ECHO_SECONDS
     while not is_said(store, ["error"]):

@@ -13,7 +13,7 @@ from bmtool.config.references import ModelRef, Ref, Reference, Refs, listed
 from bmtool.config.shared import Name
 from bmtool.config.units import Count
 from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
-from bmtool.data.gates import Gate, judge
+from bmtool.data.scoring.gates import Gate, judge
 from bmtool.errors import ConfigError, did_you_mean
 from bmtool.registry import BASELINES
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Job, Task
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.examination import Examination
+    from bmtool.train.judging.examination import Examination
 
 VERSION = 3
 VERSION_COUNTS = True
@@ -108,7 +108,7 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Run the saved checkpoint and the baselines, score them, and write numbers, predictions and the report."""
-    from bmtool.train.examination import examine
+    from bmtool.train.judging.examination import examine
 
     names = sorted(role.partition(":")[2] for role in job.inputs if role.startswith("data:"))
     found = {}
@@ -133,9 +133,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 def _write(config: Config, job: Job, found: dict[str, Examination]) -> None:
     """Write `metrics.json`, `labels.json`, `predictions/`, of several datasets in a folder each, and the report."""
     from bmtool.artifacts.files import write_json
-    from bmtool.data.answers import predictions_table, write_predictions
+    from bmtool.data.scoring.answers import predictions_table, write_predictions
     from bmtool.report.evaluation import Told, write_evaluation
-    from bmtool.train.apply import loss_curves
+    from bmtool.train.inference.apply import loss_curves
 
     datasets = {name: one.evaluation.plain() for name, one in found.items()}
     judged = judge(config.gates, datasets)

@@ -63,7 +63,7 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Write each format with what it needs, compare, and write the model card; of several tasks in a folder each."""
     from bmtool.artifacts.files import write_json
-    from bmtool.models.task_folders import INFO, TASKS_KEY, task_folder
+    from bmtool.models.files.task_folders import INFO, TASKS_KEY, task_folder
 
     checkpoint = job.inputs["from"]
     names = sorted(role.partition(":")[2] for role in job.inputs if role.startswith("data"))
@@ -81,7 +81,7 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 def _export(config: Config, job: Job, checkpoint: Artifact, name: str) -> dict[str, Any]:
     """How each format of one task's checkpoint compares with it."""
     from bmtool.data.dataset import open_dataset
-    from bmtool.models.inference import Rows
+    from bmtool.models.files.inference import Rows
     from bmtool.report.card import write_bundle_card
 
     dataset = job.inputs[f"data:{name}" if name else "data"].folder

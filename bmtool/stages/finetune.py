@@ -22,17 +22,17 @@ from bmtool.errors import ConfigError, did_you_mean
 from bmtool.methods.multi_task import MultiTask
 from bmtool.methods.supervised import Supervised
 from bmtool.registry import METRICS
-from bmtool.train.task_settings import check_file, unknown_metric
+from bmtool.train.jobs.task_settings import check_file, unknown_metric
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.contracts import Job
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.estimate import Outline
-    from bmtool.train.finetuning import Lesson
     from bmtool.train.fitted import Fitted
-    from bmtool.train.several_tasks import Lessons
+    from bmtool.train.jobs.finetuning import Lesson
+    from bmtool.train.jobs.several_tasks import Lessons
+    from bmtool.train.sizing.estimate import Outline
 
 VERSION = 5
 VERSION_COUNTS = False
@@ -186,11 +186,11 @@ def raw(config: Config) -> list[tuple[str, Path]]:
 def run(config: Config, job: Job) -> dict[str, Any]:
     """Encode the rows, open or build the model, train it, keep the best, save it."""
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train.doubts import doubts
-    from bmtool.train.layers import freeze, parameter_rates
+    from bmtool.train.jobs.several_tasks import open_all
+    from bmtool.train.judging.doubts import doubts
     from bmtool.train.loop import fit
-    from bmtool.train.recovery import Start
-    from bmtool.train.several_tasks import open_all
+    from bmtool.train.states.recovery import Start
+    from bmtool.train.weights.layers import freeze, parameter_rates
 
     if config.seeds > 1:
         return _first_of(config, job)
@@ -237,7 +237,7 @@ def _say_cut(job: Job, lesson: Lesson | Lessons) -> None:
 def _first_of(config: Config, job: Job) -> dict[str, Any]:
     """The first seed's checkpoint once more, under this name, and what all of them reached on validation."""
     from bmtool.artifacts.files import link_or_copy
-    from bmtool.train.world import PartDoneError, World
+    from bmtool.train.machine.world import PartDoneError, World
 
     if not World.current().is_first:
         raise PartDoneError
@@ -254,9 +254,9 @@ def _first_of(config: Config, job: Job) -> dict[str, Any]:
 
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, what it would be trained on, and what would be read for that."""
-    from bmtool.train.estimate import Outline
-    from bmtool.train.layers import freeze
-    from bmtool.train.several_tasks import open_all
+    from bmtool.train.jobs.several_tasks import open_all
+    from bmtool.train.sizing.estimate import Outline
+    from bmtool.train.weights.layers import freeze
 
     lesson, choices = open_all(config, job)
     config = lesson.config
@@ -276,7 +276,7 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """The best step and its scores, or the last one; and how far seeds differ."""
-    from bmtool.train.described import finetuned_lines
+    from bmtool.train.watching.described import finetuned_lines
 
     return finetuned_lines(summary)
 

@@ -20,7 +20,7 @@ from bmtool.data.settings import (
     Split,
     joined_as_tuples,
 )
-from bmtool.data.tokenizer_settings import OneTokenizer, TokenizerFrom
+from bmtool.data.tokenizing.tokenizer_settings import OneTokenizer, TokenizerFrom
 from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Architecture, Job
     from bmtool.runner.pipeline import Pipeline
-    from bmtool.train.estimate import Outline
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase as TrainingPhase
+    from bmtool.train.sizing.estimate import Outline
 
 VERSION = 3
 VERSION_COUNTS = False
@@ -191,9 +191,9 @@ def run(config: Config, job: Job) -> dict[str, Any]:
     """Cut the corpora into pieces, build or open the model, train it phase after phase, save it."""
     from safetensors.torch import save_file
 
-    from bmtool.models.checkpoint import save_checkpoint
+    from bmtool.models.files.checkpoint import save_checkpoint
     from bmtool.report.card import write_checkpoint_card
-    from bmtool.train import pretraining as start
+    from bmtool.train.jobs import pretraining as start
     from bmtool.train.loop import fit
 
     corpora = start.open_corpora_for(config, job)
@@ -213,8 +213,8 @@ def run(config: Config, job: Job) -> dict[str, Any]:
 
 def outline(config: Config, job: Job) -> Outline:
     """The model without weights, and the pieces that it would be trained on."""
-    from bmtool.train.estimate import Outline
-    from bmtool.train.pretraining import bare_model_for, open_corpora_for, rated
+    from bmtool.train.jobs.pretraining import bare_model_for, open_corpora_for, rated
+    from bmtool.train.sizing.estimate import Outline
 
     corpora = open_corpora_for(config, job)
     config, choices = rated(config, job, corpora)
@@ -230,7 +230,7 @@ def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:
 
 def describe(summary: dict[str, Any]) -> list[str]:
     """What was trained, how long, and how good it is on validation."""
-    from bmtool.train.described import pretrained_lines
+    from bmtool.train.watching.described import pretrained_lines
 
     return pretrained_lines(summary)
 

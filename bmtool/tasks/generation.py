@@ -8,7 +8,7 @@ from pydantic import PositiveInt, model_validator
 
 from bmtool.config.model import explained
 from bmtool.errors import ConfigError
-from bmtool.models.writing import Writing
+from bmtool.models.decoding.writing import Writing
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -67,8 +67,8 @@ class Generation(Writing):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode prompts and targets, or conversations; `references` holds the (last) answers, lists of one."""
-        from bmtool.data.chat_template import ChatTemplate
-        from bmtool.data.conversations import conversations
+        from bmtool.data.examples.conversations import conversations
+        from bmtool.data.tokenizing.chat_template import ChatTemplate
 
         if not self.messages or self._decoder is None:
             return super().examples(split, tokenizer, max_seq_length)
@@ -83,7 +83,7 @@ class Generation(Writing):
 
     def furnish(self, folder: Path, max_seq_length: int) -> None:
         """Write the chat template that was learned, if the tokenizer brought none, and what ends an answer."""
-        from bmtool.data.conversations import furnish
+        from bmtool.data.examples.conversations import furnish
 
         super().furnish(folder, max_seq_length)
         if self.messages:

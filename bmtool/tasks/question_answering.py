@@ -55,7 +55,7 @@ class QuestionAnswering(HeadTask):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode questions with windows of their contexts; see `encoded_questions` for the columns."""
-        from bmtool.data.questions import encoded_questions
+        from bmtool.data.examples.questions import encoded_questions
 
         return encoded_questions(
             split, tokenizer, max_seq_length, stride=self.stride, max_question_tokens=self.max_question_tokens
@@ -69,39 +69,39 @@ class QuestionAnswering(HeadTask):
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack windows; the target `spans` is (N, 2), and `cross_entropy` counts those with a known answer."""
-        from bmtool.models.spans import pack_spans
+        from bmtool.models.goals.spans import pack_spans
 
         del rng
         return pack_spans(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Half of the cross-entropies of first and last token, each over its own window, summed over windows."""
-        from bmtool.models.spans import span_cross_entropy
+        from bmtool.models.goals.spans import span_cross_entropy
 
         return {"cross_entropy": span_cross_entropy(model, batch)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with answers `references`, `nll` and `targets`."""
-        from bmtool.models.one_pass import values_of
+        from bmtool.models.goals.one_pass import values_of
 
         return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (T, 2) the best span of each window: `answers`, `starts`, `span_scores` and `null_scores`."""
-        from bmtool.data.questions import judge_spans
+        from bmtool.data.examples.questions import judge_spans
 
         borders = batch.cu_seq_lens.cpu().numpy().astype("int64")
         return judge_spans(logits, borders, batch.rows, examples, max_answer_tokens=self.max_answer_tokens)
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Windows as rows: `predictions`, texts, `scores` over "no answer", and `starts`."""
-        from bmtool.data.questions import merged_answers
+        from bmtool.data.examples.questions import merged_answers
 
         return merged_answers(outputs, num_rows, self.no_answer_threshold)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `answer`, empty where there is none; `score`; and `start`, in characters of the context, or null."""
-        from bmtool.data.answers import answer_table
+        from bmtool.data.scoring.answers import answer_table
 
         del labels
         return answer_table(outputs)

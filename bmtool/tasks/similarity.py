@@ -60,51 +60,51 @@ class Similarity(VectorTask):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode one text a row, or two as two documents; `references` holds the scores (N,), where there are any."""
-        from bmtool.data.side_by_side import one_or_two_documents
+        from bmtool.data.examples.side_by_side import one_or_two_documents
 
         return one_or_two_documents(split, self, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack rows; of two texts each is a document of its own."""
-        from bmtool.models.embeddings import pack_rows
+        from bmtool.models.goals.embeddings import pack_rows
 
         del rng
         return pack_rows(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of finding each other in the batch, or half the squared error of cosines; over rows."""
-        from bmtool.models.embeddings import row_losses
+        from bmtool.models.goals.embeddings import row_losses
 
         return row_losses(model, batch, self.pooling, self.temperature, (self.least, self.scale))
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives."""
-        from bmtool.models.one_pass import values_of
+        from bmtool.models.goals.one_pass import values_of
 
         return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, values: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """See `row_outputs`: vectors for `merged`; with `graded` and two texts what `text_regression` gives."""
-        from bmtool.models.embeddings import row_outputs
+        from bmtool.models.goals.embeddings import row_outputs
 
         return row_outputs(values, batch.rows, examples, (self.least, self.scale) if self.graded else None)
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Of pairs the `ranks`, N arrays: where the partners of each first text are among all second texts."""
-        from bmtool.data.retrieval import ranked_pairs
+        from bmtool.data.scoring.retrieval import ranked_pairs
 
         del num_rows
         return ranked_pairs(outputs) if "second" in outputs else outputs
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """The column `embedding`, a list of D float32."""
-        from bmtool.data.answers import vector_table
+        from bmtool.data.scoring.answers import vector_table
 
         del labels
         return vector_table(outputs)
 
     def furnish(self, folder: Path, max_seq_length: int) -> None:
         """Write what `SentenceTransformer(folder)` reads."""
-        from bmtool.models.sentence_layout import write_sentence_layout
+        from bmtool.models.files.sentence_layout import write_sentence_layout
 
         write_sentence_layout(folder, self.pooling, max_seq_length)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from bmtool.models.writing import Writing
+from bmtool.models.decoding.writing import Writing
 
 
 class Summarization(Writing):

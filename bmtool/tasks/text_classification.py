@@ -42,50 +42,50 @@ class TextClassification(DocumentTask):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode texts; the column `references` holds label ids (N,), or booleans (N, C), where there are labels."""
-        from bmtool.data.labelled import encoded_rows
+        from bmtool.data.examples.labelled import encoded_rows
 
         return encoded_rows(split, self, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack texts; the target `labels` is (N,), or (N, C)."""
-        from bmtool.models.supervised import pack_documents
+        from bmtool.models.goals.supervised import pack_documents
 
         del rng
         return pack_documents(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the labels, summed over texts."""
-        from bmtool.models.packed import document_logits
+        from bmtool.models.families.packed import document_logits
 
         return self.losses_of(document_logits(model, batch), batch)
 
     def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The same from logits (N, C)."""
-        from bmtool.models.supervised import document_cross_entropy, set_cross_entropy
+        from bmtool.models.goals.supervised import document_cross_entropy, set_cross_entropy
 
         loss = set_cross_entropy if self.multi_label else document_cross_entropy
         return {"cross_entropy": loss(logits, batch, self._weighing)}
 
     def divergence(self, logits: Tensor, other: Tensor, temperature: float) -> Tensor:
         """The Kullback-Leibler divergence of the labels' probabilities; of sets its mean over the labels."""
-        from bmtool.models.divergences import label_divergence, set_divergence
+        from bmtool.models.kernels.divergences import label_divergence, set_divergence
 
         return (set_divergence if self.multi_label else label_divergence)(logits, other, temperature)
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with labels `references`, `nll` and `targets`."""
-        from bmtool.models.one_pass import values_of
+        from bmtool.models.goals.one_pass import values_of
 
         return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (N, C): `predictions`, ids (N,) or booleans (N, C), and `probabilities` (N, C)."""
-        from bmtool.data.answers import judge_sets, judge_texts
+        from bmtool.data.scoring.answers import judge_sets, judge_texts
 
         return (judge_sets if self.multi_label else judge_texts)(logits, batch.rows, examples)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `label` and `score`, its probability; or `labels` that fit and the `scores` of all."""
-        from bmtool.data.answers import set_table, text_table
+        from bmtool.data.scoring.answers import set_table, text_table
 
         return (set_table if self.multi_label else text_table)(outputs, labels)

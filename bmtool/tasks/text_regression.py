@@ -56,26 +56,26 @@ class TextRegression(DocumentTask):
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode texts; the column `references` holds the numbers (N,), where there are any."""
-        from bmtool.data.labelled import encoded_rows
+        from bmtool.data.examples.labelled import encoded_rows
 
         return encoded_rows(split, self, tokenizer, max_seq_length)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack texts; the target `labels` is (N,)."""
-        from bmtool.models.supervised import pack_documents
+        from bmtool.models.goals.supervised import pack_documents
 
         del rng
         return pack_documents(examples, rows, "squared_error")
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """Half the squared error in standard deviations, summed over texts."""
-        from bmtool.models.packed import document_logits
+        from bmtool.models.families.packed import document_logits
 
         return self.losses_of(document_logits(model, batch), batch)
 
     def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The same from logits (N, 1)."""
-        from bmtool.models.supervised import squared_error
+        from bmtool.models.goals.supervised import squared_error
 
         return {"squared_error": squared_error(logits, batch, self.mean, self.scale)}
 
@@ -90,13 +90,13 @@ class TextRegression(DocumentTask):
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with numbers `references`, `nll` and `targets`."""
-        from bmtool.models.one_pass import values_of
+        from bmtool.models.goals.one_pass import values_of
 
         return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (N, 1): `predictions` (N,)."""
-        from bmtool.data.answers import judge_numbers
+        from bmtool.data.scoring.answers import judge_numbers
 
         return judge_numbers(logits, batch.rows, examples, self.mean, self.scale)
 

@@ -57,50 +57,50 @@ class TokenClassification(HeadTask):
 
     def fitted(self, train: Examples) -> Self:
         """Knowing whether the tags make spans."""
-        from bmtool.data.spans import make_spans
+        from bmtool.data.scoring.spans import make_spans
 
         spans = make_spans(train.labels) if self.spans is None else self.spans
         return self.model_copy(update={"spans": spans})
 
     def examples(self, split: Any, tokenizer: Any, max_seq_length: int) -> Examples:
         """Encode words in windows; `word_tokens` says where first tokens are, `references` holds the tags' ids."""
-        from bmtool.data.labelled import encoded_words
+        from bmtool.data.examples.labelled import encoded_words
 
         return encoded_words(split, "words", "tags", tokenizer, max_seq_length, stride=self.stride)
 
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack texts; the targets are `positions` (W,) in the batch and their `labels` (W,), for W words."""
-        from bmtool.models.supervised import pack_words
+        from bmtool.models.goals.supervised import pack_words
 
         del rng
         return pack_words(examples, rows)
 
     def losses(self, model: nn.Module, batch: Batch) -> dict[str, Tensor]:
         """The cross-entropy of the tags, summed over words."""
-        from bmtool.models.supervised import word_cross_entropy
+        from bmtool.models.goals.supervised import word_cross_entropy
 
         return {"cross_entropy": word_cross_entropy(model, batch, self._weighing)}
 
     def outputs(self, model: nn.Module, batch: Batch, examples: Examples) -> Columns:
         """What `read` gives, and with tags `references`, `nll` and `targets`."""
-        from bmtool.models.one_pass import values_of
+        from bmtool.models.goals.one_pass import values_of
 
         return self.read(values_of(self, model, batch), batch, examples)
 
     def read(self, logits: NDArray[np.float32], batch: Batch, examples: Examples) -> Columns:
         """From logits (T, C): `predictions` and `scores`, a list of N arrays with a value a word; and `row`."""
-        from bmtool.data.answers import judge_words
+        from bmtool.data.scoring.answers import judge_words
 
         return judge_words(logits, batch.cu_seq_lens, batch.rows, examples)
 
     def merged(self, outputs: Columns, num_rows: int) -> Columns:
         """Windows as rows, with a value a word."""
-        from bmtool.data.labelled import merged_words
+        from bmtool.data.examples.labelled import merged_words
 
         return merged_words(outputs, num_rows)
 
     def present(self, outputs: Columns, labels: tuple[str, ...]) -> pa.Table:
         """Columns `tags` and `scores`: for each word its tag and the probability of that tag."""
-        from bmtool.data.answers import word_table
+        from bmtool.data.scoring.answers import word_table
 
         return word_table(outputs, labels)

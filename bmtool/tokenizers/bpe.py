@@ -34,13 +34,13 @@ class Bpe(TokenizerTrainer):
 
     def train(self, texts: Iterable[str]) -> Tokenizer:
         """Learn the merges; the same texts give the same bytes in every process."""
-        from bmtool.data.tokenizers import MASK, sentinels, train_bpe
+        from bmtool.data.tokenizing.tokenizers import MASK, sentinels, train_bpe
 
         return train_bpe(texts, self.vocab_size, more=[MASK] * self.mask + sentinels(self.sentinels))
 
     def special_tokens(self) -> dict[str, str]:
         """The names transformers knows them by."""
-        from bmtool.data.tokenizers import BPE_SPECIALS, MASK
+        from bmtool.data.tokenizing.tokenizers import BPE_SPECIALS, MASK
 
         return {**BPE_SPECIALS, **({"mask_token": MASK} if self.mask else {})}
 

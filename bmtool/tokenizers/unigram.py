@@ -40,7 +40,7 @@ class Unigram(TokenizerTrainer):
 
     def train(self, texts: Iterable[str]) -> Tokenizer:
         """Learn the pieces; the same texts give the same bytes in every process."""
-        from bmtool.data.tokenizers import sentinels, train_unigram
+        from bmtool.data.tokenizing.tokenizers import sentinels, train_unigram
 
         more = sentinels(self.sentinels)
         return train_unigram(texts, self.vocab_size, byte_fallback=self.byte_fallback, more=more)

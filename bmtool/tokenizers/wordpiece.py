@@ -23,13 +23,13 @@ class Wordpiece(TokenizerTrainer):
 
     def train(self, texts: Iterable[str]) -> Tokenizer:
         """Learn the vocabulary; the same texts give the same bytes in every process."""
-        from bmtool.data.tokenizers import train_wordpiece
+        from bmtool.data.tokenizing.tokenizers import train_wordpiece
 
         return train_wordpiece(texts, self.vocab_size, lowercase=self.lowercase)
 
     def special_tokens(self) -> dict[str, str]:
         """The names transformers knows them by."""
-        from bmtool.data.tokenizers import WORDPIECE_SPECIALS
+        from bmtool.data.tokenizing.tokenizers import WORDPIECE_SPECIALS
 
         return WORDPIECE_SPECIALS
 

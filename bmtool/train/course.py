@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bmtool.errors import DataError
-from bmtool.train.plan import batch_sizes, plan
+from bmtool.train.order.plan import batch_sizes, plan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from bmtool.config.shared import Training
-    from bmtool.train.mixture import Mixing
+    from bmtool.train.order.mixture import Mixing
 
 
 @dataclass

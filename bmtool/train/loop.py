@@ -11,26 +11,26 @@ import torch
 
 from bmtool.artifacts.manifest import RESUME
 from bmtool.errors import ConfigError
-from bmtool.models.dropout import dropout_by_bits
-from bmtool.models.families import family_of
-from bmtool.models.packed import drop_attention_dropout, padding_note, require_packed
-from bmtool.models.positions import longest_document, too_long
-from bmtool.models.products import pick_library
-from bmtool.train.auto_batch import USEFUL_TOKENS, fitting, settle
-from bmtool.train.cards import look_at, wait_for_card
-from bmtool.train.checkpoints import Checkpoints, check_space, storage_errors
-from bmtool.train.device import busy_warning, other_running, set_up
-from bmtool.train.monitor import METRICS_LOG, Monitor
+from bmtool.models.families.family import family_of
+from bmtool.models.families.packed import drop_attention_dropout, padding_note, require_packed
+from bmtool.models.families.positions import longest_document, too_long
+from bmtool.models.kernels.dropout import dropout_by_bits
+from bmtool.models.kernels.products import pick_library
+from bmtool.train.machine.cards import look_at, wait_for_card
+from bmtool.train.machine.device import busy_warning, other_running, set_up
+from bmtool.train.machine.precision import pick_precision, short_name
+from bmtool.train.machine.world import PartDoneError, ProcessGoneError, World
 from bmtool.train.optim import MUON_TOKENS, new_optimizer
-from bmtool.train.out_of_memory import is_out_of_memory, out_of_memory
-from bmtool.train.precision import pick_precision, short_name
-from bmtool.train.recovery import recover_if_broken
-from bmtool.train.reporting import Reporting
-from bmtool.train.sharing import pick_sharing, take_over
-from bmtool.train.state import State
+from bmtool.train.sizing.auto_batch import USEFUL_TOKENS, fitting, settle
+from bmtool.train.sizing.out_of_memory import is_out_of_memory, out_of_memory
+from bmtool.train.states.checkpoints import Checkpoints, check_space, storage_errors
+from bmtool.train.states.recovery import recover_if_broken
+from bmtool.train.states.state import State
 from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Trainer
-from bmtool.train.world import PartDoneError, ProcessGoneError, World
+from bmtool.train.watching.monitor import METRICS_LOG, Monitor
+from bmtool.train.watching.reporting import Reporting
+from bmtool.train.weights.sharing import pick_sharing, take_over
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
     from bmtool.contracts import Examples, Job
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase
-    from bmtool.train.recovery import Start
     from bmtool.train.selection import Selection
+    from bmtool.train.states.recovery import Start
     from bmtool.train.steps import Step
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bmtool.train.predict import StoppedHalfwayError, run_goal
+from bmtool.train.inference.predict import StoppedHalfwayError, run_goal
 
 if TYPE_CHECKING:
     from bmtool.contracts import Columns, Examples, Goal, Stop

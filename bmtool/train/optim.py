@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bmtool.errors import DataError
-from bmtool.train.layers import is_hidden
+from bmtool.train.weights.layers import is_hidden
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bmtool.config.shared import Training
     from bmtool.contracts import Columns, Examples, Goal
-    from bmtool.train.mixture import Mixing
+    from bmtool.train.order.mixture import Mixing
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bmtool.config.shared import Training
-    from bmtool.train.state import State
+    from bmtool.train.states.state import State
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from bmtool.artifacts.faults import fault
-from bmtool.models.batches import to_device
-from bmtool.models.flops import Work
-from bmtool.train.divergence import is_usable, note_skipped
-from bmtool.train.plan import DATA, DROPOUT, generator
+from bmtool.models.building.flops import Work
+from bmtool.models.families.batches import to_device
+from bmtool.train.order.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
+from bmtool.train.states.divergence import is_usable, note_skipped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
     from bmtool.console import Console
     from bmtool.contracts import Batch
     from bmtool.train.course import Course
+    from bmtool.train.machine.world import World
     from bmtool.train.optim import Optimizer
     from bmtool.train.phases import Phase
-    from bmtool.train.state import State
-    from bmtool.train.weights import Weights
-    from bmtool.train.world import World
+    from bmtool.train.states.state import State
+    from bmtool.train.weights.base import Weights
 
 
 @dataclass(frozen=True)

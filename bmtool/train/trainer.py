@@ -9,12 +9,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
-from bmtool.train.averaging import average_with
-from bmtool.train.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
 from bmtool.train.fitted import Fitted
+from bmtool.train.machine.peak import matmul_peak
 from bmtool.train.measuring import scores_of
-from bmtool.train.peak import matmul_peak
 from bmtool.train.selection import Selection, validation_is_due
+from bmtool.train.states.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, Saved
+from bmtool.train.weights.averaging import average_with
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
     from bmtool.train.course import Course
-    from bmtool.train.monitor import Monitor
     from bmtool.train.phases import Phase
-    from bmtool.train.recovery import Start
-    from bmtool.train.state import State
+    from bmtool.train.states.recovery import Start
+    from bmtool.train.states.state import State
     from bmtool.train.steps import Step, Stepper
+    from bmtool.train.watching.monitor import Monitor
 
 #: Lines of training losses in the log of a run, about.
 LOG_LINES = 200

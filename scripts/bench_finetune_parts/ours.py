@@ -19,11 +19,11 @@ from bmtool.config.shared import Runtime
 from bmtool.console import Console
 from bmtool.contracts import Job
 from bmtool.data.dataset import open_dataset
-from bmtool.data.labelled import task_of
-from bmtool.data.tokenizers import load_tokenizer
-from bmtool.models.checkpoint import open_model
+from bmtool.data.examples.labelled import task_of
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
+from bmtool.models.files.checkpoint import open_model
 from bmtool.stages import finetune
-from bmtool.train.predict import run_goal
+from bmtool.train.inference.predict import run_goal
 
 
 class Never:

@@ -177,7 +177,7 @@ def encode(source: Path, out: Path, laps: Laps, tokenizer: str, heldout: str, *c
 
     With `check`, all ids are compared with those of `tokenizers`.
     """
-    from bmtool.data.encode import Encoder
+    from bmtool.data.tokenizing.encode import Encoder
     from tokenizers import Tokenizer
 
     out.mkdir()

@@ -27,7 +27,7 @@ from bmtool.config.shared import Runtime
 from bmtool.console import Console
 from bmtool.contracts import Batch, Job
 from bmtool.stages import finetune
-from bmtool.train.finetuning import Lesson, open_lesson
+from bmtool.train.jobs.finetuning import Lesson, open_lesson
 
 NUM_ROWS, NUM_ROWS_OF_WORDS = 640, 4000
 

@@ -24,9 +24,9 @@ from bmtool.config.shared import Runtime
 from bmtool.console import Console
 from bmtool.contracts import Job
 from bmtool.stages import finetune
-from bmtool.train.finetuning import Lesson, open_lesson
+from bmtool.train.jobs.finetuning import Lesson, open_lesson
 from bmtool.train.loop import fit
-from bmtool.train.recovery import Start
+from bmtool.train.states.recovery import Start
 
 
 class Clock:

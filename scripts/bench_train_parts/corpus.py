@@ -72,7 +72,7 @@ def read(path: Path) -> str:
 def examples_of(folder: Path, task: str, length: int):
     """The pieces of the train split, as bmtool's own objective cuts them."""
     from bmtool.data.dataset import open_dataset
-    from bmtool.data.tokenizers import load_tokenizer
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
     from bmtool.objectives.clm import Clm
     from bmtool.objectives.mlm import Mlm
 

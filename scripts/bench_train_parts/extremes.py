@@ -30,13 +30,13 @@ from bmtool.contracts import Examples, Job
 from bmtool.data.dataset import Split
 from bmtool.data.storage import SplitWriter, features
 from bmtool.data.tokens import InMemoryTokens
-from bmtool.models.build import new_model
-from bmtool.models.language import masked_pieces
-from bmtool.models.packed import set_dropout
+from bmtool.models.building.build import new_model
+from bmtool.models.families.packed import set_dropout
+from bmtool.models.goals.language import masked_pieces
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
-from bmtool.train.recovery import Start
+from bmtool.train.states.recovery import Start
 from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from tokenizers.processors import TemplateProcessing

@@ -24,13 +24,13 @@ from bmtool.config.model import validate
 from bmtool.config.shared import Runtime, Training
 from bmtool.console import Console
 from bmtool.contracts import Job
-from bmtool.models.build import new_model
-from bmtool.models.packed import set_dropout
+from bmtool.models.building.build import new_model
+from bmtool.models.families.packed import set_dropout
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.loop import fit
 from bmtool.train.phases import Phase
-from bmtool.train.recovery import Start
+from bmtool.train.states.recovery import Start
 
 
 class Never:

@@ -9,7 +9,7 @@ import sys
 import time
 
 import torch
-from bmtool.models.products import product
+from bmtool.models.kernels.products import product
 
 SHAPES = ((2048, 2048, 2048), (4096, 256, 1024), (4096, 1024, 256), (4096, 512, 2048), (640, 256, 16384))
 REPEATS, SECONDS = 3, 0.25

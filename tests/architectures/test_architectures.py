@@ -7,12 +7,12 @@ from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Examples
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import ConfigError
-from bmtool.models.build import new_model, quiet_transformers
-from bmtool.models.families import FAMILIES
-from bmtool.models.packed import set_dropout
-from bmtool.models.positions import longest_document
+from bmtool.models.building.build import new_model, quiet_transformers
+from bmtool.models.families.family import FAMILIES
+from bmtool.models.families.packed import set_dropout
+from bmtool.models.families.positions import longest_document
 from bmtool.registry import ARCHITECTURES, OBJECTIVES
-from bmtool.train.plan import generator
+from bmtool.train.order.plan import generator
 from transformers import T5ForConditionalGeneration
 
 SPECIALS = {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}

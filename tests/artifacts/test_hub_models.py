@@ -9,8 +9,8 @@ from bmtool.artifacts.hashes import HashCache
 from bmtool.config.hub import hub_name
 from bmtool.config.model import validate
 from bmtool.console import Console
-from bmtool.data.tokenizer_files import TOKENIZER_FILES
-from bmtool.data.tokenizer_settings import TokenizerFrom
+from bmtool.data.tokenizing.tokenizer_files import TOKENIZER_FILES
+from bmtool.data.tokenizing.tokenizer_settings import TokenizerFrom
 from bmtool.errors import MissingInputError, RefusedError, TryAgainError
 from huggingface_hub import constants
 

@@ -15,10 +15,10 @@ from bmtool.baselines.tfidf_retrieval import TfidfRetrieval
 from bmtool.config.model import validate
 from bmtool.console import Console
 from bmtool.data.dataset import open_dataset
-from bmtool.data.labelled import references_of
+from bmtool.data.examples.labelled import references_of
+from bmtool.data.plain_models.tfidf import choose_and_predict, vectorizer
 from bmtool.data.rows import ANSWERS
 from bmtool.data.text.scripts import is_without_spaces
-from bmtool.data.tfidf import choose_and_predict, vectorizer
 from bmtool.errors import ConfigError, DataError
 from bmtool.registry import BASELINES, TASKS
 from bmtool.stages import finetune

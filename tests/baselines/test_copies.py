@@ -5,7 +5,7 @@ import pytest
 from bmtool.baselines.copy_source import CopySource
 from bmtool.baselines.lead import Lead
 from bmtool.baselines.phrase_lookup import PhraseLookup
-from bmtool.data.lookup import best_count, lead, most_alike, sentences
+from bmtool.data.plain_models.lookup import best_count, lead, most_alike, sentences
 from bmtool.tasks.summarization import Summarization
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.translation import Translation

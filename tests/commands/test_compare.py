@@ -14,10 +14,10 @@ import pytest
 from bmtool import cli
 from bmtool.artifacts.manifest import FileEntry, Manifest
 from bmtool.commands.compare import compare
-from bmtool.data.answers import predictions_table, write_predictions
-from bmtool.data.evaluation import evaluate_outputs
-from bmtool.data.scores import paired_difference
-from bmtool.data.seeds import Spread
+from bmtool.data.scoring.answers import predictions_table, write_predictions
+from bmtool.data.scoring.evaluation import evaluate_outputs
+from bmtool.data.scoring.scores import paired_difference
+from bmtool.data.scoring.seeds import Spread
 from bmtool.errors import MissingInputError
 from bmtool.metrics.accuracy import Accuracy
 from bmtool.metrics.loss import Loss

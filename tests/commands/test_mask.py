@@ -10,10 +10,10 @@ from bmtool.artifacts.manifest import Manifest
 from bmtool.commands.mask import mask
 from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import MissingInputError
-from bmtool.models.build import new_model, special_ids
-from bmtool.models.checkpoint import save_checkpoint
+from bmtool.models.building.build import new_model, special_ids
+from bmtool.models.files.checkpoint import save_checkpoint
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 from conftest import prepare

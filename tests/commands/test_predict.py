@@ -11,7 +11,7 @@ import pytest
 from bmtool.commands.predict import predict
 from bmtool.console import Console
 from bmtool.errors import ConfigError, DataError, MissingInputError
-from bmtool.models.opening import load
+from bmtool.models.files.opening import load
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from checkpoints import write_checkpoint

@@ -155,7 +155,7 @@ def test_a_task_is_one_short_file(name):
 
 @pytest.mark.parametrize("name", ARCHITECTURES.names())
 def test_an_architecture_has_the_layout_of_what_it_builds(name):
-    from bmtool.models.families import family_for
+    from bmtool.models.families.family import family_for
 
     architecture = ARCHITECTURES.load(name)()
     config = architecture.config(vocab_size=64, max_seq_length=32, special_ids={"pad": 0, "bos": 1, "eos": 2})

@@ -10,9 +10,9 @@ from bmtool.artifacts.manifest import Artifact
 from bmtool.config.model import validate
 from bmtool.errors import ConfigError, GateError, MissingInputError
 from bmtool.exporters.onnx import Onnx
-from bmtool.models.bundle import judge
-from bmtool.models.inference import Rows
-from bmtool.models.opening import load
+from bmtool.models.bundles.bundle import judge
+from bmtool.models.files.inference import Rows
+from bmtool.models.files.opening import load
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from checkpoints import LABELS, write_checkpoint

@@ -10,11 +10,11 @@ from bmtool.config.model import validate
 from bmtool.config.shared import Runtime
 from bmtool.data.dataset import open_dataset
 from bmtool.errors import TryAgainError
-from bmtool.models.batches import to_device
-from bmtool.models.packed import document_logits, hidden_states
+from bmtool.models.families.batches import to_device
+from bmtool.models.families.packed import document_logits, hidden_states
 from bmtool.stages import finetune
 from bmtool.tasks.text_classification import TextClassification
-from bmtool.train.apply import run_checkpoint
+from bmtool.train.inference.apply import run_checkpoint
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from packing import LABELS, LENGTHS, PACKED, assert_equal, documents, make_batch, make_pair

@@ -10,8 +10,8 @@ from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
 from bmtool.errors import ConfigError, DataError
 from bmtool.methods.distillation import Distillation, _answers
-from bmtool.models.divergences import label_divergence, set_divergence
-from bmtool.models.packed import document_logits
+from bmtool.models.families.packed import document_logits
+from bmtool.models.kernels.divergences import label_divergence, set_divergence
 from bmtool.registry import TASKS
 from bmtool.stages import finetune
 from bmtool.tasks.text_classification import TextClassification
@@ -190,8 +190,8 @@ def test_sets_and_numbers_can_be_learned_from_a_teacher(
 
 
 def test_the_students_loss_is_weighed_between_teacher_and_labels(make_job, reviews, teacher, finetuned):
-    from bmtool.models.checkpoint import open_model
-    from bmtool.train.finetuning import open_lesson
+    from bmtool.models.files.checkpoint import open_model
+    from bmtool.train.jobs.finetuning import open_lesson
 
     job = make_job(inputs={"data": reviews, "from": teacher, "teacher": teacher})
     config = finetuned(method={**METHOD, "weight": 0.25})

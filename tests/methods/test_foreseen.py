@@ -7,8 +7,8 @@ import torch
 from bmtool.contracts import Method
 from bmtool.registry import METHODS
 from bmtool.stages import finetune
-from bmtool.train.estimate import estimate
-from bmtool.train.footprint import usable
+from bmtool.train.sizing.estimate import estimate
+from bmtool.train.weights.footprint import usable
 
 CPU = torch.device("cpu")
 NAMES = [name for name in METHODS.names() if name != "multi_task"]  # that one is in test_multi_task

@@ -12,12 +12,12 @@ from bmtool.config.model import ValidationError
 from bmtool.data.dataset import open_dataset
 from bmtool.errors import TryAgainError
 from bmtool.methods.frozen import Frozen
-from bmtool.models.checkpoint import head_parameters, open_model
+from bmtool.models.files.checkpoint import head_parameters, open_model
 from bmtool.stages import finetune
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.token_classification import TokenClassification
-from bmtool.train.apply import run_checkpoint
-from bmtool.train.finetuning import open_lesson
+from bmtool.train.inference.apply import run_checkpoint
+from bmtool.train.jobs.finetuning import open_lesson
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

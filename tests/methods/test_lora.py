@@ -12,9 +12,9 @@ from bmtool.config.model import ValidationError, validate
 from bmtool.errors import ConfigError, TryAgainError
 from bmtool.methods import lora
 from bmtool.methods.lora import Lora
-from bmtool.models.build import new_model
-from bmtool.models.checkpoint import head_parameters, open_model
-from bmtool.models.packed import document_logits
+from bmtool.models.building.build import new_model
+from bmtool.models.families.packed import document_logits
+from bmtool.models.files.checkpoint import head_parameters, open_model
 from bmtool.stages import finetune
 from safetensors.torch import load_file
 

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 import torch
 from bmtool.config.model import ValidationError, validate
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
-from bmtool.models.checkpoint import read_info
-from bmtool.models.opening import load
+from bmtool.models.files.checkpoint import read_info
+from bmtool.models.files.opening import load
 from bmtool.registry import TASKS
 from bmtool.stages import finetune
-from bmtool.train.monitor import read_log
-from bmtool.train.several_tasks import open_lessons
+from bmtool.train.jobs.several_tasks import open_lessons
+from bmtool.train.watching.monitor import read_log
 from safetensors.torch import load_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
@@ -156,7 +156,7 @@ def test_a_cut_ends_in_the_same_bytes(together, finetuned, weights):
 def test_an_estimate_counts_the_encoder_once_and_the_rows_of_all_tasks(
     together, finetuned, reviews, tagged, pretrained
 ):
-    from bmtool.train.estimate import estimate
+    from bmtool.train.sizing.estimate import estimate
 
     def estimated(config, job):
         return estimate(finetune.outline(config, job), torch.float32, seed=0, device=torch.device("cpu"))
@@ -298,8 +298,8 @@ def test_the_folder_of_all_tasks_is_no_checkpoint_and_says_where_they_are(learne
 
 def test_heads_on_different_backbones_are_refused_by_name(pretrained):
     from bmtool.architectures.t5 import T5
-    from bmtool.models.build import new_model
-    from bmtool.models.several_heads import SeveralHeads
+    from bmtool.models.building.build import new_model
+    from bmtool.models.heads.several_heads import SeveralHeads
 
     config = T5(hidden_size=32, num_attention_heads=2).config(
         vocab_size=64, max_seq_length=32, special_ids={"pad": 0, "eos": 1, "bos": 0}

@@ -15,12 +15,12 @@ from bmtool.config.references import Reference
 from bmtool.errors import ConfigError, DataError, TryAgainError
 from bmtool.methods.semi_supervised import SemiSupervised
 from bmtool.methods.supervised import Supervised
-from bmtool.models.checkpoint import open_model
+from bmtool.models.files.checkpoint import open_model
 from bmtool.stages import finetune
 from bmtool.tasks.text_classification import TextClassification
 from bmtool.tasks.token_classification import TokenClassification
-from bmtool.train.finetuning import open_lesson
-from bmtool.train.self_training import mean_answers
+from bmtool.train.jobs.finetuning import open_lesson
+from bmtool.train.jobs.self_training import mean_answers
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from bmtool.data.label_counts import class_counts, confusion, precision_recall_f1
-from bmtool.data.scores import evaluate_metrics, readable
-from bmtool.data.spans import spans
+from bmtool.data.scoring.label_counts import class_counts, confusion, precision_recall_f1
+from bmtool.data.scoring.scores import evaluate_metrics, readable
+from bmtool.data.scoring.spans import spans
 from bmtool.registry import METRICS
 from seqeval.metrics import f1_score as seqeval
 from sklearn.metrics import (

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bmtool.data.scores import evaluate_metrics
+from bmtool.data.scoring.scores import evaluate_metrics
 from bmtool.errors import DataError
 from scipy.stats import pearsonr, spearmanr
 from sklearn.metrics import cohen_kappa_score, mean_absolute_error, root_mean_squared_error

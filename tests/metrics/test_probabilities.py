@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bmtool.data.scores import evaluate_metrics
+from bmtool.data.scoring.scores import evaluate_metrics
 from sklearn.metrics import average_precision_score, brier_score_loss, roc_auc_score
 
 sys.path.insert(0, str(Path(__file__).parent.parent))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 from bmtool.config.model import validate
-from bmtool.data.scores import evaluate_metrics, over_all
+from bmtool.data.scoring.scores import evaluate_metrics, over_all
 from bmtool.metrics.mrr import Mrr
 from bmtool.metrics.ndcg_at import NdcgAt
 from bmtool.metrics.recall_at import RecallAt

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from bmtool.config.model import ValidationError, validate
-from bmtool.data import text_scores
-from bmtool.data.mecab import has_mecab
-from bmtool.data.rouge import longest_common_subsequence
-from bmtool.data.scores import evaluate_metrics, over_all
-from bmtool.data.text_scores import tokenizer_for
+from bmtool.data.scoring import text_scores
+from bmtool.data.scoring.mecab import has_mecab
+from bmtool.data.scoring.rouge import longest_common_subsequence
+from bmtool.data.scoring.scores import evaluate_metrics, over_all
+from bmtool.data.scoring.text_scores import tokenizer_for
 from bmtool.errors import DataError
 from bmtool.metrics.bleu import Bleu
 from bmtool.metrics.chrf import Chrf
@@ -122,7 +122,7 @@ def test_words_are_cut_as_the_script_asks_for(monkeypatch, sentences, mecab, nam
 
 
 def test_japanese_words_need_mecab(monkeypatch):
-    monkeypatch.setattr("bmtool.data.mecab.has_mecab", lambda: False)
+    monkeypatch.setattr("bmtool.data.scoring.mecab.has_mecab", lambda: False)
 
     with pytest.raises(ValidationError) as error:
         validate(Bleu, {"tokenize": "ja-mecab"})

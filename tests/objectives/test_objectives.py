@@ -6,13 +6,13 @@ import torch
 from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
-from bmtool.data.tokenizers import load_tokenizer, train_bpe
+from bmtool.data.tokenizing.tokenizers import load_tokenizer, train_bpe
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.errors import DataError, MissingInputError
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
-from bmtool.train.plan import generator
+from bmtool.train.order.plan import generator
 
 CLS, SEP, MASK = 2, 3, 4
 

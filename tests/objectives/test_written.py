@@ -11,9 +11,9 @@ from bmtool.architectures.bart import Bart
 from bmtool.architectures.t5 import T5
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.tokenizers import SENTINEL, load_tokenizer, save_tokenizer
+from bmtool.data.tokenizing.tokenizers import SENTINEL, load_tokenizer, save_tokenizer
 from bmtool.errors import ConfigError, DataError, MissingInputError
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
 from bmtool.objectives.denoising import Denoising
 from bmtool.objectives.span_corruption import SpanCorruption
 from bmtool.stages import finetune, pretrain
@@ -21,8 +21,8 @@ from bmtool.stages.prepare import Config as Prepare
 from bmtool.stages.prepare import run as prepare
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
-from bmtool.train.plan import generator
-from bmtool.train.predict import run_goal
+from bmtool.train.inference.predict import run_goal
+from bmtool.train.order.plan import generator
 from transformers import AutoTokenizer
 
 OBJECTIVES = {"span_corruption": SpanCorruption(), "denoising": Denoising()}

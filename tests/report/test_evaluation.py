@@ -1,7 +1,7 @@
 """The report of an evaluation shows what a number needs to be had again."""
 
 from bmtool.contracts import Score
-from bmtool.data.evaluation import Evaluation
+from bmtool.data.scoring.evaluation import Evaluation
 from bmtool.report.evaluation import Told, write_evaluation
 
 

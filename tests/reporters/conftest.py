@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 from bmtool.artifacts.manifest import RESUME
-from bmtool.train.reporting import Feed
+from bmtool.train.watching.reporting import Feed
 
 
 @pytest.fixture

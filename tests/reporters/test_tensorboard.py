@@ -6,7 +6,7 @@ import pytest
 from bmtool.config.model import validate
 from bmtool.reporters.tensorboard import Tensorboard
 from bmtool.stages import pretrain
-from bmtool.train.monitor import read_log
+from bmtool.train.watching.monitor import read_log
 
 pytest.importorskip("tensorboard")
 

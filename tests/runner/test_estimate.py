@@ -14,7 +14,7 @@ from bmtool.console import Console
 from bmtool.runner.estimate import ASSUMED_SHARE, share_reached, time_text
 from bmtool.runner.life import Options
 from bmtool.stages import finetune, pretrain
-from bmtool.train.estimate import STEP_SECONDS, estimate
+from bmtool.train.sizing.estimate import STEP_SECONDS, estimate
 
 CPU = torch.device("cpu")
 PRETRAIN = {

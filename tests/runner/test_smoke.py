@@ -12,7 +12,7 @@ from bmtool.data.dataset import open_dataset
 from bmtool.runner.life import Options
 from bmtool.runner.pipeline import load_pipeline
 from bmtool.runner.plan import Planner
-from bmtool.train.monitor import read_log
+from bmtool.train.watching.monitor import read_log
 
 CONFIG = """\
 version: 1

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bmtool.config.model import validate, what
 from bmtool.errors import ConfigError, DataError, GateError
-from bmtool.models.opening import load
+from bmtool.models.files.opening import load
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import export
 

@@ -289,9 +289,9 @@ def test_frozen_layers_stay_as_the_checkpoint_has_them(make_job, reviews, pretra
 
 
 def test_the_head_keeps_its_own_rate_whatever_the_layers_have(pretrained):
-    from bmtool.models.checkpoint import open_model
-    from bmtool.models.heads import head_parameters
-    from bmtool.train.layers import parameter_rates
+    from bmtool.models.files.checkpoint import open_model
+    from bmtool.models.heads.parameters import head_parameters
+    from bmtool.train.weights.layers import parameter_rates
 
     model = open_model(pretrained.folder, "AutoModelForSequenceClassification", ("a", "b"))
 

@@ -98,7 +98,7 @@ def test_token_ids_are_the_tokenizers_own_without_special_tokens(tmp_path, make_
     job = make_job()
     run(corpus(write_jsonl(tmp_path / "x.jsonl", reviews(200))), job)
 
-    from bmtool.data.tokenizers import load_tokenizer
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
 
     dataset = open_dataset(job.folder)
     tokenizer = load_tokenizer(dataset.tokenizer_folder)
@@ -155,7 +155,7 @@ def test_chinese_text_works(tmp_path, make_job, tokenizer):
         corpus(write_jsonl(tmp_path / "x.jsonl", rows), clean=["unicode", "whitespace"], tokenizer=tokenizer), job
     )
 
-    from bmtool.data.tokenizers import load_tokenizer
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer
 
     train = open_dataset(job.folder)["train"]
     known = load_tokenizer(job.folder / "tokenizer")

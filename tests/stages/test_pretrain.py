@@ -9,15 +9,15 @@ import torch
 import transformers
 from bmtool.config.model import ValidationError, validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, MissingInputError, TryAgainError
-from bmtool.models.checkpoint import open_model, read_info
+from bmtool.models.files.checkpoint import open_model, read_info
 from bmtool.stages.prepare import Config as Prepare
 from bmtool.stages.prepare import run as prepare
 from bmtool.stages.pretrain import Config, describe, needs, outline, run
 from bmtool.train import trainer
-from bmtool.train.averaging import average_with
-from bmtool.train.monitor import read_log
+from bmtool.train.watching.monitor import read_log
+from bmtool.train.weights.averaging import average_with
 from safetensors.torch import load_file
 
 BERT = {"architecture": "bert", "hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1}

@@ -7,15 +7,15 @@ import torch
 import transformers
 from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.tokenizers import load_tokenizer
-from bmtool.models.build import quiet_transformers
-from bmtool.models.checkpoint import open_model
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
+from bmtool.models.building.build import quiet_transformers
+from bmtool.models.files.checkpoint import open_model
 from bmtool.stages import finetune
 from bmtool.stages.prepare import Config as Prepare
 from bmtool.stages.prepare import run as prepare
 from bmtool.tasks.translation import Translation
 from bmtool.tokenizers.unigram import Unigram
-from bmtool.train.predict import run_goal
+from bmtool.train.inference.predict import run_goal
 from tokenizers import processors
 from transformers import AutoModelForSeq2SeqLM, AutoTokenizer, PreTrainedTokenizerFast
 

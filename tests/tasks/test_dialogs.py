@@ -8,7 +8,7 @@ import pytest
 from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
 from bmtool.errors import ConfigError
-from bmtool.models.opening import load
+from bmtool.models.files.opening import load
 from bmtool.stages import evaluate, finetune
 from bmtool.tasks.generation import Generation
 from transformers import AutoModelForCausalLM, AutoTokenizer, T5Config

@@ -11,16 +11,16 @@ from bmtool.architectures.qwen3 import Qwen3
 from bmtool.config.model import ValidationError, validate
 from bmtool.errors import ConfigError, DataError
 from bmtool.methods.lora import Lora
-from bmtool.models.attention import ATTENTION
-from bmtool.models.build import new_model
-from bmtool.models.checkpoint import open_model
-from bmtool.models.inference import Rows
+from bmtool.models.attention.documents import ATTENTION
+from bmtool.models.building.build import new_model
+from bmtool.models.files.checkpoint import open_model
+from bmtool.models.files.inference import Rows
 from bmtool.tasks.generation import Generation
 from bmtool.tasks.summarization import Summarization
 from bmtool.tasks.translation import Translation
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
-from bmtool.train.predict import run_goal
+from bmtool.train.inference.predict import run_goal
 
 PROMPTS = [
     "who are you?",
@@ -44,7 +44,7 @@ def unigram(tmp_path_factory):
 
 
 def saved(trainer, folder):
-    from bmtool.data.tokenizers import load_tokenizer, save_tokenizer
+    from bmtool.data.tokenizing.tokenizers import load_tokenizer, save_tokenizer
 
     save_tokenizer(folder, trainer.train((PROMPTS + ANSWERS) * 20), trainer)
     return load_tokenizer(folder), folder
@@ -357,7 +357,7 @@ def test_another_seed_draws_other_texts_and_the_same_the_same(half_learned, bpe)
 
 
 def test_tokens_are_drawn_as_often_as_they_are_likely():
-    from bmtool.models.search import Draws, _chance
+    from bmtool.models.decoding.search import Draws, _chance
 
     scores = torch.log(torch.tensor([0.5, 0.3, 0.2])).repeat(4000, 1)
 

@@ -8,12 +8,12 @@ import pytest
 import torch
 from bmtool.architectures.bert import Bert
 from bmtool.data.dataset import open_dataset
-from bmtool.data.retrieval import Candidates
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.scoring.retrieval import Candidates
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import DataError
-from bmtool.models.build import new_model
-from bmtool.models.embeddings import ranking_loss
-from bmtool.models.inference import Rows
+from bmtool.models.building.build import new_model
+from bmtool.models.files.inference import Rows
+from bmtool.models.goals.embeddings import ranking_loss
 from bmtool.tasks.similarity import Similarity
 
 FIRST = ["we saw a lovely film", "an awful week", "it was dull", "a great evening"]
@@ -145,7 +145,7 @@ def test_ranks_do_not_depend_on_how_many_are_made_at_once(monkeypatch):
     candidates = Candidates.of(rng.integers(0, 30, 50), rng.integers(0, 20, 50))
     similarities = rng.normal(size=(50, len(candidates.rows))).round(1)
     at_once = candidates.ranks(lambda start, end: similarities[start:end])
-    monkeypatch.setattr("bmtool.data.retrieval.SIMILARITIES_AT_ONCE", 45)
+    monkeypatch.setattr("bmtool.data.scoring.retrieval.SIMILARITIES_AT_ONCE", 45)
 
     one_by_one = candidates.ranks(lambda start, end: similarities[start:end])
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from bmtool.contracts import HeadTask
 from bmtool.data.dataset import open_dataset
-from bmtool.data.labelled import with_labels
+from bmtool.data.examples.labelled import with_labels
 from bmtool.data.rows import ANSWERS
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
-from bmtool.models.inference import Rows
-from bmtool.models.supervised import head_logits
-from bmtool.models.writing import Writing
+from bmtool.models.decoding.writing import Writing
+from bmtool.models.files.inference import Rows
+from bmtool.models.goals.supervised import head_logits
 from bmtool.registry import TASKS
 from bmtool.tasks.question_answering import QuestionAnswering
 from bmtool.tasks.similarity import Similarity
@@ -428,7 +428,7 @@ def test_no_room_for_question_and_context_is_a_data_error(tokenizer):
 
 @pytest.mark.parametrize("family", ["bert", "roberta", "electra", "distilbert", "modernbert", "deberta-v2"])
 def test_the_loss_is_that_of_transformers_for_each_window_alone(family, tokenizer):
-    from bmtool.models.build import new_model
+    from bmtool.models.building.build import new_model
     from transformers import AutoConfig
 
     sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 2, "intermediate_size": 64, "dim": 32}
@@ -464,8 +464,8 @@ def test_the_loss_is_that_of_transformers_for_each_window_alone(family, tokenize
 
 
 def test_an_architecture_without_such_a_head_is_a_clear_error(tmp_path, tokenizer):
-    from bmtool.models.build import new_model
-    from bmtool.models.checkpoint import open_model
+    from bmtool.models.building.build import new_model
+    from bmtool.models.files.checkpoint import open_model
     from transformers import AutoConfig
 
     config = AutoConfig.for_model("cohere", vocab_size=64, hidden_size=32, num_hidden_layers=1, num_attention_heads=2)
@@ -526,7 +526,7 @@ def test_every_task_is_tested():
 
 def small_bert(tokenizer, task, labels):
     from bmtool.architectures.bert import Bert
-    from bmtool.models.build import new_model
+    from bmtool.models.building.build import new_model
 
     config = Bert(hidden_size=32, num_attention_heads=2, dropout=0.0).config(
         vocab_size=tokenizer.get_vocab_size(), max_seq_length=32, special_ids={"pad": 0}

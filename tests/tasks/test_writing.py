@@ -11,19 +11,19 @@ from bmtool.architectures.t5 import T5
 from bmtool.config.model import ValidationError, validate
 from bmtool.contracts import Weighing
 from bmtool.data.dataset import open_dataset
-from bmtool.data.targets import Frame
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.examples.targets import Frame
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DataError
-from bmtool.models.build import new_model
-from bmtool.models.checkpoint import open_model
-from bmtool.models.inference import Rows
-from bmtool.models.packed import lm_logits_at
-from bmtool.models.search import masked_attention
+from bmtool.models.building.build import new_model
+from bmtool.models.decoding.search import masked_attention
+from bmtool.models.families.packed import lm_logits_at
+from bmtool.models.files.checkpoint import open_model
+from bmtool.models.files.inference import Rows
 from bmtool.tasks.summarization import Summarization
 from bmtool.tasks.translation import Translation
 from bmtool.tokenizers.bpe import Bpe
 from bmtool.tokenizers.unigram import Unigram
-from bmtool.train.predict import run_goal
+from bmtool.train.inference.predict import run_goal
 from tokenizers import Tokenizer, models
 from transformers import AutoModelForSeq2SeqLM, GenerationConfig
 

@@ -13,25 +13,25 @@ from bmtool.config.shared import Training
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
 from bmtool.data.processors import cgroup_quota
-from bmtool.data.scores import evaluate_metrics
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.scoring.scores import evaluate_metrics
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import ConfigError, DivergedError, StoppedError, StorageError, TryAgainError
-from bmtool.models import products
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
+from bmtool.models.kernels import products
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train import loop
-from bmtool.train.device import pick_device, pick_threads
-from bmtool.train.divergence import RECENT, is_usable, older_than
-from bmtool.train.monitor import Monitor, read_log
+from bmtool.train.machine.device import pick_device, pick_threads
+from bmtool.train.machine.precision import pick_precision
+from bmtool.train.machine.world import World
 from bmtool.train.phases import Phase
-from bmtool.train.precision import pick_precision
-from bmtool.train.recovery import Start
 from bmtool.train.selection import Selection
-from bmtool.train.state import State
+from bmtool.train.states.divergence import RECENT, is_usable, older_than
+from bmtool.train.states.recovery import Start
+from bmtool.train.states.state import State
 from bmtool.train.steps import Stepper
-from bmtool.train.whole import WholeWeights
-from bmtool.train.world import World
+from bmtool.train.watching.monitor import Monitor, read_log
+from bmtool.train.weights.whole import WholeWeights
 from safetensors.torch import load_file
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}

@@ -5,11 +5,11 @@ import torch
 from bmtool.architectures.bert import Bert
 from bmtool.architectures.gpt import Gpt
 from bmtool.errors import ConfigError, DataError
-from bmtool.models.build import new_model
-from bmtool.train.layers import freeze, layerwise_rates, levels
+from bmtool.models.building.build import new_model
+from bmtool.train.machine.world import World
 from bmtool.train.optim import new_optimizer
-from bmtool.train.whole import WholeWeights
-from bmtool.train.world import World
+from bmtool.train.weights.layers import freeze, layerwise_rates, levels
+from bmtool.train.weights.whole import WholeWeights
 
 SMALL = {"hidden_size": 16, "num_attention_heads": 2, "num_hidden_layers": 2, "dropout": 0}
 

@@ -10,16 +10,16 @@ from bmtool.config.model import validate
 from bmtool.config.shared import Training
 from bmtool.data.dataset import open_dataset
 from bmtool.data.joined import join_examples
-from bmtool.data.scores import evaluate_metrics
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.scoring.scores import evaluate_metrics
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
-from bmtool.models.build import new_model
+from bmtool.models.building.build import new_model
 from bmtool.objectives.mlm import Mlm
 from bmtool.train import loop
-from bmtool.train.mixture import Mixture
-from bmtool.train.monitor import read_log
+from bmtool.train.order.mixture import Mixture
 from bmtool.train.phases import Phase
-from bmtool.train.recovery import Start
+from bmtool.train.states.recovery import Start
+from bmtool.train.watching.monitor import read_log
 
 SMALL = {"hidden_size": 32, "num_attention_heads": 2, "num_hidden_layers": 1, "dropout": 0.1}
 

@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from bmtool.contracts.kinds import READABLE
 from bmtool.data.dataset import open_dataset
-from bmtool.data.labelled import task_of
+from bmtool.data.examples.labelled import task_of
 from bmtool.data.passes.decide import Loss
 from bmtool.data.passes.reasons import CONTAMINATED
 from bmtool.data.passes.row_steps import joined_texts

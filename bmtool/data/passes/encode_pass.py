@@ -12,13 +12,13 @@ import pyarrow as pa
 
 from bmtool.artifacts.files import sha256_of
 from bmtool.data.compiled import compiling_once
-from bmtool.data.encode import Encoder
 from bmtool.data.kept import FACTS, Shelf, read_array, unsealed, write_array
 from bmtool.data.passes.clock import Clock
 from bmtool.data.passes.unit_pass import ROWS
 from bmtool.data.passes.workers import num_workers, run_tasks
 from bmtool.data.storage import read_stream
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.encode import Encoder
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

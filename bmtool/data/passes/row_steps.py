@@ -11,8 +11,8 @@ import pyarrow.compute as pc
 
 from bmtool.contracts import LINE
 from bmtool.contracts.kinds import READABLE, TEXTS
+from bmtool.data.examples.right_answers import scrub_answers, with_texts
 from bmtool.data.messages import MESSAGES, as_text, contents, with_contents
-from bmtool.data.right_answers import scrub_answers, with_texts
 from bmtool.data.rows import row_ids, schema_of
 from bmtool.data.text.scrub import scrub
 

@@ -12,7 +12,7 @@ from bmtool.data.passes.encode_pass import encode_units, without_tokens
 from bmtool.data.passes.publish import SampledTexts
 from bmtool.data.passes.tokenizer import make_tokenizer
 from bmtool.data.passes.writing import NO_TOKENS
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 
 if TYPE_CHECKING:
     from bmtool.data.passes.draft import Draft

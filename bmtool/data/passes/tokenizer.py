@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from bmtool.artifacts.faults import fault
 from bmtool.contracts import TokenizerTrainer
 from bmtool.data.dataset import open_dataset
-from bmtool.data.extended import add_words, frequent_words
-from bmtool.data.tokenizer_settings import WordsFile
-from bmtool.data.tokenizers import copy_tokenizer, is_saved, load_tokenizer, save_tokenizer
+from bmtool.data.tokenizing.extended import add_words, frequent_words
+from bmtool.data.tokenizing.tokenizer_settings import WordsFile
+from bmtool.data.tokenizing.tokenizers import copy_tokenizer, is_saved, load_tokenizer, save_tokenizer
 from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from bmtool.console import Console
     from bmtool.contracts import Job
-    from bmtool.data.tokenizer_settings import TokenizerFrom
+    from bmtool.data.tokenizing.tokenizer_settings import TokenizerFrom
 
 
 def make_tokenizer(

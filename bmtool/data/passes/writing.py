@@ -20,9 +20,9 @@ from bmtool.data.passes.earlier import sketches_path
 from bmtool.data.passes.shard_pass import Part, Piece, ShardTask, pieces_of, write_shard
 from bmtool.data.passes.shards import Finished, Shard, Share, shards_of
 from bmtool.data.passes.workers import num_workers, run_tasks
-from bmtool.data.plain_encoding import ids_dtype
 from bmtool.data.rows import schema_of, text_bytes
 from bmtool.data.storage import SplitWriter, features, write_split_info
+from bmtool.data.tokenizing.plain_encoding import ids_dtype
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence

@@ -1,9 +1,9 @@
 """Byte-level BPE by the package `fastokens`, if it is installed: the same ids, on new text several times faster.
 
-It isn't ours and isn't trusted: `bmtool.data.encode` compares it with `tokenizers` on the texts at hand, as it does a
-memo. Measured on 40 MB of prose with 16k tokens, in MB a second of CPU: 150 at first and 268 on text that it has seen,
-a memo of segments 40 and 103. Of 308,000 texts (every code point up to U+2FFFF, random ones, three corpora) none got
-other ids.
+It isn't ours and isn't trusted: `bmtool.data.tokenizing.encode` compares it with `tokenizers` on the texts at hand, as
+it does a memo. Measured on 40 MB of prose with 16k tokens, in MB a second of CPU: 150 at first and 268 on text that it
+has seen, a memo of segments 40 and 103. Of 308,000 texts (every code point up to U+2FFFF, random ones, three corpora)
+none got other ids.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ import pytest
 from bmtool.artifacts.files import sha256_of
 from bmtool.config.model import validate
 from bmtool.data.dataset import open_dataset
-from bmtool.data.encode import Encoder
 from bmtool.data.passes import encode_pass
 from bmtool.data.segments import storage
-from bmtool.data.tokenizers import load_tokenizer
+from bmtool.data.tokenizing.encode import Encoder
+from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.stages import prepare
 
 VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "plain", "words", "zebra", "##s"]
@@ -18,7 +18,7 @@ VOCABULARY = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "plain", "words", "z
 @pytest.fixture
 def tokenizer(tmp_path):
     """A folder with a WordPiece tokenizer of nine tokens."""
-    from bmtool.data.tokenizers import _bert_tokenizer
+    from bmtool.data.tokenizing.tokenizers import _bert_tokenizer
 
     made = _bert_tokenizer({token: index for index, token in enumerate(VOCABULARY)}, True)
     (tmp_path / "tokenizer").mkdir()

@@ -1,0 +1,1 @@
+"""Answers beside what is right: metrics, their intervals, and gates on them."""

@@ -1,0 +1,1 @@
+"""Tokenizers: learned, saved, extended, and text made into token ids with them."""

@@ -1,0 +1,1 @@
+"""Attention for packed batches, by itself: tensors in, tensors out."""

@@ -1,0 +1,1 @@
+"""Models in another format, with the proof that they are the same."""

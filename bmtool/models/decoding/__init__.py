@@ -1,0 +1,1 @@
+"""Models that write texts: learning to, judging them, and looking for what they write."""

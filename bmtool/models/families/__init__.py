@@ -1,0 +1,1 @@
+"""How families of models run a batch: packed, in one row or two, or padded."""

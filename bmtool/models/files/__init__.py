@@ -1,0 +1,1 @@
+"""Models on disk: opened, written, and used on new rows."""

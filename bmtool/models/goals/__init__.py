@@ -1,0 +1,1 @@
+"""What models learn: examples, batches and losses."""

@@ -1,0 +1,1 @@
+"""Which part of a model is its head, and what comes out of it."""

@@ -1,0 +1,1 @@
+"""Single operations that torch has no fast form of."""

@@ -1,0 +1,1 @@
+"""Which rows come when: batches, and the shares of corpora or tasks in an epoch."""

@@ -1,0 +1,1 @@
+"""How much fits and how long it takes, before a run and when memory is out."""
