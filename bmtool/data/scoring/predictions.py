@@ -94,7 +94,7 @@ def has_labels(table: pa.Table) -> bool:
 
 
 def outputs_of(table: pa.Table, labels: tuple[str, ...]) -> Columns:
-    """What metrics judge, from N rows of kept predictions: the inverse of `bmtool.data.scoring.answers.predictions_table`.
+    """What metrics judge, from N rows of predictions as `bmtool.data.scoring.answers.predictions_table` keeps them.
 
     `nll` (N,) and `targets` come from the probabilities of one label a row; of other answers they weren't kept.
 
