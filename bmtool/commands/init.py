@@ -44,10 +44,10 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     chosen = match(found.columns, task)
     page, reasons, columns = _for_guess(found, source, task) if chosen is None else _for_task(found, chosen)
     rows = round(found.rows_seen * found.scale)
-    about = "" if found.scale == 1 else "about "
+    about = "" if found.is_whole else "about "
     console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
     if found.unread.reasons:
-        looked = "" if found.scale == 1 else f" of the first {found.rows_seen + found.unread.reasons.total():,}"
+        looked = "" if found.is_whole else f" of the first {found.rows_seen + found.unread.reasons.total():,}"
         console.warn(f"{found.unread.reasons.total():,} more rows{looked} can't be read: {found.unread}")
     delimiter = declared(found.tables[0])
     if delimiter is not None:

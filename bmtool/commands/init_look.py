@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from dataclasses import dataclass, field
@@ -26,6 +27,9 @@ MOST_ROWS = 20_000
 #: So much of a file of JSON is looked at to tell its layout.
 HEAD_BYTES = 64 * 1024
 
+#: Bytes of text in a byte of a gzip file, roughly.
+GZIPPED = 4
+
 READS = ", ".join(ending for ending, kind in FORMATS.items() if kind != "lines") + " (also .csv.gz, .jsonl.gz)"
 
 
@@ -41,6 +45,8 @@ class Found:
     rows_seen: int
     scale: float
     """all rows for each row seen, roughly"""
+    is_whole: bool
+    """whether all rows were seen"""
     unread: Unread
 
     def names_among_values(self) -> list[str]:
@@ -91,7 +97,7 @@ def find(source: Path) -> Found:
         raise ConfigError(f"{source}: init reads {READS}{how and f'. {how}'}")
     tables = [_opened(path) for path in files]
     unread = Unread()
-    seen, columns, scale = _look(files, tables, unread)
+    seen, columns, scale, is_whole = _look(files, tables, unread)
     if not seen:
         is_empty = all(path.stat().st_size == 0 for path in files)
         nothing = "empty, without even a header line" if is_empty else "a header line, and no row"
@@ -101,7 +107,7 @@ def find(source: Path) -> Found:
     how = json_advice(files[0]) if seen == 1 else ""
     if FROM_SQUAD in how:
         raise DataError(f"{source}: all questions are one row. {how}")
-    return Found(stem, pattern, tables, columns, seen, scale, unread)
+    return Found(stem, pattern, tables, columns, seen, scale, is_whole, unread)
 
 
 def json_advice(path: Path) -> str:
@@ -155,18 +161,15 @@ def _ending(path: Path) -> str:
     return Path(inner).suffix + (".gz" if inner != path.name else "")
 
 
-def _look(files: list[Path], tables: list[Table], unread: Unread) -> tuple[int, Mapping[str, Column], float]:
-    """(rows looked at, columns, all rows for each of them): as many rows of each file, none of it whole in memory."""
+def _look(files: list[Path], tables: list[Table], unread: Unread) -> tuple[int, Mapping[str, Column], float, bool]:
+    """(rows looked at, columns, all rows for each of them, whether these are all), of as many rows of each file."""
     share = max(MOST_ROWS // len(tables), 20)
-    seen, all_seen = 0, True
-    sampled_bytes, total_bytes = 0.0, 0.0
+    seen, estimated, is_whole = 0, 0.0, True
 
     def rows() -> Iterator[Mapping[str, Any]]:
-        nonlocal seen, all_seen, sampled_bytes, total_bytes
+        nonlocal seen, estimated, is_whole
         for path, table in zip(files, tables, strict=True):
-            size = path.stat().st_size * (4 if path.name.endswith(".gz") else 1)
-            total_bytes += size
-            read = 0
+            read, read_bytes = 0, 0
             for row in islice(table.rows(), share):
                 if row.values is not None:
                     seen += 1
@@ -174,11 +177,33 @@ def _look(files: list[Path], tables: list[Table], unread: Unread) -> tuple[int, 
                 else:
                     unread.see(table, row)
                 read += 1
-                sampled_bytes += len(str(row.values)) * 1.1
-            all_seen = all_seen and read < share
+                read_bytes += _written(row, table.format)
+            is_whole = is_whole and read < share
+            estimated += read if read < share else _num_rows(path, table.format, read, read_bytes)
+        if not is_whole:
+            estimated -= unread.reasons.total()
 
     columns = look(rows())
     if tables[0].format == "csv":
         for column in columns.values():
             column.read_as_csv()
-    return seen, columns, 1.0 if all_seen else max(total_bytes / max(sampled_bytes, 1.0), 1.0)
+    return seen, columns, 1.0 if is_whole else max(estimated / max(seen, 1), 1.0), is_whole
+
+
+def _written(row: Row, kind: str) -> int:
+    """About how many bytes a row takes in its file."""
+    if row.values is None:
+        return 0
+    if kind == "csv":
+        return sum(len(str(value).encode()) + 1 for value in row.values.values()) + 1
+    return len(json.dumps(row.values, ensure_ascii=False, default=str).encode()) + 1
+
+
+def _num_rows(path: Path, kind: str, read: int, read_bytes: int) -> float:
+    """All rows of a file of which some were read: a Parquet file says it, others have as many for each byte."""
+    if kind == "parquet":
+        import pyarrow.parquet as pq
+
+        return float(pq.read_metadata(path).num_rows)
+    size = path.stat().st_size * (GZIPPED if path.name.endswith(".gz") else 1)
+    return max(read * size / max(read_bytes, 1), float(read))

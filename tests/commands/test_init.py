@@ -129,6 +129,23 @@ def test_other_delimiters_are_seen_said_and_written_down(capsys, delimiter, show
     assert f"{shown} stands between its columns: the configuration says so, as predict must" in said
 
 
+@pytest.mark.parametrize("name", ["many.tsv", "many.jsonl", "many.parquet"])
+def test_of_more_rows_than_are_looked_at_the_number_is_an_estimate(capsys, name):
+    rows = [{"词语": f"呆若木鸡{n}", "情感": ["恶", "好", "乐"][n % 3]} for n in range(30_000)]
+    if name == "many.tsv":
+        write_csv(name, rows, delimiter="\t")
+    elif name == "many.jsonl":
+        Path(name).write_text("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows), encoding="utf-8")
+    else:
+        pq.write_table(pa.Table.from_pylist(rows), name)
+
+    init(Path(name), console=Console())
+
+    said = capsys.readouterr().err
+    about = int(said.partition("about ")[2].partition(" rows")[0].replace(",", ""))
+    assert abs(about - 30_000) < 600
+
+
 def test_not_a_number_is_no_label():
     rows = [dict(row, stars=float("nan") if n % 3 == 0 else 1.0) for n, row in enumerate(reviews())]
     Path("half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
