@@ -90,6 +90,9 @@ def init(
     task: Annotated[
         str | None, typer.Option("--task", metavar="NAME", help="For which task, if it can't tell.")
     ] = None,
+    column: Annotated[
+        list[str] | None, typer.Option("--column", metavar="OURS=THEIRS", help="e.g. label=mood, if it can't tell.")
+    ] = None,
     force: Annotated[bool, typer.Option("--force", help="Replace the configuration that is there.")] = False,
     json: Json = False,
     folder: Folder = None,
@@ -99,7 +102,12 @@ def init(
     from bmtool.commands.init import init as command
 
     console = Console(quiet=quiet)
-    call(console, lambda: command(source, task=task, force=force, as_json=json, console=console), folder)
+    columns = _pairs(column or [])
+    call(
+        console,
+        lambda: command(source, task=task, columns=columns, force=force, as_json=json, console=console),
+        folder,
+    )
 
 
 def predict(

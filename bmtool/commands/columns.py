@@ -30,6 +30,9 @@ SEPARATORS = ",;|"
 #: More kinds of values than this are no labels.
 MOST_LABELS = 50
 
+#: More labels than that of several in a field are some, too, if each is in a few rows.
+ROWS_OF_MANY, MOST_NAMED_LABELS = 3, 1000
+
 #: A longer value is no label.
 LONGEST_LABEL_CHARS = 60
 
@@ -108,6 +111,25 @@ class Column:
             return False  # a few whole numbers may be labels
         return sum(self.shapes[shape] for shape in _SHAPES[kind]) > self.rows / 2
 
+    def may_be(self, kind: str) -> bool:
+        """Whether it may be a kind of column that somebody says it is: whole numbers are numbers, and labels as many as
+        there are."""
+        if kind in {"label", "group"}:
+            return len(self.values) >= 2
+        return sum(self.shapes[shape] for shape in _SHAPES[kind]) > self.rows / 2
+
+    @property
+    def has_fractions(self) -> bool:
+        """Whether it holds numbers that aren't all whole."""
+        return self.holds("number") and self.shapes["fraction"] > 0
+
+    @property
+    def what(self) -> str:
+        """What most of its values are, for an error."""
+        if len(self.values) == 1:
+            return f"nothing but {next(iter(self.values))!r}"
+        return _CALLED[max(self.shapes, key=self.shapes.__getitem__)]
+
     @property
     def mean_chars(self) -> float:
         """Characters of a text."""
@@ -150,8 +172,9 @@ def _separator(column: Column) -> str | None:
         return None
     for separator in SEPARATORS:
         parts = members(column.values, separator)
-        is_label = len(parts) <= MOST_LABELS and max(map(len, parts), default=0) <= LONGEST_LABEL_CHARS
-        if is_label and 2 <= len(parts) < len(column.values) and parts.total() >= 2 * len(parts):
+        each = 2 if len(parts) <= MOST_LABELS else ROWS_OF_MANY
+        is_label = len(parts) <= MOST_NAMED_LABELS and max(map(len, parts), default=0) <= LONGEST_LABEL_CHARS
+        if is_label and 2 <= len(parts) < len(column.values) and parts.total() >= each * len(parts):
             return separator
     return None
 
@@ -168,9 +191,21 @@ _SHAPES = {
     "words": ("texts",),
     "tags": ("texts",),
     "labels": ("texts",),
-    "answers": ("answers", "texts"),
+    "answers": ("answers", "texts", "text"),
     "messages": ("messages",),
     "number": ("whole", "fraction"),
+}
+
+#: What values of a shape are called.
+_CALLED = {
+    "text": "text",
+    "whole": "whole numbers",
+    "fraction": "numbers",
+    "comma": "numbers with a decimal comma",
+    "texts": "lists",
+    "answers": "answers",
+    "messages": "messages",
+    "other": "nothing that a task reads",
 }
 
 

@@ -5,7 +5,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmtool.commands.columns import LABEL_NAMES, LONGEST_LABEL_CHARS, MOST_LABELS, Column, members, named
+from bmtool.commands.columns import (
+    LABEL_NAMES,
+    LABELS_NAMES,
+    LONGEST_LABEL_CHARS,
+    MOST_LABELS,
+    MOST_NAMED_LABELS,
+    ROWS_OF_MANY,
+    Column,
+    members,
+    named,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -15,10 +25,19 @@ TEXT_NAMES = "text body review content comment message sentence document descrip
 #: Those of labels that are numbers, if there are many kinds of them.
 SCORE_NAMES = "score rating grade 评分 分数"
 
-#: So many kinds of values may be labels in a column that is named as one (intents, products), if each is in a few rows.
-MOST_NAMED_LABELS, ROWS_OF_MANY = 1000, 3
-
 GROUP_NAMES = "customer user author client account reviewer patient speaker member buyer group 用户 客户 作者 顾客"
+
+
+#: The tasks that a column may be learned by, by their names for it.
+_SETTINGS: Mapping[str, Mapping[str, Any]] = {
+    "label": {"type": "text_classification"},
+    "labels": {"type": "text_classification", "multi_label": True},
+    "score": {"type": "text_regression"},
+}
+
+
+#: All that is guessed by more than names.
+GUESSED = ("text", *_SETTINGS, "group")
 
 
 @dataclass(frozen=True)
@@ -30,38 +49,51 @@ class Guess:
     """one of a few labels, a number, or a list of labels"""
     group: Column | None
     reasons: tuple[str, ...]
+    """of the text, of the label, and of the group if there is one"""
+    ours: str
+    """what the task that the label is learned by calls that column"""
 
     @property
-    def task(self) -> tuple[dict[str, Any], str]:
-        """(settings of the task that the label is learned by, what it calls that column)."""
-        if self.label is not None and self.label.separator is not None:
-            return {"type": "text_classification", "multi_label": True}, "labels"
-        if self.label is not None and _is_number(self.label):
-            return {"type": "text_regression"}, "score"
-        return {"type": "text_classification"}, "label"
+    def settings(self) -> dict[str, Any]:
+        """Those of that task."""
+        return dict(_SETTINGS[self.ours])
 
 
-def guess(columns: Mapping[str, Column], num_rows: int) -> Guess | None:
-    """Choose columns; None where no column holds text."""
-    texts = [column for column in columns.values() if column.texts and _text_score(column) > 0]
-    if not texts:
+def guess(columns: Mapping[str, Column], num_rows: int, given: Mapping[str, Column]) -> Guess | None:
+    """Choose columns, but for those that are given by our names; None where no column holds text."""
+    told = next((ours for ours in _SETTINGS if ours in given), "")
+    free = [column for column in columns.values() if column not in given.values()]
+    texts = [column for column in free if column.texts and _text_score(column) > 0]
+    if not texts and "text" not in given:
         return None
-    text = max(texts, key=_text_score)
-    others = [column for column in columns.values() if column is not text]
-    label = max((c for c in others if _may_label(c, num_rows)), key=_label_score, default=None)
-    group = group_of([column for column in others if column is not label], num_rows)
-    reasons = [f"'{text.name}' holds the text: {text.mean_chars:,.0f} characters on average, the longest of its kind"]
+    text = given.get("text") or max(texts, key=_text_score)
+    others = [column for column in free if column is not text]
+    guessed = max((c for c in others if _may_label(c, num_rows)), key=_label_score, default=None)
+    label = given[told] if told else guessed
+    group = given.get("group") or group_of([column for column in others if column is not label], num_rows)
+    longest = "" if "text" in given else ", the longest of its kind"
+    reasons = [f"'{text.name}' holds the text: {text.mean_chars:,.0f} characters on average{longest}"]
     if label is None:
-        called = ", ".join(f"'{c.name}' has {len(c.values):,}" for c in others if named(c.name, LABEL_NAMES))
+        nearly = ", ".join(f"'{c.name}' has {len(c.values):,}" for c in others if _nearly_label(c))
         wanted = f"2 to {MOST_LABELS} short values, each of them in several rows"
-        reasons.append(f"no column looks like a label: {wanted}{called and f'; {called}'}")
+        score = next((c for c in others if c.has_fractions), None)
+        number = f"; if '{score.name}' is what is to be learned: --column score={score.name}" if score else ""
+        reasons.append(
+            f"no column looks like a label: {wanted}{nearly and f'; {nearly}'}. If one is: --column label=NAME{number}"
+        )
     else:
         reasons.append(f"'{label.name}' holds {_what_it_holds(label)}")
     if group is not None:
         reasons.append(
             f"'{group.name}' says whose row it is: {len(group.values):,} values; rows of one stay in one split"
         )
-    return Guess(text, label, group, tuple(reasons))
+    return Guess(text, label, group, tuple(reasons), told or _ours(label))
+
+
+def _ours(label: Column | None) -> str:
+    if label is not None and label.holds("labels"):
+        return "labels"
+    return "score" if label is not None and _is_number(label) else "label"
 
 
 def group_of(columns: Iterable[Column], num_rows: int) -> Column | None:
@@ -77,7 +109,10 @@ def _text_score(column: Column) -> float:
 
 def _what_it_holds(label: Column) -> str:
     """A label's values, numbers' kinds, or the members of lists, and how it is known."""
-    by_name = " and by its name" if named(label.name, LABEL_NAMES) else ""
+    names = f"{LABEL_NAMES} {LABELS_NAMES}"
+    by_name = " and by its name" if named(label.name, names) else ""
+    if label.holds("labels") and label.separator is None:
+        return f"lists of labels{by_name}"
     if label.separator is not None:
         parts = sorted(members(label.values, label.separator))
         return f"lists of {len(parts)} labels ({', '.join(parts[:8])})"
@@ -89,9 +124,11 @@ def _what_it_holds(label: Column) -> str:
 
 def _may_label(column: Column, num_rows: int) -> bool:
     kinds, by_name = len(column.values), named(column.name, LABEL_NAMES)
+    if column.holds("labels"):
+        return column.separator is not None or named(column.name, LABELS_NAMES)
     if kinds < 2 or column.scalars < 0.5 * num_rows:
         return False
-    if column.separator is not None or (by_name and _is_number(column)):
+    if by_name and _is_number(column):
         return True
     if column.longest > LONGEST_LABEL_CHARS or kinds > (MOST_NAMED_LABELS if by_name else MOST_LABELS):
         return False
@@ -101,13 +138,20 @@ def _may_label(column: Column, num_rows: int) -> bool:
     return by_name or (kinds <= 20 and each >= 5 and not named(column.name, GROUP_NAMES))
 
 
+def _nearly_label(column: Column) -> bool:
+    """Called as labels are, or with short values that come again."""
+    comes_again = len(column.values) > 1 and column.scalars >= ROWS_OF_MANY * len(column.values)
+    return named(column.name, LABEL_NAMES) or (comes_again and column.longest <= LONGEST_LABEL_CHARS)
+
+
 def _is_number(column: Column) -> bool:
     """Whether it holds fractions, or whole numbers of many kinds that are called a score."""
-    return column.holds("number") and (column.shapes["fraction"] > 0 or named(column.name, SCORE_NAMES))
+    return column.has_fractions or (column.holds("number") and named(column.name, SCORE_NAMES))
 
 
-def _label_score(column: Column) -> tuple[bool, int]:
-    return named(column.name, LABEL_NAMES), -len(column.values)
+def _label_score(column: Column) -> tuple[bool, bool, int]:
+    is_list_of_them = column.holds("labels") and column.separator is None
+    return named(column.name, LABEL_NAMES), not is_list_of_them, -len(column.values)
 
 
 def _may_group(column: Column, num_rows: int) -> bool:

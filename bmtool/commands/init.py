@@ -6,16 +6,16 @@ import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
-from bmtool.commands.guess import Guess, group_of, guess
+from bmtool.commands.guess import GUESSED, Guess, group_of, guess
 from bmtool.commands.init_look import Found, csv_settings, declared, find, json_advice
-from bmtool.commands.init_page import Sizes, sections
+from bmtool.commands.init_page import Sizes, export, sections
 from bmtool.commands.init_sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init_tasks import CLASSIFICATION, match, match_for
+from bmtool.commands.init_told import told
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -28,8 +28,17 @@ _PLAIN = re.compile(r"[^\W\d][\w./-]*(?:\*[\w./-]*)?")
 _RESERVED = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
-def init(source: Path, *, task: str | None = None, force: bool = False, as_json: bool = False, console: Console) -> int:
-    """Write `<stem>.yaml` into the current folder, print its path, say on stderr what was guessed and why.
+def init(
+    source: Path,
+    *,
+    task: str | None = None,
+    columns: Mapping[str, str] | None = None,
+    force: bool = False,
+    as_json: bool = False,
+    console: Console,
+) -> int:
+    """Write `<stem>.yaml` into the current folder, print its path, say on stderr what was guessed and why; `columns`
+    are those that needn't be guessed, the file's by ours.
 
     Raises:
         MissingInputError: nothing readable is there.
@@ -41,8 +50,9 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     target = Path(f"{found.stem}.yaml")
     if target.exists() and not force:
         raise ConfigError(f"{target} exists already. Move it away, or use --force to write it again")
-    chosen = match(found.columns, task)
-    page, reasons, columns = _for_guess(found, source, task) if chosen is None else _for_task(found, chosen)
+    given = told(found.columns, columns or {}, task)
+    chosen = match(found.columns, task, given)
+    page, reasons, read = _for_guess(found, source, task, given) if chosen is None else _for_task(found, chosen, given)
     rows = round(found.rows_seen * found.scale)
     about = "" if found.is_whole else "about "
     console.say(f"{source}: {about}{rows:,} rows, columns {', '.join(found.columns)}")
@@ -62,7 +72,7 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
     if rows < 200:
         console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
     write_text(target, page)
-    document = {"command": "init", "exit_code": 0, "results": [{"file": str(target), "rows": rows, **columns}]}
+    document = {"command": "init", "exit_code": 0, "results": [{"file": str(target), "rows": rows, **read}]}
     print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
     console.say(f"next: bmtool run {shlex.quote(str(target))}")
     return 0
@@ -72,14 +82,18 @@ def init(source: Path, *, task: str | None = None, force: bool = False, as_json:
 _Plan = tuple[str, Sequence[str], dict[str, str | None]]
 
 
-def _for_task(found: Found, chosen: Match) -> _Plan:
+def _for_task(found: Found, chosen: Match, given: Mapping[str, Column]) -> _Plan:
     """The plan for a task and the columns that it reads."""
     texts, reasons = chosen.texts, list(chosen.reasons)
-    group = group_of([c for c in found.columns.values() if c not in chosen.columns.values()], found.rows_seen)
+    others = [column for column in found.columns.values() if column not in chosen.columns.values()]
+    group = given.get("group") or group_of(others, found.rows_seen)
     if group is None and texts and all(column.texts for column in texts):
         group = min(texts, key=lambda column: len(column.values))
     if group is not None:
         reasons.append(f"rows with the same '{group.name}' stay in one split")
+    score = next((column for column in others if column.has_fractions), None)
+    if score is not None and "number" not in chosen.task.columns.values():
+        reasons.append(f"if '{score.name}' is what is to be learned: --column score={score.name}")
     for column in chosen.columns.values():
         if column.separator is not None:
             reasons.append(f"{json.dumps(column.separator)} stands between the members of '{column.name}'")
@@ -112,18 +126,27 @@ def _tokens_read(columns: Sequence[Column]) -> int:
     return sum(column.tokens for column in columns) or max(column.nested_tokens for column in columns)
 
 
-def _for_guess(found: Found, source: Path, task: str | None) -> _Plan:
+def _for_guess(found: Found, source: Path, task: str | None, given: Mapping[str, Column]) -> _Plan:
     """The plan for a label of a text, a number or a list of labels, whatever their columns are called."""
-    chosen = guess(found.columns, found.rows_seen)
+    strange = next((ours for ours in given if ours not in GUESSED), None)
+    if strange is not None:
+        asked = ", ".join(f"{ours}={theirs.name}" for ours, theirs in given.items())
+        raise ConfigError(
+            f"--column {strange}={given[strange].name}: no task reads just {asked} of the columns "
+            f"{', '.join(found.columns)}. Say with --task which one, and with more of --column what else it reads"
+        )
+    chosen = guess(found.columns, found.rows_seen, given)
     if chosen is None:
         names = ", ".join(found.columns) or "none"
         how = json_advice(Path(found.tables[0].name))
         raise DataError(f"{source}: no column holds text. The columns are: {names}{how and f'. {how}'}")
-    settings, ours = chosen.task
-    if chosen.label is not None and settings != CLASSIFICATION and (task is None or ours == "labels"):
-        read = {"text": chosen.text, ours: chosen.label}
-        hint = [f"if the numbers are labels: --task {CLASSIFICATION['type']}"] if ours == "score" else []
-        return _for_task(found, match_for(settings, read, [*chosen.reasons, *hint]))
+    if chosen.label is None and task is not None:
+        raise ConfigError(f"--task {task}: {chosen.reasons[1]}")
+    if chosen.label is not None and chosen.ours != "label" and (task is None or chosen.ours == "labels"):
+        read = {"text": chosen.text, chosen.ours: chosen.label}
+        is_guess = chosen.ours == "score" and "score" not in given
+        hint = [f"if the numbers are labels: --task {CLASSIFICATION['type']}"] if is_guess else []
+        return _for_task(found, match_for(chosen.settings, read, [*chosen.reasons[:2], *hint]), given)
     columns = {"text": chosen.text, "label": chosen.label, "group": chosen.group}
     return render(found, chosen), chosen.reasons, {name: one.name if one else None for name, one in columns.items()}
 
@@ -146,9 +169,7 @@ def render(found: Found, chosen: Guess) -> str:
     if chosen.label is None:
         return "\n".join([*lines, "evaluate: {split: test}"]) + "\n"
     lines.append("evaluate: {baselines: [majority, tfidf]}  # and, say, gates: [{metric: accuracy, min: 0.8}]")
-    if all(find_spec(module) for module in ("onnx", "onnxruntime", "onnxscript")):
-        lines.append("export: {formats: [onnx]}")
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *export()]) + "\n"
 
 
 def _datasets(found: Found, chosen: Guess) -> list[str]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from bmtool.registry import BASELINES
@@ -31,7 +32,7 @@ class Sizes:
 
 
 def sections(match: Match, sources: str, group: str | None, sizes: Sizes, word: Callable[[str], str]) -> list[str]:
-    """The lines from `prepare` to `evaluate`; `word` writes a name as a YAML value. Without texts a checkpoint is asked
+    """The lines from `prepare` to `export`; `word` writes a name as a YAML value. Without texts a checkpoint is asked
     for, since words in lists teach no tokenizer."""
     layout = match.task.layouts[0]
     key = f", group: {word(group)}" if group else ""
@@ -61,7 +62,13 @@ def sections(match: Match, sources: str, group: str | None, sizes: Sizes, word: 
         start, rate = f"model: {_MODELS[layout]}, tokenizer: corpus, ", ", learning_rate: 1e-3"
     lines.append(f"finetune: {{data: rows, {start}{length}, {sizes.finetuning}{rate}}}")
     baselines = [name for name in _CHEAP if BASELINES.load(name)().can_do(match.task)]
-    return [*lines, f"evaluate: {{baselines: [{', '.join(baselines)}]}}"]
+    return [*lines, f"evaluate: {{baselines: [{', '.join(baselines)}]}}", *export()]
+
+
+def export() -> list[str]:
+    """The section that exports, where what it needs is installed."""
+    needed = ("onnx", "onnxruntime", "onnxscript")
+    return ["export: {formats: [onnx]}"] if all(find_spec(module) for module in needed) else []
 
 
 def _task(match: Match) -> str:

@@ -19,18 +19,19 @@ if TYPE_CHECKING:
     from bmtool.commands.columns import Column
     from bmtool.contracts import Task
 
-#: What others call the tasks' columns; small letters. A column's own name is right, too.
+#: What others call the tasks' columns; small letters, of `translation.en` the last part. Our own names are right, too.
 OTHER_NAMES = {
-    "text": "anchor sentence sentence1 text1 query premise",
-    "text_pair": "positive sentence2 text2 hypothesis",
-    "source": "document article input",
-    "target": "summary translation response completion output answer",
-    "prompt": "instruction",
+    "text": "anchor sentence sentence1 text1 question1 word1 query premise",
+    "text_pair": "positive sentence2 text2 question2 word2 hypothesis",
+    "source": "document article dialogue text content body input en",
+    "target": "summary headline highlights translation response completion output answer de fr es it pt ru ja zh ko ar",
+    "prompt": "instruction question",
     "messages": "conversations conversation",
     "words": "tokens",
-    "tags": "ner_tags pos_tags",
+    "tags": "ner_tags pos_tags labels",
+    "answers": "answer",
     "labels": "topics categories label",
-    "label": "class category",
+    "label": "class category is_duplicate",
     "score": "grade similarity",
 }
 
@@ -57,15 +58,16 @@ class Match:
         return [self.columns[name] for name in self.task.of_kind(*TEXTS, "messages")]
 
 
-def match(columns: Mapping[str, Column], wanted: str | None = None) -> Match | None:
-    """The task that reads most of the table's columns, by their names; None: none does, or one label of a text.
+def match(columns: Mapping[str, Column], wanted: str | None, given: Mapping[str, Column]) -> Match | None:
+    """The task that reads most of the table's columns, by their names and those that are given by ours; None: none
+    does, or one label of a text.
 
     Raises:
         ConfigError: the table isn't one for the task that is `wanted`, or several tasks fit it alike.
     """
     if wanted is not None and wanted not in TASKS.names():
         TASKS.load(wanted)
-    found = [one for one in (_matched(*variant, columns) for variant in _variants(wanted)) if one is not None]
+    found = [one for one in (_matched(*variant, columns, given) for variant in variants(wanted)) if one is not None]
     most = max((len(one.columns) for one in found), default=0)
     best = [one for one in found if len(one.columns) == most]
     names = sorted({one.task.name() for one in best})
@@ -78,10 +80,10 @@ def match(columns: Mapping[str, Column], wanted: str | None = None) -> Match | N
     if best:
         return None if best[0].settings == CLASSIFICATION else best[0]
     if wanted not in {None, CLASSIFICATION["type"]}:
-        reads = " or ".join(dict.fromkeys(", ".join(task.columns) for _, task in _variants(wanted)))
+        reads = " or ".join(dict.fromkeys(", ".join(task.columns) for _, task in variants(wanted)))
         raise ConfigError(
-            f"--task {wanted}: it reads {reads}, and the columns are {', '.join(columns)}. Rename them, or write the "
-            f"configuration with 'columns: {{OURS: THEIRS}}'"
+            f"--task {wanted}: it reads {reads}, and the columns are {', '.join(columns)}. Say which is which: "
+            f"--column OURS=THEIRS, once for each"
         )
     return None
 
@@ -92,7 +94,7 @@ def match_for(settings: Mapping[str, Any], columns: Mapping[str, Column], reason
     return Match(settings, validate(TASKS.load(settings["type"]), own), columns, list(reasons))
 
 
-def _variants(wanted: str | None) -> Iterator[tuple[dict[str, Any], Task]]:
+def variants(wanted: str | None) -> Iterator[tuple[dict[str, Any], Task]]:
     """Each task with each set of its own switches that says which columns it reads."""
     for name in [wanted] if wanted else TASKS.names():
         kind = TASKS.load(name)
@@ -109,25 +111,41 @@ def _variants(wanted: str | None) -> Iterator[tuple[dict[str, Any], Task]]:
                 yield {"type": name, **on}, task
 
 
-def _matched(settings: dict[str, Any], task: Task, columns: Mapping[str, Column]) -> Match | None:
+def _matched(
+    settings: dict[str, Any], task: Task, columns: Mapping[str, Column], given: Mapping[str, Column]
+) -> Match | None:
+    if not given.keys() - {"group"} <= task.columns.keys():
+        return None
     found: dict[str, Column] = {}
     for ours, kind in task.columns.items():
         names = [ours, *OTHER_NAMES.get(ours, "").split()]
-        fits = [c for name in names for c in columns.values() if c.name.lower() == name and c.holds(kind)]
+        taken = [one.name for one in (*found.values(), *given.values())]
+        free = [column for column in columns.values() if column.name not in taken and column.holds(kind)]
+        fits = [column for name in names for column in free if _own_name(column) == name]
+        if ours in given:
+            fits = [given[ours]] if given[ours].may_be(kind) else []
         if not fits:
             return None
         found[ours] = fits[0]
     reads = ", ".join(f"{ours} from '{theirs.name}'" for ours, theirs in found.items())
     switches = "".join(f", {key}" for key in settings if key != "type")
-    return Match(settings, task, found, [f"{task.name()}{switches}: by the columns' names it reads {reads}"])
+    how = "as --column says" if found.keys() <= given.keys() else "by the columns' names"
+    return Match(settings, task, found, [f"{task.name()}{switches}: {how} it reads {reads}"])
+
+
+def _own_name(column: Column) -> str:
+    """In small letters; of `translation.en` the second part."""
+    return column.name.lower().rpartition(".")[2]
 
 
 def _by_length(both: list[Match]) -> Match:
     """A summary or a translation, by how long the second text is."""
     source, target = both[0].columns["source"], both[0].columns["target"]
-    ratio = target.mean_chars / max(source.mean_chars, 1)
+    ratio = (target.tokens / max(target.texts, 1)) / max(source.tokens / max(source.texts, 1), 1)
     name = "summarization" if ratio < SUMMARY_RATIO else "translation"
     one = next(one for one in both if one.task.name() == name)
     other = "translation" if name == "summarization" else "summarization"
-    one.reasons.append(f"'{target.name}' has {ratio:.0%} of the characters of '{source.name}'; if not: --task {other}")
+    one.reasons.append(
+        f"'{target.name}' has about {ratio:.0%} as many words as '{source.name}'; if not: --task {other}"
+    )
     return one

@@ -193,9 +193,12 @@ def test_budgets_grow_with_the_text_and_end():
 
 def test_export_is_left_out_where_onnx_is_not_installed(monkeypatch):
     write_csv("reviews.csv", reviews())
-    monkeypatch.setattr("bmtool.commands.init.find_spec", lambda name: None)
+    write_csv("pairs.csv", ({"source": row["body"], "target": row["body"]} for row in reviews()))
+    assert written("pairs.csv")[0].export is not None
+    monkeypatch.setattr("bmtool.commands.init_page.find_spec", lambda name: None)
 
     assert written("reviews.csv")[0].export is None
+    assert written("pairs.csv", force=True)[0].export is None
 
 
 def test_a_file_that_is_there_is_kept_unless_forced():
@@ -441,7 +444,7 @@ def test_a_column_called_label_that_is_none_is_named(capsys):
 
     init(Path("one.csv"), console=Console())
 
-    assert "each of them in several rows; 'label' has 1\n" in capsys.readouterr().err
+    assert "each of them in several rows; 'label' has 1. If one is: --column label=NAME\n" in capsys.readouterr().err
 
 
 def test_labels_in_lists_and_texts_in_bytes_are_found(capsys):
@@ -452,3 +455,30 @@ def test_labels_in_lists_and_texts_in_bytes_are_found(capsys):
     rows = written("lists.parquet")[0].prepare["rows"]
 
     assert (rows.task.multi_label, rows.columns["labels"]) == (True, "label")
+
+
+def test_lists_in_a_column_named_for_several_labels_are_labels_of_whatever_text_there_is():
+    icons = [{"name": f"arrow {n} left", "tags": [["Arrow"], ["Arrow", "Math"], []][n % 3]} for n in range(90)]
+    Path("icons.jsonl").write_text("".join(json.dumps(row) + "\n" for row in icons))
+
+    rows = written("icons.jsonl")[0].prepare["rows"]
+
+    assert (rows.task.multi_label, rows.columns["text"], rows.columns["labels"]) == (True, "name", "tags")
+
+
+def test_one_label_goes_before_lists_of_them():
+    rows = [
+        {"body": row["body"], "tags": [["new"], ["new", "used"]][n % 2], "stars": n % 5}
+        for n, row in enumerate(reviews())
+    ]
+    Path("both.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    assert list(written("both.jsonl")[0].prepare) == ["corpus", "stars"]
+
+
+def test_more_than_fifty_labels_in_a_field_are_several_if_each_is_in_a_few_rows():
+    tags = [f"tag {n}" for n in range(70)]
+    rows = [{"body": row["body"], "tags": f"{tags[n % 70]}; {tags[n % 61]}"} for n, row in enumerate(reviews())]
+    write_csv("icons.csv", rows)
+
+    assert written("icons.csv")[0].prepare["rows"].task.multi_label

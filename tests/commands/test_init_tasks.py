@@ -29,6 +29,14 @@ ROWS = {
     "tasks": ({"instruction": "do it", "response": "done"}, {"type": "generation"}),
     "chats": ({"messages": [TURNS]}, {"type": "generation", "messages": True}),
     "search": ({"anchor": "what is it", "positive": LONG}, {"type": "similarity"}),
+    "addresses": ({"tokens": [["a", "b"]], "labels": [["City", "Zip"]]}, {"type": "token_classification"}),
+    "answered": ({"question": "what?", "context": LONG, "answer": "a"}, {"type": "question_answering"}),
+    "asked": ({"question": "what?", "answer": "this"}, {"type": "generation"}),
+    "twice": (
+        {"question1": LONG, "question2": "short", "is_duplicate": ["0", "1"]},
+        {"type": "text_classification", "pair": True},
+    ),
+    "titles": ({"body": LONG * 3, "headline": "many things"}, {"type": "summarization"}),
     "rated": ({"sentence1": LONG, "sentence2": LONG, "similarity": [0.5, 1.5]}, {"type": "similarity", "graded": True}),
 }
 
@@ -95,6 +103,31 @@ def test_a_summary_is_told_from_a_translation_by_its_length_and_the_other_one_ca
 
     init(source, task="translation", force=True, console=Console())
     assert load_pipeline(Path("news.yaml")).prepare["rows"].task.name() == "translation"
+
+
+@pytest.mark.parametrize("within", [True, False])
+def test_languages_are_translated_and_few_characters_of_chinese_are_no_summary(within, capsys):
+    pair = {"en": "fatal: the branch is behind", "zh": "致命错误分支落后"}
+    row = json.dumps({"translation": pair} if within else pair)
+    Path("git.jsonl").write_text(f"{row}\n" * 40)
+
+    init(Path("git.jsonl"), console=Console())
+
+    rows = load_pipeline(Path("git.yaml")).prepare["rows"]
+    assert rows.task.name() == "translation"
+    assert rows.columns["source"] == ("translation.en" if within else "en")
+    assert check([Path("git.yaml")], as_json=False, console=Console()) == 0
+    assert "as many words as" in capsys.readouterr().err
+
+
+def test_a_number_beside_two_texts_is_named(capsys):
+    source = write("words", {"word1": "doctor", "word2": "nurse", "human": [7.25, 1.5]})
+
+    init(source, console=Console())
+    assert "if 'human' is what is to be learned: --column score=human" in capsys.readouterr().err
+
+    init(source, task="similarity", columns={"score": "human"}, force=True, console=Console())
+    assert load_pipeline(Path("words.yaml")).prepare["rows"].task.graded
 
 
 def test_words_alone_need_an_encoder_that_is_there_and_that_is_said(capsys):
