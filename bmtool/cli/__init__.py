@@ -8,7 +8,19 @@ from typing import Annotated
 import typer
 
 from bmtool import __version__
-from bmtool.cli.beside_stages import check, clean, compare, init, inspect, list_, predict, schema, status, verify
+from bmtool.cli.beside_stages import (
+    check,
+    clean,
+    compare,
+    doctor,
+    init,
+    inspect,
+    list_,
+    predict,
+    schema,
+    status,
+    verify,
+)
 from bmtool.cli.calling import call
 from bmtool.cli.flags import Folder
 from bmtool.cli.stages import prepare, run, stage
@@ -69,6 +81,7 @@ app.command()(init)
 app.command()(predict)
 app.command()(inspect)
 app.command()(compare)
+app.command()(doctor)
 
 
 def main() -> None:

@@ -182,6 +182,18 @@ def compare(
     call(Console(), lambda: command(a, b, as_json=json), folder)
 
 
+def doctor(
+    file: Annotated[Path | None, typer.Argument(help="A configuration that is to run here.")] = None,
+    set_: Set = None,
+    json: Json = False,
+    folder: Folder = None,
+) -> None:
+    """Say what this machine gives a run, and what is wrong with it: packages, disk, extras, device, threads, memory."""
+    from bmtool.commands.doctor import doctor as command
+
+    call(Console(), lambda: command(file, set_ or [], as_json=json), folder)
+
+
 def _inspect(artifact: Path, *, row: str | None, mask: bool, model: Path | None, as_json: bool) -> int:
     from bmtool.commands.inspect import inspect as command
     from bmtool.commands.mask import mask as show_mask

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmtool.config.extras import EXTRAS, needed_extras
 from bmtool.config.references import STAGES
 from bmtool.errors import ConfigError
 from bmtool.runner.pipeline import load_pipeline
@@ -30,7 +31,7 @@ def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool
             result |= {"status": "failed", "error": str(error)}
             console.error(str(error))
         else:
-            for text in absent_sources(pipeline):
+            for text in [*absent_sources(pipeline), *absent_extras(pipeline)]:
                 console.say(f"warning: {file}: {text}")
             if not as_json and not console.quiet:
                 print(f"{file}: ok ({'; '.join(result['sections'])})")  # noqa: T201  # the result
@@ -51,6 +52,21 @@ def absent_sources(pipeline: Pipeline) -> list[str]:
         for path in ([source.path] if isinstance(source.path, str) else source.path)
         if path != "-" and not set("*?[") & set(path) and not Path(path).exists()
     ]
+
+
+def absent_extras(pipeline: Pipeline) -> list[str]:
+    """Extras that the file needs and that aren't installed here: no fault of the file, as it may run elsewhere."""
+    return [
+        f"{', '.join(names)} needs {' and '.join(missing)}, which isn't installed here: {EXTRAS[extra].pip}"
+        for extra, names in extras_of(pipeline).items()
+        if (missing := EXTRAS[extra].missing())
+    ]
+
+
+def extras_of(pipeline: Pipeline) -> dict[str, list[str]]:
+    """By extra what needs it in a file."""
+    sections = (getattr(pipeline, stage) for stage in STAGES[1:])
+    return needed_extras(pipeline.prepare, *(section for section in sections if section is not None))
 
 
 def sections(pipeline: Pipeline) -> list[str]:

@@ -85,6 +85,10 @@ class Component(Settings):
         """The name that YAML uses."""
         return cls.__module__.rpartition(".")[2]
 
+    def extras(self) -> tuple[str, ...]:
+        """The extras (`bmtool.config.extras`) that it needs with these settings; most need none."""
+        return ()
+
     @model_serializer(mode="wrap")
     def _with_type(self, dump: SerializerFunctionWrapHandler) -> dict[str, Any]:
         return {"type": self.name(), **dump(self)}

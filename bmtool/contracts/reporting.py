@@ -51,6 +51,10 @@ class Reporter(Component):
     Its name is that of the package that it needs, and of the extra that brings it.
     """
 
+    def extras(self) -> tuple[str, ...]:
+        """The one that is called as it is."""
+        return (self.name(),)
+
     def check(self) -> None:
         """Make sure, before training, that it can work.
 

@@ -21,6 +21,10 @@ class Onnx(Exporter):
     tolerance: PositiveFloat = 1e-3
     """The largest difference of a logit, or of a number of a vector of length 1, that is allowed."""
 
+    def extras(self) -> tuple[str, ...]:
+        """What writes and runs ONNX."""
+        return ("onnx",)
+
     def export(self, checkpoint: Artifact, data: Any, folder: Path, job: Job) -> dict[str, Any]:
         """Write `model.onnx` and what it needs into `folder`; return the comparison on the rows of `data`."""
         from bmtool.models.bundles.bundle import compare, write_bundle

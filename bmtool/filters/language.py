@@ -50,6 +50,10 @@ class Language(Filter):
                 raise explained(f"unknown language '{code}'.{known}")
         return keep
 
+    def extras(self) -> tuple[str, ...]:
+        """The model that knows the languages."""
+        return ("language",)
+
     def files(self) -> list[tuple[str, Path]]:
         """The model: another release of py3langid may judge otherwise.
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import Field, PositiveFloat, PositiveInt
 
+from bmtool.config.extras import EXTRAS
 from bmtool.contracts import Method
 from bmtool.errors import ConfigError
 
@@ -34,6 +35,10 @@ class Lora(Method):
     targets: tuple[str, ...] | None = Field(default=None, min_length=1)
     """Last names of the matrices that get them, such as `query` and `value`; by default all in the layers."""
 
+    def extras(self) -> tuple[str, ...]:
+        """The package peft."""
+        return ("lora",)
+
     def needs(self, pipeline: Pipeline, section: Any) -> dict[str, Need]:
         """Nothing but a package."""
         _require_peft()
@@ -59,7 +64,4 @@ class Lora(Method):
 
 def _require_peft() -> None:
     if find_spec("peft") is None:
-        raise ConfigError(
-            "finetune.method: lora needs the package peft, which isn't installed: "
-            'pip install "bmtool-pipeline[lora]", or from a checkout: pip install -e ".[lora]"'
-        )
+        raise ConfigError(f"finetune.method: lora needs the package peft, which isn't installed: {EXTRAS['lora'].pip}")

@@ -37,6 +37,10 @@ class Bleu(Metric):
                 )
         return name
 
+    def extras(self) -> tuple[str, ...]:
+        """What cuts Japanese into words, where that is asked for."""
+        return ("japanese",) if self.tokenize == "ja-mecab" else ()
+
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 10): lengths of text and right text, and of runs of 1 to 4 words how many are right, and are there."""
         from bmtool.data.scoring.text_scores import bleu_counts, right_texts

@@ -20,6 +20,10 @@ class Html(FileSource):
 
     suffixes: ClassVar[tuple[str, ...]] = (".html", ".htm", ".xhtml")
 
+    def extras(self) -> tuple[str, ...]:
+        """What finds the main text of a page."""
+        return ("html",)
+
     def files(self) -> list[tuple[str, Path]]:
         """The files that `path` means, sorted by name."""
         from bmtool.data.readers.main_text import check_installed

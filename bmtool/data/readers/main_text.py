@@ -5,6 +5,7 @@ from __future__ import annotations
 import codecs
 from typing import Any
 
+from bmtool.config.extras import EXTRAS
 from bmtool.data.rows import BadRowError
 from bmtool.errors import ConfigError
 
@@ -23,10 +24,7 @@ def check_installed() -> None:
     try:
         import resiliparse  # noqa: F401
     except ImportError:
-        raise ConfigError(
-            "reading HTML needs an extra: "
-            'pip install "bmtool-pipeline[html]", or from a checkout: pip install -e ".[html]"'
-        ) from None
+        raise ConfigError(f"reading HTML needs an extra: {EXTRAS['html'].pip}") from None
 
 
 def decoded(data: bytes, charset: str | None) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from bmtool.config.extras import EXTRAS
 from bmtool.data.compiled import nb
 from bmtool.data.text.cleaning import normalise
 from bmtool.data.text.documents import text_buffers
@@ -58,10 +59,7 @@ def model_file() -> Path:
     """
     spec = find_spec("py3langid")
     if spec is None or spec.origin is None:
-        raise ConfigError(
-            "the filter 'language' needs the extra 'language'. Install it: "
-            'pip install "bmtool-pipeline[language]", or from a checkout: pip install -e ".[language]"'
-        )
+        raise ConfigError(f"the filter 'language' needs the extra 'language'. Install it: {EXTRAS['language'].pip}")
     return Path(spec.origin).parent / "data" / "model.npz.xz"
 
 

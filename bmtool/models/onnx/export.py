@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from bmtool.config.extras import EXTRAS
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -35,10 +36,7 @@ def need_onnx(*, export: bool = False) -> None:
     wanted = ("onnxruntime", "onnx", "onnxscript") if export else ("onnxruntime",)
     missing = [name for name in wanted if find_spec(name) is None]
     if missing:
-        raise ConfigError(
-            f"ONNX needs {' and '.join(missing)}, which isn't installed: "
-            'pip install "bmtool-pipeline[onnx]", or from a checkout: pip install -e ".[onnx]"'
-        )
+        raise ConfigError(f"ONNX needs {' and '.join(missing)}, which isn't installed: {EXTRAS['onnx'].pip}")
 
 
 def write_onnx(

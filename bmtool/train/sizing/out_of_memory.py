@@ -76,8 +76,13 @@ def free_bytes(device: torch.device) -> int | None:
         return int(torch.cuda.mem_get_info(device)[0])
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)  # else the process keeps freed memory (`bmtool.train.machine.memory`)
-    limits = [_of_machine(), _of_container(), _of_process()]
-    return min((limit for limit in limits if limit is not None), default=None)
+    return min(memory_limits().values(), default=None)
+
+
+def memory_limits() -> dict[str, int]:
+    """What is free by each limit that this process has, by who sets it."""
+    limits = {"the machine": _of_machine(), "the container": _of_container(), "ulimit -v": _of_process()}
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _of_machine() -> int | None:
