@@ -10,6 +10,7 @@ import pyarrow as pa
 
 from bmtool.data.passes.row_steps import joined_texts
 from bmtool.data.passes.split import SPLITS, assign, assign_by_order
+from bmtool.data.similarity.lookup import perhaps_repeated
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -163,7 +164,8 @@ def exact_copies(units: Sequence[KeptUnit], num_rows: int) -> tuple[NDArray[np.i
 
 
 def _copies(hashes: NDArray[np.uint64], numbers: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    order = np.argsort(hashes[:, 0], kind="stable")
+    order = perhaps_repeated(hashes[:, 0] | np.uint64(1))
+    order = order[np.argsort(hashes[order, 0], kind="stable")]
     first = hashes[order, 0]
     same = np.concatenate([[False], first[1:] == first[:-1]]) if len(first) else np.zeros(0, bool)
     touched = same | np.append(same[1:], False) if len(same) else same

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 from collections import Counter
+from functools import cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -35,12 +36,16 @@ def script_of(text: str) -> str:
 
     Texts with kana are Japanese, however many Han characters there are.
     """
-    letters = (character for character in text[:SAMPLED_CHARS] if character.isalpha())
-    counts = Counter(unicodedata.name(letter, "UNKNOWN").partition(" ")[0] for letter in letters)
+    counts = Counter(map(_first_of_name, filter(str.isalpha, text[:SAMPLED_CHARS])))
     if not counts:
         return ""
     most = "HIRAGANA" if counts["HIRAGANA"] or counts["KATAKANA"] else max(counts, key=lambda one: (counts[one], one))
     return SCRIPTS.get(most, most.capitalize())
+
+
+@cache
+def _first_of_name(letter: str) -> str:
+    return unicodedata.name(letter, "UNKNOWN").partition(" ")[0]
 
 
 def report_origins(rows: Rows, keep: NDArray[np.bool_], rules: RowRules) -> dict[str, dict[str, int]]:

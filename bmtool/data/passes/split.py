@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import xxhash
 
+from bmtool.data.id_hashes import ID_BYTES, hash_ids
 from bmtool.data.text.documents import text_buffers
 
 if TYPE_CHECKING:
@@ -24,15 +25,23 @@ def assign(values: pa.Array, seed: int, *, validation: float, test: float) -> ND
     validation if `u >= 1 - test - validation`, else train. So two datasets with equal seed and ratios put a group into
     the same split, and a row keeps its split while the data grows. The ratios hold in expectation.
     """
+    u = (_hashes(values, seed) >> np.uint64(11)).astype(np.float64) * 2.0**-53
+    split = np.zeros(len(u), dtype=np.uint8)
+    if validation:
+        split[u >= 1 - test - validation] = SPLITS.index("validation")
+    if test:
+        split[u >= 1 - test] = SPLITS.index("test")
+    return split
+
+
+def _hashes(values: pa.Array, seed: int) -> NDArray[np.uint64]:
+    """(rows,) xxh3_64 of each value."""
+    data, offsets = text_buffers(values)
+    if (np.diff(offsets) == ID_BYTES).all():
+        return hash_ids(data, seed)
     encoded = values.dictionary_encode()
     hashed = [xxhash.xxh3_64_intdigest(value, seed) for value in encoded.dictionary.cast(pa.binary()).to_pylist()]
-    u = (np.array(hashed, dtype=np.uint64) >> np.uint64(11)).astype(np.float64) * 2.0**-53
-    of_value = np.zeros(len(u), dtype=np.uint8)
-    if validation:
-        of_value[u >= 1 - test - validation] = SPLITS.index("validation")
-    if test:
-        of_value[u >= 1 - test] = SPLITS.index("test")
-    return np.asarray(of_value[encoded.indices.to_numpy(zero_copy_only=False)])
+    return np.array(hashed, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
 
 
 def assign_by_order(

@@ -9,7 +9,7 @@ import numpy as np
 
 from bmtool.data.compiled import nb
 from bmtool.data.similarity.bands import BANDS, equal_values
-from bmtool.data.similarity.lookup import distinct
+from bmtool.data.similarity.lookup import distinct, perhaps_repeated
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -53,29 +53,9 @@ class Compared:
     matches: NDArray[np.uint8]
 
 
-@nb.njit(nogil=True, cache=True)
-def _perhaps_repeated(keys, counts):  # type: ignore[no-untyped-def]
-    """Rows whose key may be there twice: `counts` (2^k zeros) has a place for each key, shared by few."""
-    last = np.uint64(len(counts) - 1)
-    num_repeated = 0
-    for key in keys:
-        place = key & last
-        counts[place] += key != 0 and counts[place] < 2
-    for key in keys:
-        num_repeated += key != 0 and counts[key & last] == 2
-    rows = np.empty(num_repeated, np.int64)
-    k = 0
-    for row in range(len(keys)):
-        if keys[row] != 0 and counts[keys[row] & last] == 2:
-            rows[k] = row
-            k += 1
-    return rows
-
-
 def _buckets(keys: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """(members, sizes): the rows of each key that several rows have, ascending, bucket after bucket."""
-    counts = np.zeros(1 << max(10, (4 * len(keys)).bit_length()), np.uint8)
-    rows = _perhaps_repeated(keys, counts)
+    rows = perhaps_repeated(keys)
     found = keys[rows]
     order = np.argsort(found, kind="stable")
     rows, found = rows[order], found[order]

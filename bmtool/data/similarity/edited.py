@@ -12,7 +12,8 @@ similar anyhow. One word off, whatever the length: a share of the words would ha
 on, and two of 20 are what strangers that follow one pattern ("the act of ...") differ in.
 
 How it is found: by the hash of the row whole and of the row without each of its words, which is one multiplication for
-each word. Rows of train are looked up in those of the held-out rows; nothing is compared pair by pair.
+each word. Rows of train are looked up in those of the held-out rows; nothing is compared pair by pair. Most needn't be
+read to their end: two such rows begin alike once at most one of their first words is taken out of each.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bmtool.data.compiled import nb
-from bmtool.data.similarity.lookup import find, lookup
+from bmtool.data.similarity.lookup import distinct, find, lookup
 from bmtool.data.similarity.shingles import hash_words, word_tables
 from bmtool.data.text.documents import text_buffers
 
@@ -46,6 +47,11 @@ LEAST_COMMON = 7
 #: the first 128 words of all were read.
 MOST_WORDS = 64
 MOST_BYTES = 512
+
+#: The first words of a row of train that are read, which every row has that is looked at. If one at most is taken out,
+#: the others are what a copy begins with, too. Of 17,000 short rows of documentation 2,200 begin as one of 780 that are
+#: held out; to go through train takes 19 ms, 24 with five words, and 49 where every row is read to its end.
+_FIRST_WORDS = LEAST_COMMON
 
 #: Keys of held-out rows looked for at a time: to make their table takes 95 MB. More take another round over train.
 _KEYS_HELD = 1 << 20
@@ -103,8 +109,20 @@ def _write_keys(held, count, keys):  # type: ignore[no-untyped-def]
 
 
 @nb.njit(nogil=True, cache=True)
+def _write_beginnings(held, beginnings):  # type: ignore[no-untyped-def]
+    """Write the hash of the first words without each of them."""
+    for left_out in range(_FIRST_WORDS):
+        h, power = np.uint64(0), np.uint64(1)
+        for i in range(_FIRST_WORDS):
+            if i != left_out:
+                h += held[i] * power
+                power *= _PLACE
+        beginnings[left_out] = _mixed(h)
+
+
+@nb.njit(nogil=True, cache=True)
 def _keys_of(data, offsets, is_asked, tables):  # type: ignore[no-untyped-def]
-    """(keys, their rows, words of each row) of the rows that are asked for among N; 0 words: it has no keys."""
+    """(keys, their rows, beginnings, words of each row) of the rows that are asked for among N; 0 words: no keys."""
     rows = len(offsets) - 1
     num_words = np.zeros(rows, np.int32)
     most = 0
@@ -112,6 +130,7 @@ def _keys_of(data, offsets, is_asked, tables):  # type: ignore[no-untyped-def]
         if is_asked[row]:  # a word takes two bytes, but for the last
             most += min(offsets[row + 1] - offsets[row], np.int64(2 * MOST_WORDS)) // 2 + 2
     keys, owners = np.empty(most, np.uint64), np.empty(most, np.int32)
+    beginnings = np.empty((rows, _FIRST_WORDS), np.uint64)
     held, own = np.empty(MOST_WORDS + 4, np.uint64), np.empty(MOST_WORDS + 1, np.uint64)
     k = 0
     for row in range(rows):
@@ -121,24 +140,40 @@ def _keys_of(data, offsets, is_asked, tables):  # type: ignore[no-untyped-def]
         if count < LEAST_COMMON or count > MOST_WORDS:
             continue
         num_words[row] = count
+        _write_beginnings(held, beginnings[row])
         num_keys = _write_keys(held, count, own)
         keys[k : k + num_keys] = own[:num_keys]
         owners[k : k + num_keys] = row
         k += num_keys
-    return keys[:k], owners[:k], num_words
+    return keys[:k], owners[:k], beginnings, num_words
+
+
+@nb.njit(inline="always")
+def _is_among(table, keys):  # type: ignore[no-untyped-def]
+    for key in keys:
+        if find(table, key) >= 0:
+            return True
+    return False
 
 
 @nb.njit(nogil=True, cache=True)
-def _search(data, offsets, first_row, is_train, tables, table, holders, starts, num_words, state):  # type: ignore[no-untyped-def]
+def _search(data, offsets, first_row, is_train, tables, begins, table, holders, starts, num_words, state):  # type: ignore[no-untyped-def]
     """Look each row of train up. `state` holds, for each asked row, the first row found and how near it is; and for
     each key whether it was found: all its holders have a twin then, and needn't be gone through again.
     """
     twin, similarity, is_found = state
     held, own = np.empty(MOST_WORDS + 4, np.uint64), np.empty(MOST_WORDS + 1, np.uint64)
+    beginnings = np.empty(_FIRST_WORDS, np.uint64)
     for row in range(len(offsets) - 1):
         if not is_train[row] or offsets[row + 1] - offsets[row] > MOST_BYTES:
             continue
-        _, count = hash_words(data, offsets[row], offsets[row + 1], held, 0, tables)
+        read, count = hash_words(data, offsets[row], offsets[row + 1], held[: _FIRST_WORDS + 1], 0, tables)
+        if count < _FIRST_WORDS:
+            continue
+        _write_beginnings(held, beginnings)
+        if not _is_among(begins, beginnings):
+            continue
+        _, count = hash_words(data, read, offsets[row + 1], held, count, tables)
         if count < LEAST_COMMON or count > MOST_WORDS:
             continue
         for i in range(_write_keys(held, count, own)):
@@ -159,16 +194,18 @@ class _Asked:
     def __init__(self) -> None:
         self.keys: list[NDArray[np.uint64]] = []
         self.owners: list[NDArray[np.int32]] = []
+        self.beginnings: list[NDArray[np.uint64]] = []
         self.rows: list[NDArray[np.int64]] = []
         self.num_words: list[NDArray[np.int32]] = []
         self.num_keys = self.num_rows = 0
 
     def add(self, place: slice, texts: pa.Array, is_asked: NDArray[np.bool_]) -> None:
         """Those of some consecutive rows that are asked for."""
-        keys, owners, num_words = _keys_of(*text_buffers(texts), is_asked, word_tables())
+        keys, owners, beginnings, num_words = _keys_of(*text_buffers(texts), is_asked, word_tables())
         number = (np.cumsum(num_words > 0) - 1 + self.num_rows).astype(np.int32)
         self.keys.append(keys)
         self.owners.append(number[owners])
+        self.beginnings.append(beginnings[num_words > 0].ravel())
         self.rows.append(np.flatnonzero(num_words) + place.start)
         self.num_words.append(num_words[num_words > 0])
         self.num_keys += len(keys)
@@ -181,6 +218,7 @@ class _Asked:
         order = np.argsort(keys)
         holders, keys = np.concatenate(owners or [np.zeros(0, np.int32)])[order], keys[order]
         starts = np.flatnonzero(np.concatenate([[True], keys[1:] != keys[:-1]])[: len(keys)])
+        begins = lookup(distinct(np.concatenate([np.zeros(0, np.uint64), *self.beginnings])))
         table, starts = lookup(keys[starts]), np.append(starts, len(keys))
         num_words = np.concatenate([np.zeros(0, np.int32), *self.num_words])
         twin, similarity = np.full(self.num_rows, -1, np.int64), np.zeros(self.num_rows, np.float32)
@@ -188,7 +226,7 @@ class _Asked:
         for place, texts in parts(is_train) if self.num_rows else ():
             data, offsets = text_buffers(texts)
             own = (data, offsets, place.start, is_train[place])
-            _search(*own, word_tables(), table, holders, starts, num_words, state)
+            _search(*own, word_tables(), begins, table, holders, starts, num_words, state)
         found = np.flatnonzero(twin >= 0)
         rows = np.concatenate([np.zeros(0, np.int64), *self.rows])
         return Edited(rows[found], twin[found], similarity[found])

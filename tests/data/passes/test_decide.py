@@ -7,7 +7,7 @@ import pytest
 from bmtool.data.passes import decide
 from bmtool.data.passes.decide import check_stratified, exact_copies
 from bmtool.errors import DataError
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 
@@ -32,6 +32,7 @@ def units_of(parts):
 HALF = st.sampled_from([0, 1, 2**63 - 1, 2**63, 2**64 - 1])
 
 
+@settings(deadline=None)
 @given(
     parts=st.lists(st.lists(st.tuples(HALF, HALF), max_size=12), max_size=5),
     at_once=st.sampled_from([1, 2, 3, 7, 4_000_000]),

@@ -28,7 +28,7 @@ def test_ratios_hold_in_expectation():
 
 
 def test_the_split_is_the_documented_formula():
-    for value in ("a", "b", "你好", "author 17", "x" * 1000):
+    for value in ("a", "b", "你好", "author 17", "x" * 1000, "0123456789abcdef" * 2, "é" * 16):
         u = xxhash.xxh3_64_intdigest(value.encode(), 3) / 2**64
         expected = "test" if u >= 0.6 else "validation" if u >= 0.3 else "train"
 

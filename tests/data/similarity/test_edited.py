@@ -47,6 +47,19 @@ def test_one_word_replaced_added_left_out_or_moved_is_found(copy):
     assert similarity == [pytest.approx(10 / 11 if "too" not in copy.lower() else 11 / 12)]
 
 
+@pytest.mark.parametrize("place", range(11))
+@pytest.mark.parametrize("to", [0, 3, 5, 10])
+def test_it_is_found_whichever_word_is_another_or_moved(place, to):
+    words = [f"word{number}" for number in range(11)]
+    moved = [*words[:place], *words[place + 1 :]]
+    moved.insert(to, words[place])
+    other = [*words[:place], "other", *words[place + 1 :]]
+
+    assert edited_of([" ".join(moved), " ".join(words)], "th")[0] == {1: 0}
+    assert edited_of([" ".join(other), " ".join(words)], "th")[0] == {1: 0}
+    assert edited_of([" ".join(words[:place] + words[place + 1 :]), " ".join(words)], "th")[0] == {1: 0}
+
+
 def test_two_words_are_too_many_and_so_is_one_in_a_row_of_seven():
     two = ROW.replace("funny", "sad").replace("loud", "quiet")
     seven = "one of the best films this year"
