@@ -18,7 +18,7 @@ from bmtool.console import size_text
 from bmtool.errors import DataError
 from bmtool.models.files.task_folders import TASKS_KEY, whole_of
 from bmtool.report.blocks import Table
-from bmtool.report.dataset_steps import throughput
+from bmtool.report.dataset_steps import took_by_step
 from bmtool.report.tables import cut, plain, printable
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _page(
         yield "\n" + plain(Table(columns, scores), width).rstrip()
     took = manifest.environment.get("throughput")
     if took:
-        yield "\n" + plain(throughput(took), width).rstrip()
+        yield "\n" + plain(took_by_step(took), width).rstrip()
     for name, split in splits.items():
         kinds = ", ".join(f"{column} {kind}" for column, kind in split["columns"].items())
         yield "\n" + cut(f"{name}: {split['rows']:,} rows; {printable(kinds)}", width)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 #: Bytes of each value.
 ID_BYTES = 32
 
-# XXH3_len_17to128_64b of xxHash 0.8 for 32 bytes: the beginning of its secret as little-endian words, and its constants.
+# XXH3_len_17to128_64b of xxHash 0.8 for 32 bytes: its secret as little-endian words, and its constants.
 _SECRET = (0xBE4BA423396CFEB8, 0x1CAD21F72C81017C, 0xDB979083E96DD4DE, 0x1F67B3B7A4A44072)
 _START = np.uint64(ID_BYTES * 0x9E3779B185EBCA87 % 2**64)
 _AVALANCHE = np.uint64(0x165667919E3779F9)

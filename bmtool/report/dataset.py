@@ -1,7 +1,7 @@
 """What `prepare` made of raw rows, for a person: what came in, what left and why, and what the dataset holds now.
 
-Everything comes from `report.json`; a part that isn't in it isn't on the page. Ids are shown,
-texts never.
+Everything comes from `report.json`, but for what steps took, which is in the manifest; a part that isn't in them isn't
+on the page. Ids are shown, texts never.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bmtool.report.blocks import Note, Number, Numbers, Section
 from bmtool.report.counts import present
 from bmtool.report.dataset_contents import labels_of, lengths_of, origins, splits
 from bmtool.report.dataset_findings import cleaned_texts, copies, leakage, private_data, rejected_rows
-from bmtool.report.dataset_steps import funnel, rule_counts, rules
+from bmtool.report.dataset_steps import funnel, rule_counts, rules, throughput
 from bmtool.report.page import write_report
 from bmtool.report.tables import percent, printable, shortened
 
@@ -23,7 +23,11 @@ if TYPE_CHECKING:
 
 
 def write_dataset_report(folder: Path, report: Mapping[str, Any], name: str) -> None:
-    """Write `report.html` into `folder`: a function of `report`, what report.json says, and `name` alone."""
+    """Write `report.html` into `folder`: a function of `report` and `name` alone.
+
+    `report` is what report.json says, and under `throughput` what the manifest does: it is another one in every run, so
+    its section stands last, and no byte before it depends on it.
+    """
     sections = [
         Section("Rows in, rows out", [_headline(report), *_warnings(report), *funnel(report)]),
         *rules(report),
@@ -36,6 +40,7 @@ def write_dataset_report(folder: Path, report: Mapping[str, Any], name: str) -> 
         *cleaned_texts(report),
         *private_data(report),
         *rejected_rows(report),
+        *throughput(report),
     ]
     task = report.get("task")
     subtitle = f"A dataset for {task['type'].replace('_', ' ')}" if task else "A corpus"

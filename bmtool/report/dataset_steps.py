@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bmtool.data.passes.summary import NEARLY_ALL
-from bmtool.report.blocks import Block, Cell, Section, Table
+from bmtool.report.blocks import Block, Cell, Note, Section, Table
 from bmtool.report.counts import by_count, present
 from bmtool.report.tables import percent, printable
 
@@ -41,7 +42,6 @@ def funnel(report: Mapping[str, Any]) -> list[Block]:
         rows.append([printable(step["step"]), step["rows"], lost, step.get("bytes"), step.get("words")])
         before = step["rows"]
     caption = "What is left after each step, in order. The faint end of a bar is what the step took. "
-    caption += "How much CPU time it took is in the manifest, and `bmtool inspect` shows it. "
     rate = report.get("tokens_per_word")
     if rate is None:
         caption += "Tokens depend on the model that will read the rows: words stand for them."
@@ -104,8 +104,22 @@ def _remark(count: int, seen: int) -> str:
     return "drops nearly everything" if count >= NEARLY_ALL * seen else ""
 
 
-def throughput(took: Mapping[str, Any]) -> Table:
-    """What each step took in the run that made the dataset, from the manifest's `environment`."""
+def throughput(report: Mapping[str, Any]) -> list[Section]:
+    """What each step took in the run that made the dataset; such a section stands on every page, whatever was done."""
+    took = report.get("throughput")
+    if took is None:
+        return []
+    if not took:
+        return [Section("Throughput", [Note("All of it was kept from earlier runs: nothing was worked on again.")])]
+    caption = (
+        "Processor time of all workers together, and the rows' size in memory as the step got them, in the run that "
+        "made this dataset, compiling left out. What an earlier run kept took none."
+    )
+    return [Section("Throughput", [replace(took_by_step(took), caption=caption, bars=(1,))])]
+
+
+def took_by_step(took: Mapping[str, Any]) -> Table:
+    """What each step took, from the manifest's `environment`."""
     order = {step: place for place, step in enumerate(STEPS)}
     rows: list[list[Cell]] = [
         [STEPS.get(step, printable(step)), one["cpu_seconds"], one["mb"], one["mb_per_second"]]

@@ -59,6 +59,10 @@ FULL = {
     "tokens_per_word": None,
     "cleaned": {"whitespace": 5, "unicode": 0},
     "scripts": {"Latin": 6, "Han": 1},
+    "throughput": {
+        "write": {"cpu_seconds": 0.001, "mb": 2.0, "mb_per_second": None},
+        "read": {"cpu_seconds": 2.5, "mb": 50.0, "mb_per_second": 20.0},
+    },
 }
 
 
@@ -123,6 +127,8 @@ def test_every_number_is_there_as_text(tmp_path):
         ["iban", "0", "finds nothing"],
         ["whitespace", "5", ""],
         ["unicode", "0", "changes nothing"],
+        ["reading: unpacking, parsing, checking", "2.5000", "50.00", "20.00"],
+        ["writing shards", "0.0010", "2.0000", "-"],
         ["not JSON", "1"],
         ["raw/a.jsonl", "1"],
     ):
@@ -142,6 +148,22 @@ def test_a_corpus_shows_tokens_that_are_counted_or_estimated_and_says_which(tmp_
     assert ["length.min_chars", "2", "22.2 %", "300", "29", "43", ""] in rows
     assert "estimated from the words, at the 1.51 tokens a word" in text
     assert "words stand for them" in page(tmp_path, FULL)
+
+
+def test_steps_stand_in_their_order_and_a_run_that_did_none_says_so(tmp_path):
+    text = page(tmp_path, FULL)
+
+    assert text.index("reading: unpacking") < text.index("writing shards")
+    assert "nothing was worked on again" in page(tmp_path, {**FULL, "throughput": {}})
+
+
+def test_no_byte_outside_of_the_last_section_depends_on_how_long_it_took(tmp_path):
+    pages = [page(tmp_path, {**FULL, "throughput": took}) for took in (FULL["throughput"], {})]
+
+    parts = [text.partition("<h2>Throughput</h2>") for text in pages]
+    assert parts[0][:2] == parts[1][:2]
+    assert parts[0][2].partition("</section>")[2] == parts[1][2].partition("</section>")[2]
+    assert "<section" not in parts[0][2]
 
 
 def test_where_languages_are_not_told_it_says_how_to_have_them_told(tmp_path):

@@ -19,6 +19,7 @@ from bmtool.errors import DataError, MissingInputError, StoppedError, TryAgainEr
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from conftest import untimed
 
 WORDS = ["the", "a", "film", "was", "is", "very", "good", "bad", "long", "plot", "actor", "scene", "story", "end"]
 HAN = "这家餐厅的菜很好吃服务也不错环境安静价格便宜下次还会再来推荐给朋友"
@@ -68,9 +69,9 @@ def stars(path, **more):
 
 
 def hashes(folder):
-    """Of all files: they have to be equal byte for byte."""
+    """Of all files: they have to be equal byte for byte, but for what the page says of time."""
     files = [path for path in sorted(Path(folder).rglob("*")) if path.is_file() and "checkpoints" not in path.parts]
-    return {str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+    return {str(path.relative_to(folder)): hashlib.sha256(untimed(path)).hexdigest() for path in files}
 
 
 # ---------------------------------------------------------------- what comes out

@@ -27,6 +27,7 @@ from bmtool.sources.jsonl import Jsonl
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from conftest import untimed
 
 WORDS = ["the", "a", "film", "was", "is", "very", "good", "bad", "long", "plot", "actor", "scene", "story", "end"]
 WORDS += ["green", "house", "river", "walks", "slowly", "under", "bright", "sun", "with", "many", "old", "friends"]
@@ -135,7 +136,7 @@ def make(tmp_path, make_job):
 def contents(folder):
     """Name and hash of every file, but for the saved work of an unfinished run, and for what says how long it took."""
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(untimed(path)).hexdigest()
         for path in sorted(Path(folder).rglob("*"))
         if path.is_file() and "checkpoints" not in path.parts
     }

@@ -41,7 +41,7 @@ def _hashes(values: pa.Array, seed: int) -> NDArray[np.uint64]:
         return hash_ids(data, seed)
     encoded = values.dictionary_encode()
     hashed = [xxhash.xxh3_64_intdigest(value, seed) for value in encoded.dictionary.cast(pa.binary()).to_pylist()]
-    return np.array(hashed, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)]
+    return np.asarray(np.array(hashed, np.uint64)[encoded.indices.to_numpy(zero_copy_only=False)])
 
 
 def assign_by_order(

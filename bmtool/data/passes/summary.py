@@ -1,6 +1,7 @@
 """What `prepare` says about a dataset: the summary for the manifest, and `report.json` beside the rows.
 
-The report holds facts about the data and is the same however it was made; how long steps took is in the manifest.
+`report.json` holds facts about the data and is the same however it was made; how long steps took is in the manifest,
+and the last section of `report.html`.
 """
 
 from __future__ import annotations
@@ -32,7 +33,7 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
     """Check that the ledger balances, write `report.json`, warn of what looks wrong.
 
     Returns:
-        The summary for the manifest, and all that `report.json` says.
+        The summary for the manifest; and for the page all that `report.json` says, and what steps took.
     """
     summary = _summary(task, draft, published)
     label_counts = {
@@ -55,7 +56,8 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
         "near": draft.decisions.notes,
         "shards": [shard.key for one in published.splits.values() for shard in one.shards],
     }
-    return summary | {"environment": {"kept": kept, "throughput": throughput(collected)}}, report
+    took = throughput(collected)
+    return summary | {"environment": {"kept": kept, "throughput": took}}, report | {"throughput": took}
 
 
 def _summary(task: Task | None, draft: Draft, published: Published) -> dict[str, Any]:

@@ -148,14 +148,6 @@ def _keys_of(data, offsets, is_asked, tables):  # type: ignore[no-untyped-def]
     return keys[:k], owners[:k], beginnings, num_words
 
 
-@nb.njit(inline="always")
-def _is_among(table, keys):  # type: ignore[no-untyped-def]
-    for key in keys:
-        if find(table, key) >= 0:
-            return True
-    return False
-
-
 @nb.njit(nogil=True, cache=True)
 def _search(data, offsets, first_row, is_train, tables, begins, table, holders, starts, num_words, state):  # type: ignore[no-untyped-def]
     """Look each row of train up. `state` holds, for each asked row, the first row found and how near it is; and for
@@ -171,7 +163,10 @@ def _search(data, offsets, first_row, is_train, tables, begins, table, holders, 
         if count < _FIRST_WORDS:
             continue
         _write_beginnings(held, beginnings)
-        if not _is_among(begins, beginnings):
+        is_near = False
+        for key in beginnings:
+            is_near |= find(begins, key) >= 0
+        if not is_near:
             continue
         _, count = hash_words(data, read, offsets[row + 1], held, count, tables)
         if count < LEAST_COMMON or count > MOST_WORDS:

@@ -68,7 +68,7 @@ def _perhaps_repeated(keys, counts):  # type: ignore[no-untyped-def]
 
 
 def perhaps_repeated(keys: NDArray[np.uint64]) -> NDArray[np.int64]:
-    """The rows whose key, evenly spread and not 0, is there twice, ascending; of other keys one row in four to eight."""
+    """The rows whose key (evenly spread, not 0) is there twice, ascending; of others one row in four to eight."""
     return np.asarray(_perhaps_repeated(keys, np.zeros(1 << max(10, (4 * len(keys)).bit_length()), np.uint8)))
 
 

@@ -16,7 +16,7 @@ from bmtool.data.passes.near_memo import NearMemo, _sealed, _unsealed
 from bmtool.stages import prepare
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from conftest import job_for
+from conftest import job_for, untimed
 
 
 def job_with(folder: Path, cache: Path):
@@ -60,7 +60,7 @@ def config(folder: Path, *, is_reversed: bool = False):
 
 def bytes_of(folder: Path) -> dict[str, str]:
     return {
-        str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+        str(path.relative_to(folder)): hashlib.sha256(untimed(path)).hexdigest()
         for path in sorted(folder.rglob("*"))
         if path.is_file() and RESUME not in path.parts
     }

@@ -159,6 +159,10 @@ def test_facts_of_the_run_are_no_part_of_the_report(tmp_path):
     assert took["write"]["mb"] > 0
     assert len(environment["kept"]["rows"]) == 1
     assert "seconds" not in report
+    assert "throughput" not in report
+    page = (job.folder / "report.html").read_text()
+    assert page.count("<h2>Throughput</h2>") == 1
+    assert page.rindex("<h2>") == page.index("<h2>Throughput</h2>")
     assert environment["kept"]["rows"][0] not in report
 
 
