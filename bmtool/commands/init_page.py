@@ -58,6 +58,7 @@ def sections(match: Match, sources: str, group: str | None, sizes: Sizes, word: 
     elif layout == "encoder":
         model = "model: {architecture: bert, size: tiny}, objective: mlm"
         lines.append(f"pretrain: {{data: corpus, {model}, {length}, max_tokens: {sizes.pretraining}}}")
+        rate = ", head_learning_rate: 2e-3" if match.task.of_kind("label", "labels") else ""
     else:
         start, rate = f"model: {_MODELS[layout]}, tokenizer: corpus, ", ", learning_rate: 1e-3"
     lines.append(f"finetune: {{data: rows, {start}{length}, {sizes.finetuning}{rate}}}")

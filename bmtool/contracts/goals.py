@@ -225,6 +225,11 @@ class Task(Goal):
         del train
         return self
 
+    def first_biases(self, train: Examples) -> NDArray[np.float64] | None:
+        """Where the biases (C,) of a new head begin, by the training rows; None: where the class begins them."""
+        del train
+        return None
+
     def watched(self, metric: str | None) -> Task:
         """The task as it is measured on validation while training, so that `metric`, if one is named, is known.
 

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from bmtool.train.jobs.several_tasks import Lessons
     from bmtool.train.sizing.estimate import Outline
 
-VERSION = 5
+VERSION = 6
 VERSION_COUNTS = False
 KIND = "checkpoint"
 

@@ -46,6 +46,15 @@ class TextClassification(DocumentTask):
 
         return encoded_rows(split, self, tokenizer, max_seq_length)
 
+    def first_biases(self, train: Examples) -> NDArray[np.float64] | None:
+        """Of several labels the logits of their shares: from 0 all fall together for the first steps, and what a text
+        says is lost on the way."""
+        if not self.multi_label:
+            return None
+        from bmtool.models.goals.supervised import share_logits
+
+        return share_logits(train.columns["references"])
+
     def collate(self, examples: Examples, rows: NDArray[np.int64], rng: np.random.Generator) -> Batch:
         """Pack texts; the target `labels` is (N,), or (N, C)."""
         from bmtool.models.goals.supervised import pack_documents

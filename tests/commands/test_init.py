@@ -355,6 +355,7 @@ def test_labels_joined_in_a_field_are_several(capsys, separator, name):
     assert (rows.task.name(), rows.task.multi_label) == ("text_classification", True)
     assert rows.columns["labels"] == name
     assert rows.sources[0].list_separator == separator.strip()
+    assert load_pipeline(Path("all.yaml")).finetune.head_learning_rate == 2e-3
     said = capsys.readouterr().err
     assert f"'{name}' holds lists of 3 labels (blue, green, red)" in said
     assert f"\"{separator.strip()}\" stands between the members of '{name}'" in said

@@ -175,7 +175,7 @@ def test_sets_and_numbers_can_be_learned_from_a_teacher(
     texts = ("we saw a lovely film", "we saw a film", "it was awful")
     data = labelled(task, [{"text": f"{texts[i % 3]} {i}", column: values[i % 3]} for i in range(30)])
     first = make_job(tmp_path / "teacher", {"data": data, "from": pretrained})
-    finetune.run(finetuned(num_train_epochs=16), first)
+    finetune.run(finetuned(num_train_epochs=40), first)
     teacher = (first.folder, "checkpoint")
     method = {**METHOD, "weight": 1.0}
 

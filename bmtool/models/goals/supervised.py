@@ -95,6 +95,12 @@ def class_weights(references: Any, wanted: Mapping[str, float] | None, labels: S
     return tuple((weights / mean).tolist())
 
 
+def share_logits(references: NDArray[np.bool_]) -> NDArray[np.float64]:
+    """Logits (C,) of the labels' shares of training rows `references` (N, C), half a row away from none and all."""
+    shares = (references.sum(axis=0) + 0.5) / (len(references) + 1)
+    return np.asarray(np.log(shares / (1 - shares)), dtype=np.float64)
+
+
 def head_logits(head: Literal["document", "token"], model: nn.Module, batch: Batch) -> NDArray[np.float32]:
     """The logits of each document (N, C), or of each token (T, C), as an array."""
     logits = document_logits(model, batch) if head == "document" else token_logits(model, batch)

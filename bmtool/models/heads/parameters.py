@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    import numpy as np
+    from numpy.typing import NDArray
     from torch import nn
     from transformers import PreTrainedModel
 
@@ -35,3 +37,14 @@ def label_parameters(model: PreTrainedModel) -> set[str]:
     parameters = dict(model.named_parameters())
     rows = model.config.num_labels
     return {name for name in head_parameters(model) if name in parameters and parameters[name].shape[0] == rows}
+
+
+def begin_biases(model: PreTrainedModel, new: Collection[str], biases: NDArray[np.float64]) -> None:
+    """Give the biases of the labels (C,) these values, if the model has some and they are new."""
+    import torch
+
+    parameters = dict(model.named_parameters())
+    found = [name for name in parameters if name in label_parameters(model) and parameters[name].ndim == 1]
+    if found and found[-1] in new:  # a pooler as wide as there are labels comes before
+        with torch.no_grad():
+            parameters[found[-1]].copy_(torch.from_numpy(biases))

@@ -12,8 +12,9 @@ from bmtool.data.scoring.scores import evaluate_metrics, higher_is_better
 from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.building.build import bare_model, new_model, special_ids
-from bmtool.models.files.checkpoint import open_config, open_model, save_checkpoint
+from bmtool.models.files.checkpoint import open_and_complete, open_config, save_checkpoint
 from bmtool.models.goals.supervised import class_weights
+from bmtool.models.heads.parameters import begin_biases
 from bmtool.train.jobs.task_settings import check_labels, check_method, check_metric, check_validation
 from bmtool.train.phases import Phase, require_room
 from bmtool.train.selection import Selection
@@ -86,11 +87,19 @@ class Lesson:
         return {}
 
     def model(self) -> PreTrainedModel:
-        """The checkpoint with a head for the task, or a new model; new weights depend on the seed alone."""
-        labels, auto_class = self.task.head_labels(self.dataset.labels), self.task.auto_class
+        """The checkpoint with a head for the task, or a new model; new weights depend on the seed, biases also on the
+        training rows."""
+        labels, auto_class, seed = self.task.head_labels(self.dataset.labels), self.task.auto_class, self.job.seed
         if self.config.model is None:
-            return open_model(self.job.inputs["from"].folder, auto_class, labels, seed=self.job.seed)
-        return new_model(start_config(self.config, self.job, self.tokenizer_folder), auto_class, labels, self.job.seed)
+            model, new = open_and_complete(self.job.inputs["from"].folder, auto_class, labels, seed=seed)
+        else:
+            settings = start_config(self.config, self.job, self.tokenizer_folder)
+            model = new_model(settings, auto_class, labels, seed)
+            new = frozenset(name for name, _ in model.named_parameters())
+        biases = self.task.first_biases(self.parts["train"])
+        if biases is not None:
+            begin_biases(model, new, biases)
+        return model
 
     def bare_model(self) -> PreTrainedModel:
         """The same model without weights."""
