@@ -12,6 +12,6 @@ from bmtool.runner.pipeline import file_model, stage_modules
 def schema() -> int:
     """Print the schema of this version's files."""
     file = file_model({stage: module.Config for stage, module in stage_modules().items()})
-    document = json_schema(file, f"A configuration of bmtool {__version__}")
+    document = json_schema(file, f"Written by `bmtool schema` of bmtool {__version__}")
     print(json.dumps(document, indent=2, ensure_ascii=False))  # noqa: T201  # the result
     return 0

@@ -57,7 +57,7 @@ def describe(settings: type[Settings]) -> list[Described]:
 
 def expects(annotation: Any) -> str:
     """`a whole number above 0`, `a list of names of a filter`."""
-    words = _words(annotation)
+    words = words_for(annotation)
     if words:
         return words
     names: list[str] = []
@@ -73,13 +73,14 @@ def listing(words: list[str]) -> str:
     return "".join(words) if len(words) < 2 else f"{', '.join(words[:-1])} or {words[-1]}"
 
 
-def _words(annotation: Any) -> str:
+def words_for(annotation: Any) -> str:
+    """What a setting says itself that it expects (`Words`); empty where its type says it."""
     if get_origin(annotation) is not Annotated:
         branches = [branch for branch in get_args(annotation) if branch is not NoneType]
         optional = len(branches) == 1 and NoneType in get_args(annotation)
-        return _words(branches[0]) if optional else ""
+        return words_for(branches[0]) if optional else ""
     said = [note.text for note in annotation.__metadata__ if isinstance(note, Words)]
-    return said[-1] if said else _words(annotation.__origin__)
+    return said[-1] if said else words_for(annotation.__origin__)
 
 
 def _options(choice: Any) -> list[str]:

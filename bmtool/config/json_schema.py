@@ -9,7 +9,7 @@ from pathlib import Path
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
-from bmtool.config.describe import describe, expects
+from bmtool.config.describe import describe, expects, words_for
 from bmtool.config.model import LISTED, Choose, Component, NameOf, Settings, Written
 from bmtool.config.shape import alternatives, below, is_mapping, members, settings_at
 from bmtool.config.shared import Head
@@ -30,7 +30,7 @@ _LIMITS = {
 _LIMITS["integer"] = _LIMITS["number"]
 
 
-def json_schema(file: type[Settings], title: str) -> Schema:
+def json_schema(file: type[Settings], comment: str) -> Schema:
     """The schema of a file with the settings `file`: a head, and the sections that `file_model` adds to it.
 
     It is as strict as `bmtool check` about keys, types and names, and says nothing of what settings mean together. A
@@ -45,7 +45,7 @@ def json_schema(file: type[Settings], title: str) -> Schema:
             required |= {name: inside} if (inside := _required_inside(annotation)) else {}
     return {
         "$schema": DIALECT,
-        "title": title,
+        "$comment": comment,
         **schema,
         "if": {"required": ["extends"]},
         "else": {"required": _required(Head), "properties": required},
@@ -116,7 +116,7 @@ class _Walk:
             one = described[key]
             schema = self.of(annotation) if one.is_required else _or_null(self.of(annotation))
             default = {} if one.default in ("", "null") else {"default": _value(one.default)}
-            properties[key] = {"description": one.text or f"{expects(annotation)}.", **schema, **default}
+            properties[key] = {"description": _said(one.text, annotation), **schema, **default}
         doc = {"description": inspect.cleandoc(settings.__doc__)} if settings.__doc__ else {}
         return {**doc, "type": "object", "properties": properties, "additionalProperties": False}
 
@@ -149,6 +149,12 @@ class _Walk:
         named = {"required": [choose.key, *required]}
         how = named if unnamed is None else {"anyOf": [named, unnamed]}
         return {**schema, "properties": {**key, **schema["properties"]}, **how}
+
+
+def _said(text: str, annotation: Any) -> str:
+    """What a setting is; and what it expects, where that has words of its own or nothing else is said."""
+    expected = words_for(annotation) or ("" if text else expects(annotation))
+    return " ".join(filter(None, [text, expected and f"{expected[0].upper()}{expected[1:]}."]))
 
 
 def _is_section(settings: Any) -> bool:

@@ -89,10 +89,10 @@ def steps(value: Any) -> Any:
     return read
 
 
-_CountText = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*[kKMGB]?\s*$")]
+_CountText = Annotated[str, Field(pattern=r"^\s*([0-9]+|[0-9]+(\.[0-9]+)?\s*[kKMGB])\s*$")]
 _Duration = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*[smhd]\s*$")]
 _Steps = Annotated[str, Field(pattern=r"^\s*[0-9]*[1-9][0-9]*\s*steps?\s*$")]
-_Percent = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*%\s*$")]
+_Percent = Annotated[str, Field(pattern=r"^\s*(0*100(\.0+)?|0*[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$")]
 
 Count = Annotated[
     int,

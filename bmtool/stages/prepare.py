@@ -70,9 +70,8 @@ class Config(Settings):
     @model_validator(mode="before")
     @classmethod
     def _fill_from_preset(cls, values: Any) -> Any:
-        if isinstance(values, dict) and values.get("preset") in PRESETS:
-            return {**settings_of(values["preset"]), **values}
-        return values
+        preset = values.get("preset") if isinstance(values, dict) else None
+        return {**settings_of(preset), **values} if isinstance(preset, str) and preset in PRESETS else values
 
     @field_validator("columns", mode="after")
     @classmethod

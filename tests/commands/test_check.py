@@ -64,6 +64,16 @@ def test_each_problem_of_each_bad_file_is_a_line_on_stderr(capsys):
     assert err.splitlines()[-1] == "error: gone.yaml: there is no such file. Did you mean 'good.yaml'?"
 
 
+@pytest.mark.parametrize("preset", ["[]", "{a: b}", "[web]"])
+def test_a_preset_that_is_no_name_is_a_fault_of_the_file(capsys, preset):
+    Path("good.yaml").write_text(GOOD.replace("sources: a.csv", f"sources: a.csv, preset: {preset}"))
+
+    code = check([Path("good.yaml")], as_json=False, console=Console())
+
+    assert code == 2
+    assert "prepare.a.preset: expected web, docs or code, got a " in capsys.readouterr().err
+
+
 def test_json_is_one_document(capsys):
     code = check([Path("good.yaml"), Path("bad.yaml")], as_json=True, console=Console())
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from bmtool.commands.list_ import example_of
 from bmtool.commands.schema import schema
+from bmtool.config.model import ValidationError, validate
+from bmtool.config.shape import members
 from bmtool.config.yaml import read_file
 from bmtool.errors import ConfigError
 from bmtool.registry import KINDS
@@ -175,6 +177,48 @@ def test_other_ways_to_write_a_setting_are_valid(validator, tmp_path, one, other
 
     load_pipeline(tmp_path / "file.yaml")
     assert not list(validator.iter_errors(value))
+
+
+VALUES = [
+    0,
+    1,
+    -1,
+    0.5,
+    "4M",
+    "10%",
+    "10m",
+    "5 steps",
+    "auto",
+    "x",
+    "a/b",
+    True,
+    [],
+    ["a"],
+    ["a", "b"],
+    {},
+    {"a": "b"},
+    None,
+]
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_no_setting_of_a_component_is_refused_that_the_component_takes(document, kind):
+    for name in kind.names():
+        definition = document["$defs"].get(f"{kind.name}.{name}", {"properties": {}})
+        for key, member in definition["properties"].items():
+            judge = Draft202012Validator({"$defs": document["$defs"], **member})
+            for value in VALUES if key in members(kind.load(name)) else ():
+                if not judge.is_valid(value):
+                    assert is_refused(kind.load(name), key, value), (name, key, value)
+
+
+def is_refused(component, key, value):
+    """Whether this value is wrong by itself, whatever the other settings are."""
+    try:
+        validate(component, {} if value is None else {key: value})
+    except ValidationError as error:
+        return any(problem["loc"][:1] == (key,) for problem in error.errors())
+    return False
 
 
 def test_a_file_that_extends_another_needs_nothing_of_its_own(validator, tmp_path):
