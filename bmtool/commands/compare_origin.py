@@ -9,6 +9,7 @@ from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import open_artifact
 from bmtool.config.changes import changes
 from bmtool.config.document import dotted
+from bmtool.models.files.task_folders import whole_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,11 +52,12 @@ def _follow(
     found: Origin, a: tuple[Artifact, Manifest], b: tuple[Artifact, Manifest], section: str, seen: set[Any]
 ) -> None:
     (artifact_a, one), (artifact_b, other) = a, b
-    found.settings += [
-        Difference(f"{section}.{dotted(path)}", before, after)
-        for path, before, after in changes(one.config, other.config)
-    ]
-    found.environment += _unlike(_environment(one), _environment(other), section)
+    differing = changes(one.config, other.config)
+    settings = [Difference(f"{section}.{dotted(path)}", before, after) for path, before, after in differing]
+    # Several inputs may differ in the same way, such as the seeds of a training.
+    found.settings += [member for member in settings if member not in found.settings]
+    unlike = _unlike(_environment(one), _environment(other), section)
+    found.environment += [member for member in unlike if member not in found.environment]
     for role in [*one.inputs, *(role for role in other.inputs if role not in one.inputs)]:
         ours, theirs = _identity(one, role), _identity(other, role)
         if ours == theirs:
@@ -84,7 +86,7 @@ def _named(manifest: Manifest, role: str) -> str | None:
 def _input(artifact: Artifact, role: str) -> tuple[Artifact, Manifest] | None:
     """An input that is in the same store still."""
     given = artifact.manifest.inputs.get(role, {}) if artifact.manifest else {}
-    folder = artifact.folder.parent / given.get("path", "")
+    folder = whole_of(artifact.folder).parent / given.get("path", "")
     if role.startswith(_SOURCE) or not given.get("path") or not (folder / MANIFEST).is_file():
         return None
     found = open_artifact(folder)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.changes import brief
+from bmtool.models.files.task_folders import whole_of
 from bmtool.report.blocks import Table
 from bmtool.report.tables import cut, plain, printable, show
 
@@ -48,7 +49,13 @@ def _heads(one: Compared, paths: tuple[str, str]) -> Iterator[str]:
     """`a  runs/x/finetune (finetune-104d9ac79387, 2026-11-30T23:54:44+00:00)`."""
     for side, path, facts in zip("ab", paths, (one.a, one.b), strict=True):
         where = f"{path.rstrip('/')}/{one.name}" if one.name else path
-        yield f"{side}  {printable(where)} ({Path(facts['artifact']).name}, {facts['finished']})"
+        yield f"{side}  {printable(where)} ({_in_store(facts['artifact'])}, {facts['finished']})"
+
+
+def _in_store(artifact: str) -> str:
+    """`finetune-104d9ac79387`, or `finetune-104d9ac79387/stars` of one of several tasks."""
+    folder = Path(artifact)
+    return str(folder.relative_to(whole_of(folder).parent))
 
 
 def _tables(one: Compared) -> Iterator[Table]:
@@ -65,7 +72,7 @@ def _tables(one: Compared) -> Iterator[Table]:
     for measured in one.measured:
         for title, scores in (
             (f"{measured.dataset} {measured.split}", measured.scores),
-            ("over seeds", measured.seeds),
+            (f"{measured.dataset} {measured.split}, seeds", measured.seeds),
         ):
             if scores:
                 columns = [title, "a", "b", "b - a, paired", "n", "b is"]

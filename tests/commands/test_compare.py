@@ -164,6 +164,41 @@ def test_what_differs_on_the_way_to_both_is_found(tmp_path, capsys):
     assert origin["inputs"] == [{"key": "evaluate: from", "a": "finetune-1", "b": "finetune-2"}]
 
 
+def test_what_differs_in_several_inputs_alike_is_said_once(tmp_path, capsys):
+    def study(number, rate):
+        seeds = {}
+        for seed in (0, 1):
+            name = f"finetune-{number}{seed}"
+            manifest(tmp_path, name, "checkpoint", {"learning_rate": rate, "seed": seed})
+            seeds[f"seed:{seed}"] = {"path": name, "fingerprint": name}
+        return manifest(tmp_path, f"finetune-{number}", "checkpoint", {"learning_rate": rate, "seed": 0}, seeds)
+
+    origin = compared(study(1, 0.1), study(2, 0.2), capsys)["origin"]
+
+    assert origin["settings"] == [{"key": "finetune.learning_rate", "a": 0.1, "b": 0.2}]
+    assert [one["a"] for one in origin["inputs"]] == ["finetune-10", "finetune-11"]
+
+
+def test_the_folder_of_one_of_several_tasks_is_compared_with_what_it_was_made_from(tmp_path, capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "200")
+    folders = []
+    for number in (1, 2):
+        start = manifest(tmp_path, f"pretrain-{number}", "checkpoint", {"max_steps": number})
+        inputs = {"from": {"path": start.name, "fingerprint": start.name}}
+        tasks = {"tasks": {"stars": {"task": "text_classification"}}, "validation": {"stars.accuracy": number / 4}}
+        whole = manifest(tmp_path, f"finetune-{number}", "checkpoint", {}, inputs, tasks)
+        (whole / "bmtool.json").write_text(json.dumps({"tasks": ["stars"]}))
+        (whole / "stars").mkdir()
+        folders.append(whole / "stars")
+
+    compare(*folders)
+
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"a  {folders[0]} (finetune-1/stars, 2026-01-02T03:04:05+00:00)"
+    assert ["pretrain.max_steps", "1", "2"] in [line.split() for line in lines]
+    assert any(line.startswith("validation.stars.accuracy  0.2500") for line in lines)
+
+
 def test_a_choice_counts_without_its_reason(tmp_path, capsys):
     def made(number, torch, precision, threads):
         environment = {"packages": {"torch": torch}, "choices": {"precision": precision, "threads": threads}}
