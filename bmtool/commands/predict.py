@@ -14,7 +14,7 @@ from bmtool.commands.writers import open_writer
 from bmtool.console import silence
 from bmtool.data.readers.advice import advice
 from bmtool.data.readers.delimiters import other_delimiter, refused
-from bmtool.data.readers.nested import names_in, names_of, value_of
+from bmtool.data.readers.nested import joined_value, names_in, names_of
 from bmtool.errors import ConfigError, DataError
 from bmtool.report.tables import counted
 
@@ -138,22 +138,29 @@ def _windows(
         yield len(window)
 
 
-def _read_columns(table: Table, rows: Sequence[Row], predictor: Predictor, columns: dict[str, str]) -> dict[str, str]:
-    """Our columns, and the file's to read for each; of JSON some rows say which there are."""
+def _read_columns(
+    table: Table, rows: Sequence[Row], predictor: Predictor, columns: dict[str, str]
+) -> dict[str, list[str]]:
+    """Our columns, and the file's to read for each, several where texts were joined; of JSON some rows say which there
+    are."""
     within = (
         names_of(table.schema) if table.schema is not None else chain(*(names_in(row.values or {}) for row in rows))
     )
     known = {*table.columns, *within}
-    return {ours: _column(table, known, predictor, ours, columns.get(ours)) for ours in predictor.inputs}
+    return {ours: _named(table, known, predictor, ours, columns.get(ours)) for ours in predictor.inputs}
 
 
-def _column(table: Table, names: Collection[str], predictor: Predictor, ours: str, told: str | None) -> str:
-    """The file's column to read: as told, as the training data called it, as we call it."""
-    takes_text = predictor.inputs[ours] in {"words", "messages"}
-    wanted = [told] if told else [predictor.columns.get(ours, ours), ours, *(["text"] if takes_text else [])]
-    for name in wanted:
-        if name in names:
-            return name
+def _named(table: Table, names: Collection[str], predictor: Predictor, ours: str, told: str | None) -> list[str]:
+    """The file's columns to read: as told, as the training data called them, as we call it."""
+    takes_text = predictor.inputs[ours] in {"words", "messages"} or (
+        table.format == "lines" and len(predictor.inputs) == 1
+    )
+    called = predictor.columns.get(ours, ours)
+    trained = called if isinstance(called, list) else [called]
+    wanted = [[told]] if told else [trained, [ours], *([["text"]] if takes_text else [])]
+    for one in wanted:
+        if all(name in names for name in one):
+            return one
     if table.format == "csv" and (other := other_delimiter(table.columns)) is not None:
         shown = r"$'\t'" if other == "\t" else f"'{other}'"
         raise DataError(
@@ -161,19 +168,21 @@ def _column(table: Table, names: Collection[str], predictor: Predictor, ours: st
             f"so: --delimiter {shown}"
         )
     known = ", ".join(table.columns)
-    missing = " and no column ".join(f"'{name}'" for name in dict.fromkeys(wanted))
+    missing = " and no column ".join(f"'{name}'" for name in dict.fromkeys(chain(*wanted)) if name not in names)
     raise DataError(
         f"{table.name}: there is no column {missing}. Its columns are: {known}. Say which one: --column {ours}=NAME"
     )
 
 
-def _answers(rows: list[Row], read: Mapping[str, str], predictor: Predictor, count: Count) -> list[dict[str, Any]]:
+def _answers(
+    rows: list[Row], read: Mapping[str, list[str]], predictor: Predictor, count: Count
+) -> list[dict[str, Any]]:
     """The rows with what the model says of each, or why it says nothing."""
     from bmtool.models.files.inference import NO_TEXT
 
     inputs, reasons = [], []
     for row in rows:
-        values = {ours: value_of(row.values or {}, theirs) for ours, theirs in read.items()}
+        values = {ours: joined_value(row.values or {}, theirs) for ours, theirs in read.items()}
         given = predictor.as_row(values)
         reason = NO_TEXT if None in values.values() else predictor.fault(given)
         reasons.append(reason)

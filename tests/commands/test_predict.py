@@ -71,6 +71,47 @@ def test_a_column_of_our_name_is_kept_under_another(run, model):
     assert rows[0]["input_label"] == "x"
 
 
+INFO = {
+    "goal_kind": "task",
+    "goal": {"type": "text_classification"},
+    "labels": ["neg", "pos", "mid"],
+    "max_seq_length": 48,
+    "clean": [],
+}
+
+
+def test_columns_that_were_joined_for_training_are_joined_again(run, tmp_path):
+    joined = write_checkpoint(tmp_path / "joined", "bert", {**INFO, "columns": {"text": ["title", "meta.plot"]}})
+    lines = [{"title": "good movie", "meta": {"plot": "bad"}}, {"title": "good movie"}, {"title": None, "id": 3}]
+
+    rows, _ = run(joined, "in.jsonl", "".join(json.dumps(line) + "\n" for line in lines))
+
+    answers = load(joined)(["good movie\nbad", "good movie"])
+    assert [row["score"] for row in rows[:2]] == [answer["score"] for answer in answers]
+    assert [row["error"] for row in rows] == [None, None, "no text"]
+
+
+def test_of_columns_that_were_joined_those_that_miss_are_named_and_one_may_stand_for_all(run, tmp_path):
+    joined = write_checkpoint(tmp_path / "joined", "bert", {**INFO, "columns": {"text": ["title", "plot"]}})
+
+    with pytest.raises(DataError, match=r"no column 'plot' and no column 'text'\. Its columns are: title"):
+        run(joined, "in.csv", "title\ngood\n")
+    rows, _ = run(joined, "in.csv", "title\ngood\n", columns={"text": "title"})
+
+    assert rows[0]["label"] == load(joined)(["good"])[0]["label"]
+
+
+def test_lines_are_what_a_model_that_writes_reads(tmp_path, monkeypatch, capsys):
+    info = {**INFO, "goal": {"type": "translation", "max_new_tokens": 4}, "labels": []}
+    writer = write_checkpoint(tmp_path / "writer", "t5", {**info, "columns": {"source": "en", "target": "zh"}})
+    feed(monkeypatch, "good movie\n")
+
+    assert predict(writer, "-", console=Console()) == 0
+
+    row = json.loads(capsys.readouterr().out)
+    assert (row["text"], row["error"]) == ("good movie", None)
+
+
 def test_a_column_may_lie_within_another(run, model):
     rows, _ = run(model, "in.jsonl", '{"a": {"b": "good"}}\n{"a": {"b": null}}\n', columns={"text": "a.b"})
 

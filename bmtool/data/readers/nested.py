@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator, Mapping
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
     import pyarrow as pa
 
@@ -21,6 +21,15 @@ def value_of(row: Mapping[str, Any], name: str) -> Any:
     for part in name.split("."):
         value = value.get(part) if isinstance(value, dict) else None
     return value
+
+
+def joined_value(row: Mapping[str, Any], names: Sequence[str]) -> Any:
+    """What a row holds under a name, or the texts under several of which it has some, joined by line breaks."""
+    values = [value_of(row, name) for name in names]
+    if len(values) == 1:
+        return values[0]
+    texts = [value for value in values if value is not None]
+    return "\n".join(filter(None, texts)) if texts and all(isinstance(text, str) for text in texts) else None
 
 
 def names_in(row: Mapping[str, Any], within: str = "") -> Iterator[str]:

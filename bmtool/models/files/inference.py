@@ -108,8 +108,8 @@ class Predictor:
     max_seq_length: int
     tokenizer: Tokenizer
     backend: Backend
-    columns: dict[str, str] = field(default_factory=dict)
-    """What the training data called the task's columns: ours to theirs."""
+    columns: dict[str, str | list[str]] = field(default_factory=dict)
+    """What the training data called the task's columns: ours to theirs, several where texts were joined."""
     cleaners: tuple[Cleaner, ...] = ()
     """What was done to the texts of the training data, and is done to new ones."""
     batch_tokens: int = BATCH_TOKENS
