@@ -69,6 +69,15 @@ def job_for(folder, inputs=None, seed=0):
     )
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _own_temporary_folder(tmp_path_factory):
+    """What tests kill leaves its temporary folders there, and `status` shows those of no other process."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TMPDIR", str(tmp_path_factory.mktemp("temporary")))
+        patch.setattr("tempfile.tempdir", None)
+        yield
+
+
 @dataclass(frozen=True)
 class Work:
     """A job, and what it made as the input of another one."""

@@ -36,7 +36,7 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
         raise StorageError(f"{path.parent}: this folder can't be made: {problem.strerror}. Set output_dir") from problem
     # A moment's patience even without --wait: `status` looks at a lock by taking it for an instant.
     deadline = time.monotonic() + max(wait_seconds, 2 * POLL_SECONDS)
-    handle = _take(path)
+    handle = take(path)
     if handle is None and wait_seconds and waiting:
         waiting(f"waiting up to {wait_seconds:.0f} s for {owner(path)}")
     while handle is None:
@@ -44,7 +44,7 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
             hint = "" if wait_seconds else ". Wait for it with --wait 2h"
             raise TryAgainError(f"{path.name[1:].removesuffix('.lock')} is being made by {owner(path)}{hint}")
         time.sleep(POLL_SECONDS)
-        handle = _take(path)
+        handle = take(path)
     try:
         yield
     finally:
@@ -52,7 +52,7 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
         handle.close()
 
 
-def _take(path: Path) -> IO[str] | None:
+def take(path: Path) -> IO[str] | None:
     """The locked file, or None if another process holds it."""
     handle = path.open("a+", encoding="utf-8")
     try:

@@ -6,16 +6,22 @@ import json
 import shutil
 from typing import TYPE_CHECKING
 
+from bmtool.artifacts.faults import fault
 from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.artifacts.store import Store
+from bmtool.artifacts.temporary import left_over
 from bmtool.console import size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bmtool.console import Console
+
+
+#: Behind the name of what is being removed.
+GOING = ".going"
 
 
 def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console: Console) -> int:
@@ -32,11 +38,23 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
             continue
         freed += size
         paths.append(str(folder))
+    freed += _clean_temporary(output_dir, console, dry_run=dry_run)
     freed += _clean_cache(store, {folder.name for folder in going}, console, dry_run=dry_run)
     console.say(f"{size_text(freed)} {'would be freed' if dry_run else 'freed'}")
     if as_json:
         print(json.dumps({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
     return 0
+
+
+def _clean_temporary(output_dir: Path, console: Console, *, dry_run: bool) -> int:
+    """Remove the temporary folders of killed processes; the bytes freed."""
+    freed = 0
+    for folder in [*left_over(), *left_over(output_dir)]:
+        freed += sum(path.stat().st_size for path in tree_files(folder))
+        console.say(f"{'would remove' if dry_run else 'removing'} {folder}, which a killed run left")
+        if not dry_run:
+            shutil.rmtree(folder, ignore_errors=True)
+    return freed
 
 
 def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: bool) -> int:
@@ -56,7 +74,9 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
             if _is_preparing(store):
                 console.say(f"{store.cache}: the rest stays, a run has just begun to work with it")
                 break
-            going = one.rename(one.with_name(f".{one.name}.going"))  # at once: no run finds half of it
+            # At once: no run finds half of it. One that is on its way already was left by a killed `clean`.
+            going = one if one.suffix == GOING else one.rename(one.with_name(f".{one.name}{GOING}"))
+            fault("clean:going")
             if going.is_dir():
                 shutil.rmtree(going)
             else:
@@ -83,7 +103,9 @@ def _loose(store: Store, gone: set[str]) -> list[Path]:
         if one.name not in parts
     ]
     memos = store.cache.glob("memos/*")  # `bmtool.data.passes.encode_pass` names them by the start of the hash
-    found += [one for one in store.cache.glob("read/*/*") if not one.name.startswith(".")]  # these are being filled
+    is_idle = not any(is_held(lock) for lock in store.folder.glob(".*.lock"))
+    # Hidden are those that a training is filling, or was when it was killed.
+    found += [one for one in store.cache.glob("read/*/*") if is_idle or one.suffix == GOING or one.name[0] != "."]
     return found + [one for one in memos if not any(sha256.startswith(one.stem) for sha256 in tokenizers)]
 
 

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import os
 import shutil
-import tempfile
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import tree_files, write_text
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.store import Store
+from bmtool.artifacts.temporary import temporary_folder
 from bmtool.commands.finding import note, ok, problem
 from bmtool.console import size_text
 from bmtool.errors import StorageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from bmtool.commands.finding import Finding
 
@@ -36,8 +36,8 @@ def disk(output_dir: Path) -> Iterator[Finding]:
         yield problem("output", f"{place} is no folder", "Set output_dir", exit_code=StorageError.exit_code)
         return
     try:
-        with tempfile.TemporaryDirectory(prefix=".bmtool-doctor-", dir=place) as name:
-            found = list(_tried(Path(name)))
+        with temporary_folder("doctor", inside=place) as folder:
+            found = list(_tried(folder))
     except OSError as error:
         text = f"{where}: artifacts can't be made here: {(error.strerror or str(error)).lower()}"
         yield problem("output", text, "Set output_dir, or change its rights", exit_code=StorageError.exit_code)

@@ -11,6 +11,7 @@ from bmtool.artifacts.files import tree_files
 from bmtool.artifacts.lock import is_held, owner
 from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import CACHE, Store
+from bmtool.artifacts.temporary import left_over
 from bmtool.console import size_text
 
 if TYPE_CHECKING:
@@ -26,7 +27,8 @@ class Entry:
     size_bytes: int
     age_seconds: float
     state: str
-    """`finished`, `partial`, `running: process 12 on ...`; `cache`: work that later runs take up, not an artifact"""
+    """`finished`, `partial`, `running: process 12 on ...`; and what is no artifact: `cache`, which later runs take up,
+    and `left over`, a killed run's temporary folder by its path"""
 
 
 def status(output_dir: Path, *, as_json: bool) -> int:
@@ -65,6 +67,9 @@ def entries(store: Store) -> list[Entry]:
     if store.cache.is_dir():
         size = sum(path.stat().st_size for path in tree_files(store.cache))
         found.append(Entry(CACHE, [], size, time.time() - store.cache.stat().st_mtime, "cache"))
+    for folder in [*left_over(), *left_over(store.root)]:
+        size = sum(path.stat().st_size for path in tree_files(folder))
+        found.append(Entry(str(folder), [], size, time.time() - folder.stat().st_mtime, "left over"))
     return sorted(found, key=lambda entry: (-entry.age_seconds, entry.artifact))
 
 

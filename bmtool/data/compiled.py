@@ -7,18 +7,18 @@ with kernels takes numba from here.
 
 from __future__ import annotations
 
-import atexit
 import fcntl
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numba as nb
+
+from bmtool.artifacts.temporary import folder_until_exit
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -30,8 +30,16 @@ NAME = "kernels-"
 #: How often a process looks whether another one has compiled what it needs.
 LOOK_SECONDS = 0.1
 
-#: Kernels of another state of the source are removed after so many days: another process may still use them.
+#: Kernels of other states of the source that stay: those used last, and not longer than so many days. A state takes up
+#: to 20 MB, and half a minute to be compiled; who goes back and forth between two branches finds both.
+_OTHERS_KEPT = 3
 _KEPT_DAYS = 7
+
+#: A file in each folder that is locked by all processes that use it.
+_USED = "used"
+
+#: Behind the name of one that is being removed: no process finds half of it.
+_GOING = ".going"
 
 
 def source_key() -> str:
@@ -50,25 +58,48 @@ def kernel_folder(bases: list[Path]) -> Path:
     """
     for base in bases:
         folder = base / f"{NAME}{source_key()}"
-        try:
+        with suppress(OSError):
             is_new = not folder.exists()
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError:
-            continue
-        if os.access(folder, os.W_OK):
+            _use(folder)
             if is_new:
                 _remove_old(base)
             return folder
-    folder = Path(tempfile.mkdtemp(prefix="bmtool-kernels-"))
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    return folder
+    return folder_until_exit("kernels")
+
+
+def _use(folder: Path) -> None:
+    """Make a folder, and let nobody remove it while this process runs."""
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):  # it was removed just then
+            number = os.open(folder / _USED, os.O_WRONLY | os.O_CREAT, 0o666)  # the system closes it with the process
+            fcntl.flock(number, fcntl.LOCK_SH)
+            if os.path.samestat(os.fstat(number), (folder / _USED).stat()):
+                os.utime(folder)
+                return
+            os.close(number)
 
 
 def _remove_old(base: Path) -> None:
+    """Remove kernels of other states of the source that no process uses."""
+    used = {}
     for folder in base.glob(f"{NAME}*"):
         with suppress(FileNotFoundError):  # another process may remove it, too
-            if time.time() - folder.stat().st_mtime > _KEPT_DAYS * 86_400:
-                shutil.rmtree(folder, ignore_errors=True)  # what can't be removed is no harm
+            used[folder] = folder.stat().st_mtime
+    lasted = time.time() - _KEPT_DAYS * 86_400
+    # Those without the file are an earlier bmtool's, whose processes lock nothing.
+    ours, *others = sorted((one for one in used if (one / _USED).exists()), key=lambda one: used[one], reverse=True)
+    going = {one for one in used if used[one] < lasted or one.suffix == _GOING} | set(others[_OTHERS_KEPT:])
+    for folder in going - {ours}:
+        _remove_unused(folder)
+
+
+def _remove_unused(folder: Path) -> None:
+    """What can't be removed is no harm."""
+    with suppress(OSError), (folder / _USED).open("a") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        going = folder if folder.suffix == _GOING else folder.rename(folder.with_suffix(_GOING))
+        shutil.rmtree(going, ignore_errors=True)
 
 
 def _bases() -> list[Path]:

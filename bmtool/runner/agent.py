@@ -7,19 +7,19 @@ import logging
 import os
 import signal
 import sys
-import tempfile
 import uuid
 from dataclasses import asdict
 from inspect import signature
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bmtool.artifacts.temporary import temporary_folder
 from bmtool.errors import BmtoolError, StoppedError, TryAgainError, stopped
 from bmtool.runner.stop import REASONS
 from bmtool.runner.together import Work, error_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from torch.distributed.elastic.multiprocessing.errors import ProcessFailure
 
@@ -41,8 +41,7 @@ def launch(work: Work, processes: int, console: Console, stop: StopRequest) -> d
         TryAgainError: one of them was killed, or all were stopped; the same command goes on.
         BmtoolError: what one of them had to say.
     """
-    with tempfile.TemporaryDirectory(prefix="bmtool-") as name:
-        folder = Path(name)
+    with temporary_folder("together") as folder:
         speech = {"quiet": console.quiet, "verbose": console.verbose, "prefix": console.prefix}
         if stop.reason:
             raise stopped(stop.reason, "nothing was begun")

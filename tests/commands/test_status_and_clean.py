@@ -1,6 +1,7 @@
 import json
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -190,6 +191,72 @@ def test_clean_leaves_the_cache_alone_while_data_is_prepared(folder):
     assert done.returncode == 0
     assert "runs/store/.cache stays: data is being prepared" in done.stderr
     assert parts(folder) > before
+
+
+def test_a_clean_that_is_killed_is_finished_by_the_next(folder):
+    read = folder / "runs/store/.cache/read/ab"
+    for name in ("abcd", ".abce.somewhere.1"):  # read by a training, and being read when it was killed
+        (read / name).mkdir(parents=True)
+        (read / name / "read.npy").write_bytes(b"numbers")
+
+    killed = bmtool(folder, "clean", fault="kill@clean:going:2")
+    left = {path.name for path in read.iterdir()}
+    done = bmtool(folder, "clean")
+
+    assert killed.returncode < 0
+    assert any(name.endswith(".going") for name in left)
+    assert done.returncode == 0
+    assert list(read.iterdir()) == []
+
+
+def test_what_a_training_is_reading_stays(folder):
+    reading = folder / "runs/store/.cache/read/ab/.abce.somewhere.1"
+    reading.mkdir(parents=True)
+
+    with locked(folder / "runs/store/.finetune-0123456789ab.lock"):
+        bmtool(folder, "clean")
+
+    assert reading.is_dir()
+
+
+# ---------------------------------------------------------------- temporary folders
+
+
+def piped(folder: Path, fault: str = "") -> subprocess.CompletedProcess:
+    words = ("prepare", "tiny.yaml", "corpus", "--set", "prepare.corpus.sources={type: csv, path: '-'}")
+    environment = {**os.environ, "BMTOOL_FAULT": fault, "TMPDIR": str(folder / "temporary")}
+    (folder / "temporary").mkdir(exist_ok=True)
+    with (folder / "reviews.csv").open() as rows:
+        return subprocess.run(
+            [sys.executable, "-m", "bmtool.cli", *words], cwd=folder, env=environment, stdin=rows, capture_output=True
+        )
+
+
+def test_the_standard_input_that_a_killed_run_kept_is_gone_after_the_next(folder):
+    killed = piped(folder, fault="kill@prepare:rows")
+    left = list((folder / "temporary").iterdir())
+
+    again = piped(folder)
+
+    assert killed.returncode == -9, killed.stderr
+    assert [path.name.startswith("bmtool-stdin-") for path in left] == [True]
+    assert again.returncode == 0, again.stderr
+    assert list((folder / "temporary").iterdir()) == []
+
+
+def test_status_shows_what_killed_runs_left_in_the_temporary_folder_and_clean_removes_it(folder, monkeypatch):
+    piped(folder, fault="kill@prepare:rows")
+    [left] = (folder / "temporary").iterdir()
+    monkeypatch.setenv("TMPDIR", str(folder / "temporary"))
+
+    results = json.loads(bmtool(folder, "status", "--json").stdout)["results"]
+    done = bmtool(folder, "clean")
+
+    [shown] = [result for result in results if result["state"] == "left over"]
+    assert shown["artifact"] == str(left)
+    assert shown["size_bytes"] > (folder / "reviews.csv").stat().st_size
+    assert f"removing {left}, which a killed run left" in done.stderr
+    assert list((folder / "temporary").iterdir()) == []
 
 
 def test_verify_reads_all_bytes_and_names_each_file_that_changed(folder):

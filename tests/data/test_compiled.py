@@ -1,5 +1,6 @@
 """Compiled kernels belong to one state of the source: another state never finds them."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -45,6 +46,58 @@ def test_the_first_folder_that_can_be_written_is_taken_and_old_kernels_go(tmp_pa
     assert folder == base / f"{NAME}{source_key()}"
     assert not old.exists()
     assert young.exists()
+
+
+KILLED = """
+import os, signal, sys
+from pathlib import Path
+from bmtool.data.compiled import kernel_folder
+kernel_folder([Path(sys.argv[1])])
+print(flush=True)
+os.kill(os.getpid(), signal.SIGKILL if sys.argv[2] == "killed" else signal.SIGSTOP)
+"""
+
+
+def test_of_many_states_of_the_source_those_used_last_stay_and_those_in_use(tmp_path):
+    base = tmp_path / "cache"
+    states = [base / f"{NAME}{number}" for number in range(6)]
+    for age, folder in enumerate(states):
+        folder.mkdir(parents=True)
+        (folder / "used").touch()
+        (folder / "kernel.nbc").touch()
+        then = time.time() - 60 * (age + 1)
+        os.utime(folder, (then, then))
+    going = base / f"{NAME}6.going"
+    going.mkdir()
+
+    with (states[5] / "used").open() as handle:
+        fcntl.flock(handle, fcntl.LOCK_SH)
+        kernel_folder([base])
+
+    assert sorted(folder.name for folder in base.iterdir()) == sorted(
+        [f"{NAME}{source_key()}", *(folder.name for folder in [*states[:3], states[5]])]
+    )
+    assert all((folder / "kernel.nbc").exists() for folder in (*states[:3], states[5]))
+
+
+def test_a_process_holds_its_kernels_until_it_ends_however_that_is(tmp_path):
+    def is_held():
+        with (tmp_path / f"{NAME}{source_key()}" / "used").open() as handle:
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return True
+        return False
+
+    words = [sys.executable, "-c", KILLED, tmp_path]
+    assert subprocess.run([*words, "killed"], capture_output=True, timeout=60).returncode == -9
+    assert not is_held()
+
+    with subprocess.Popen([*words, "stopped"], stdout=subprocess.PIPE) as process:
+        process.stdout.readline()
+        assert is_held()
+        process.kill()
+    assert not is_held()
 
 
 def test_without_a_folder_kernels_are_compiled_for_this_process_alone(tmp_path):
