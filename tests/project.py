@@ -70,7 +70,7 @@ prepare:
   corpus:
     sources: reviews.csv
     columns: {text: body}
-    split: {validation: 0.1, test: 0.1, group: customer}
+    split: {validation: 0.2, test: 0.2, group: customer}
     tokenizer: {type: wordpiece, vocab_size: 300}
   stars:
     task: text_classification

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.config.extras import EXTRAS, needed_extras
 from bmtool.config.references import STAGES
 from bmtool.errors import ConfigError
+from bmtool.runner.apart import not_apart
 from bmtool.runner.pipeline import load_pipeline
 from bmtool.sources._files import FileSource
 
@@ -31,7 +32,7 @@ def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool
             result |= {"status": "failed", "error": str(error)}
             console.error(str(error))
         else:
-            for text in [*absent_sources(pipeline), *absent_extras(pipeline)]:
+            for text in [*absent_sources(pipeline), *absent_extras(pipeline), *not_apart(pipeline)]:
                 console.say(f"warning: {file}: {text}")
             if not as_json and not console.quiet:
                 print(f"{file}: ok ({'; '.join(result['sections'])})")  # noqa: T201  # the result

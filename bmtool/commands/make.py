@@ -11,6 +11,7 @@ from bmtool.artifacts.store import Store
 from bmtool.config.references import STAGES
 from bmtool.console import silence
 from bmtool.errors import BmtoolError, ConfigError, MissingInputError
+from bmtool.runner.apart import not_apart
 from bmtool.runner.crash import as_error
 from bmtool.runner.life import Options, Result, Runner, check_locked, dry_run
 from bmtool.runner.pipeline import load_pipeline
@@ -90,6 +91,8 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
         pipeline = pipeline.in_little()
     if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
         raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
+    for text in not_apart(pipeline) if {"prepare", "pretrain"} & set(request.stages) else ():
+        console.say(f"warning: {text}")
     store = Store(pipeline.output_dir)
     planner = Planner(pipeline, store, None if request.options.dry_run else console)
     nodes = _nodes(request, pipeline, planner)
