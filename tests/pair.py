@@ -18,14 +18,17 @@ from bmtool.data.scoring.scores import evaluate_metrics
 from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import TryAgainError
 from bmtool.models.building.build import new_model
+from bmtool.models.families.packed import drop_attention_dropout
 from bmtool.objectives.mlm import Mlm
 from bmtool.train.inference import features, reading
 from bmtool.train.loop import fit
 from bmtool.train.machine.world import PartDoneError, World, joined
 from bmtool.train.phases import Phase
+from bmtool.train.sizing import auto_batch
 from bmtool.train.states.recovery import Start
 from bmtool.train.weights.layers import freeze
 from bmtool.train.weights.sharded import ShardedWeights
+from bmtool.train.weights.whole import WholeWeights
 from safetensors.torch import save_file
 
 #: Settings by name. Batches of 96 tokens hold from 3 documents up, and each another number of hidden words.
@@ -144,6 +147,21 @@ def train(corpus, folder, name, stop=None):
     write(model, folder / f"{name}.safetensors")
 
 
+def batches_tried(world, corpus):
+    """How many tokens fit where the second process finds less memory free than the first, and why."""
+    auto_batch.free_bytes = lambda _: (10**9, 4 * 10**8)[world.rank]
+    auto_batch.SURELY = 10**9
+    dataset = open_dataset(corpus)
+    examples = Mlm().examples(dataset["train"], load_tokenizer(dataset.tokenizer_folder), 32)
+    plain = {"max_steps": 1, "learning_rate": 1e-3, "max_seq_length": 32}
+    plain |= {"per_device_batch_tokens": "auto", "global_batch_tokens": 1024}
+    phase = Phase(Mlm(), examples, None, validate(Training, plain), None)
+    model = small_model(Mlm())
+    drop_attention_dropout(model)
+    weights = WholeWeights.of(model, torch.float32, world)
+    return auto_batch.tried(weights, [phase], torch.device("cpu"), world.rank, keeps_best=False)
+
+
 def main(corpus, folder):
     """All of the above, and what the processes tell each other."""
     from torch.distributed.rendezvous import rendezvous
@@ -157,6 +175,7 @@ def main(corpus, folder):
             "total": world.total([rank + 1, 0.5]),
             "told": world.told({"from": rank}),
             "gathered": world.gathered(["a"] * (rank + 1)),
+            "tried": batches_tried(world, corpus),
         }
         (folder / f"said-{rank}.json").write_text(json.dumps(said))
         share_out(world, folder)

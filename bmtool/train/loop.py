@@ -21,7 +21,7 @@ from bmtool.train.machine.device import busy_warning, other_running, set_up
 from bmtool.train.machine.precision import pick_precision, short_name
 from bmtool.train.machine.world import PartDoneError, ProcessGoneError, World
 from bmtool.train.optim import MUON_TOKENS, new_optimizer
-from bmtool.train.sizing.auto_batch import USEFUL_TOKENS, fitting, settle
+from bmtool.train.sizing.auto_batch import USEFUL_TOKENS, ceiling, settle, tried
 from bmtool.train.sizing.out_of_memory import is_out_of_memory, out_of_memory
 from bmtool.train.states.checkpoints import Checkpoints, check_space, storage_errors
 from bmtool.train.states.recovery import recover_if_broken
@@ -112,6 +112,7 @@ def _train(trainer: Trainer, job: Job, start: Start) -> Fitted:
             trainer.enter_phase()
             step = _step(trainer)
             recover_if_broken(trainer.stepper, trainer.checkpoints, start, job.console)
+            trainer.give_back_memory()
             trainer.log(step)
             trainer.save_if_due()
             progress.advance(1, **{"loss": f"{step.loss:.3f}", "tokens/s": f"{trainer.tokens_per_second:,.0f}"})
@@ -150,27 +151,29 @@ def _prepare(
     _take_settings(state, phases, selection, chosen, is_saved=saved is not None)
     device, parts, choices = _choose(model, phases[0].training, job, state, world, chosen)
     dtype, _ = pick_precision(state.precision, device)
-    limit = partial(fitting, model, phases, device, dtype, local_size=world.local_size, parts=parts)
+    for note in filter(None, (padding_note(model), drop_attention_dropout(model))):
+        job.console.say(note)
+    model.train()
+    weights = take_over(model, dtype, device, world, parts=parts)
+    keeps_best = selection is not None
+    limit = partial(tried, weights, phases, device, job.seed, keeps_best=keeps_best)
+    most_held = ceiling(weights, phases, device, keeps_best=keeps_best)
     phases = _settled(phases, state, limit, USEFUL_TOKENS[device.type], world, choices, job)
     _check_shares(phases, world)
     training, pads = phases[0].training, family_of(model).pads
     courses = [phase.course(job.seed, number, by_length=pads) for number, phase in enumerate(phases)]
-    for note in filter(None, (padding_note(model), drop_attention_dropout(model))):
-        job.console.say(note)
     job.console.say(courses[state.phase].description)
-    model.train()
-    weights = take_over(model, dtype, device, world, parts=parts)
     optimizer = new_optimizer(
         training.optim, weights.masters, learning_rate=training.rate, weight_decay=training.weight_decay, rates=rates
     )
     _say_muon(training, job)
     monitor = _monitor(training, job, state, world)
     stepper = Stepper(phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
-    trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor)
+    trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor, most_held=most_held)
     if saved is not None:
         trainer.resume(saved)
     elif world.is_first:
-        check_space(checkpoints.folder, weights.count, keeps_best=selection is not None)
+        check_space(checkpoints.folder, weights.count, keeps_best=keeps_best)
     return trainer
 
 
@@ -217,12 +220,7 @@ def _settled(
     job: Job,
 ) -> list[Phase]:
     """The phases with the size of their batches, which is noted where `auto` left it to the machine."""
-
-    def smallest() -> tuple[int, str]:
-        fits, reason = limit()
-        return min(world.gathered(fits)), reason
-
-    settled, note = settle(phases, state.batch_tokens, smallest, useful=useful, processes=world.size)
+    settled, note = settle(phases, state.batch_tokens, limit, useful=useful, processes=world.size)
     if note:
         state.batch_tokens = [phase.training.batch_tokens for phase in settled]
         choices["batches"] = note

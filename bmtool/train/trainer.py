@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.errors import stopped
 from bmtool.train.fitted import Fitted
+from bmtool.train.machine.memory import trim_above
 from bmtool.train.machine.peak import matmul_peak
 from bmtool.train.measuring import scores_of
 from bmtool.train.selection import Selection, validation_is_due
@@ -54,6 +55,8 @@ class Trainer:
     """Corpora whose metrics, by the last phase's goal, are wanted before and after."""
     keeps_optimizer: bool = False
     """Whether the optimizer's state is wanted at the end."""
+    most_held: int | None = None
+    """Bytes that the process may hold between steps; None: no matter (`bmtool.train.sizing.auto_batch.ceiling`)."""
     best_weights: dict[str, Tensor] | None = None
     best_on_disk: int | None = None
     saved_at: float = field(default_factory=time.monotonic)
@@ -194,6 +197,11 @@ class Trainer:
         epoch = state.epoch + state.batch / self.course.num_batches(state.epoch)
         place = {"step": state.step, "epoch": round(epoch, 4), "tokens": state.tokens}
         return place | ({"phase": state.phase + 1} if len(self.stepper.phases) > 1 else {})
+
+    def give_back_memory(self) -> None:
+        """Where gaps between blocks take what the next step may need, give them back."""
+        if self.most_held is not None:
+            trim_above(self.most_held)
 
     def save_if_due(self) -> None:
         """Save where `save_every` says so, by the first process's clock; report a save that failed."""

@@ -1,6 +1,7 @@
 """What only a GPU can show: packed attention by its kernels, a training in bfloat16 that goes on, and its measures."""
 
 import dataclasses
+import re
 import sys
 from pathlib import Path
 
@@ -86,3 +87,13 @@ def test_what_is_measured_on_a_gpu_is_what_a_cpu_measures(make_job, tmp_path, re
     here = run_checkpoint(job.folder, TextClassification(), test, make_job(tmp_path / "cpu")).outputs
 
     assert there["nll"] == pytest.approx(here["nll"], abs=1e-4)
+
+
+def test_batches_are_tried_on_the_card(make_job, tmp_path, reviews, pretrained):
+    settings = {"max_steps": 4, "per_device_batch_tokens": "auto", "global_batch_tokens": 512}
+    config = validate(finetune.Config, SETTINGS | settings)
+
+    summary = finetune.run(config, on_gpu(make_job(tmp_path / "a", {"data": reviews, "from": pretrained})))
+
+    choice = summary["environment"]["choices"]["batches"]
+    assert re.match(r"1 x 512 tokens \([\d.]+ GB of memory are free, and a token took [\d,]+ KB in trials", choice)

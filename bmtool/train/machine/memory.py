@@ -11,8 +11,13 @@ from __future__ import annotations
 import ctypes
 import os
 import platform
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Of glibc's malloc.h and of linux/mman.h.
 _M_TRIM_THRESHOLD, _M_TOP_PAD, _M_MMAP_THRESHOLD, _M_MMAP_MAX = -1, -2, -3, -4
@@ -34,20 +39,49 @@ def keep_memory() -> str:
     """Change glibc's malloc for the rest of the process; say what was done. A second call changes nothing."""
     if platform.libc_ver()[0] != "glibc":
         return "as the system does it (no glibc)"
-    libc = ctypes.CDLL(None, use_errno=True)
-    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
-    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
-    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    libc = _libc()
     libc.mallopt(_M_MMAP_MAX, 0)
     libc.mallopt(_M_TRIM_THRESHOLD, 2**31 - 1)
-    # The heap grows by the pad once, so that it is one range that can be marked before it is used.
+    return "freed memory is kept, in huge pages" if _reserve(libc) else "freed memory is kept"
+
+
+def _reserve(libc: ctypes.CDLL) -> bool:
+    """Let the heap grow once, so that it is one range that can be marked for huge pages before it is used."""
     libc.mallopt(_M_TOP_PAD, min(_MOST_BYTES, int(_RESERVED_RATIO * machine_bytes())))
     libc.free(libc.malloc(2**25))
     libc.mallopt(_M_TOP_PAD, _USUAL_PAD_BYTES)
     heap = _heap()
-    if heap is None or libc.madvise(heap[0], heap[1] - heap[0], _MADV_HUGEPAGE):
-        return "freed memory is kept"
-    return "freed memory is kept, in huge pages"
+    return heap is not None and libc.madvise(heap[0], heap[1] - heap[0], _MADV_HUGEPAGE) == 0
+
+
+@contextmanager
+def trimmed_memory() -> Iterator[None]:
+    """Give all freed memory back to the kernel, so that it is free for the length of the block.
+
+    Behind it the heap grows as `keep_memory` lets it: what comes later would else be in small pages.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = _libc()
+    libc.malloc_trim(0)
+    yield
+    if keep_memory.cache_info().currsize:
+        _reserve(libc)
+
+
+def trim_above(most_bytes: int) -> None:
+    """Where the process holds more than so much, give back what is freed."""
+    if held_bytes() > most_bytes:
+        with trimmed_memory():
+            pass
+
+
+def held_bytes() -> int:
+    """Main memory of its own that this process holds, freed blocks that it keeps among it; 0 where nobody says."""
+    path = Path("/proc/self/status")
+    lines = path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else []
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), 0)
 
 
 def release_memory() -> None:
@@ -76,6 +110,14 @@ def keep_kernels_once() -> None:
 def machine_bytes() -> int:
     """The machine's memory."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def _libc() -> ctypes.CDLL:
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+    libc.free.restype, libc.free.argtypes = None, [ctypes.c_void_p]
+    libc.madvise.argtypes = [ctypes.c_void_p, ctypes.c_size_t, ctypes.c_int]
+    return libc
 
 
 def _heap() -> tuple[int, int] | None:

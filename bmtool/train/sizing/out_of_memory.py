@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import ctypes
 import gc
-import platform
 import resource
 import traceback
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from bmtool.errors import TryAgainError
+from bmtool.train.machine.memory import trimmed_memory
 from bmtool.train.weights.footprint import token_bytes, usable
 
 if TYPE_CHECKING:
@@ -74,9 +73,8 @@ def free_bytes(device: torch.device) -> int | None:
     if device.type == "cuda":
         torch.cuda.empty_cache()
         return int(torch.cuda.mem_get_info(device)[0])
-    if platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)  # else the process keeps freed memory (`bmtool.train.machine.memory`)
-    return min(memory_limits().values(), default=None)
+    with trimmed_memory():
+        return min(memory_limits().values(), default=None)
 
 
 def memory_limits() -> dict[str, int]:

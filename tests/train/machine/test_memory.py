@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -40,6 +41,42 @@ def test_a_large_block_is_not_taken_from_the_kernel_each_time():
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc can be told")
 def test_where_weights_come_and_go_it_is_the_kernel_s_again():
     assert faults("keep_memory(), release_memory()") > 100
+
+
+TRIMMED = """
+import ctypes
+from pathlib import Path
+from bmtool.train.machine.memory import held_bytes, keep_memory, trim_above
+
+def huge():
+    heap = Path("/proc/self/smaps").read_text().partition("[heap]")[2]
+    return " hg" in heap.partition("VmFlags:")[2].partition("\\n")[0]
+
+keep_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+blocks = [libc.malloc(50_000_000) for _ in range(4)]
+for block in blocks:
+    libc.memset(ctypes.c_void_p(block), 1, ctypes.c_size_t(50_000_000))
+for block in blocks:
+    libc.free(ctypes.c_void_p(block))
+before = held_bytes()
+trim_above(before + 10_000_000)
+kept = held_bytes()
+was_huge = huge()
+trim_above(before - 10_000_000)
+print(before - kept, before - held_bytes(), was_huge, huge())
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/smaps").exists(), reason="Linux tells what a process holds")
+def test_freed_memory_is_given_back_where_too_much_is_held_and_comes_again_in_huge_pages():
+    done = subprocess.run([sys.executable, "-c", TRIMMED], capture_output=True, text=True, check=True)
+    kept, given, was_huge, is_huge = done.stdout.split()
+
+    assert abs(int(kept)) < 10_000_000
+    assert int(given) > 150_000_000
+    assert is_huge == was_huge
 
 
 KERNELS = """

@@ -12,7 +12,7 @@ import pytest
 import torch
 from bmtool.errors import ConfigError, TryAgainError
 from bmtool.models.building.build import new_model
-from bmtool.models.heads.several_heads import SeveralHeads
+from bmtool.models.heads.parameters.several_heads import SeveralHeads
 from bmtool.train.machine.world import World, _meet
 from bmtool.train.watching.monitor import read_log
 from bmtool.train.weights.sharing import pick_sharing
@@ -85,7 +85,16 @@ def test_what_processes_say_reaches_all(pair):
     said = [json.loads((pair / f"said-{rank}.json").read_text()) for rank in range(2)]
 
     assert [one.pop("world") for one in said] == [[0, 2, 0, 2], [1, 2, 1, 2]]
+    del said[0]["tried"], said[1]["tried"]
     assert said[0] == said[1] == {"total": [3, 1], "told": {"from": 0}, "gathered": [["a"], ["a", "a"]]}
+
+
+def test_processes_that_try_batches_take_what_fits_into_half_of_the_least_memory(pair):
+    (first, why), (second, also) = (json.loads((pair / f"said-{rank}.json").read_text())["tried"] for rank in range(2))
+
+    assert 0 < first == second
+    assert why.startswith("0.2 GB of memory are free, and a token took")
+    assert also.startswith("0.2 GB of memory are free, and a token took")
 
 
 def test_a_process_alone_says_it_to_itself():
