@@ -56,7 +56,7 @@ from bmtool.contracts.rows import (
     TokenizerTrainer,
     Verdict,
 )
-from bmtool.contracts.stages import GateResult, Job, Need, Stage, Stop, TrainingStage
+from bmtool.contracts.stages import GateResult, Job, Need, Planned, Stage, Stop, TrainingStage
 
 __all__ = [
     "LINE",
@@ -95,6 +95,7 @@ __all__ = [
     "OneScrubber",
     "OneTask",
     "Piece",
+    "Planned",
     "Reading",
     "Rejected",
     "ReportedRun",

@@ -71,6 +71,11 @@ class Goal(Component):
         """What its answers are (`AnswerKind`); empty: no metric holds them against right ones."""
         return ""
 
+    @property
+    def target_share(self) -> float:
+        """About how many targets a token has, for estimates; of an encoder-decoder's, how many are written."""
+        return 1.0
+
     def suited(self, config: PretrainedConfig, tokenizer_folder: Path) -> Self:
         """The goal as a model with this configuration and tokenizer learns it; asked before anything else.
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
     from bmtool.runner.pipeline import Pipeline
+    from bmtool.train.jobs.sketch import Sketch
     from bmtool.train.sizing.estimate import Outline
 
 
@@ -54,6 +55,17 @@ class Job:
     """How long to wait for a card that others compute on (`--wait`)"""
     is_smoke: bool = False
     """Whether this is a smoke run (`--smoke`): `prepare` takes a few rows, the settings of the others are small."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """An input that isn't made yet: the settings that it will be made by, and its own inputs."""
+
+    stage: str
+    section: str
+    """Where its settings are in the file: `prepare.corpus`, `pretrain`"""
+    config: Any
+    inputs: Mapping[str, Planned | Artifact]
 
 
 @dataclass(frozen=True)
@@ -121,3 +133,6 @@ class TrainingStage(Stage, Protocol):
 
     def outline(self, config: Any, job: Job) -> Outline:
         """The model without weights and what it would be trained on, for `--dry-run`; nothing is written."""
+
+    def sketch(self, config: Any, inputs: Mapping[str, Planned | Artifact], job: Job) -> Sketch:
+        """The same from settings alone, where not all inputs are made; those of `job` are none."""

@@ -43,6 +43,11 @@ class Denoising(Objective):
         """Metrics computed on validation."""
         return ("loss", "perplexity")
 
+    @property
+    def target_share(self) -> float:
+        """The text is written once and read once, spoilt."""
+        return 0.5
+
     def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
         """It has no mask."""
         if getattr(trainer, "mask", True):

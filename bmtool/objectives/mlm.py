@@ -36,6 +36,11 @@ class Mlm(Objective):
         """Metrics computed on validation."""
         return ("loss", "perplexity", "masked_accuracy")
 
+    @property
+    def target_share(self) -> float:
+        """What is hidden."""
+        return self.mlm_probability
+
     def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
         """It has no mask."""
         if getattr(trainer, "mask", True):

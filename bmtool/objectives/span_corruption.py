@@ -40,6 +40,12 @@ class SpanCorruption(Objective):
         """Metrics computed on validation."""
         return ("loss", "perplexity")
 
+    @property
+    def target_share(self) -> float:
+        """What is left out, with a token for each span, which is read, too."""
+        spans = self.mlm_probability / self.mean_noise_span_length
+        return (self.mlm_probability + spans) / (1 + 2 * spans)
+
     def unfit_tokenizer(self, trainer: TokenizerTrainer) -> str:
         """It has no sentinels."""
         if getattr(trainer, "sentinels", 0):

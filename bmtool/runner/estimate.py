@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from bmtool.artifacts.manifest import MANIFEST, Artifact, read_manifest
 from bmtool.console import size_text
-from bmtool.contracts import Job
+from bmtool.contracts import Job, Planned
 from bmtool.runner.plan import but_for_seeds
 from bmtool.runner.stop import StopRequest
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bmtool.artifacts.store import Store
     from bmtool.config.shared import Runtime
     from bmtool.console import Console
     from bmtool.contracts import TrainingStage
     from bmtool.runner.plan import Node
-    from bmtool.train.sizing.estimate import Estimate
+    from bmtool.train.sizing.estimate import Estimate, Outline
 
 #: The share of the machine's matrix-product speed that is reckoned with where no run has been measured. A prototype
 #: reached 0.55 with BERT 4x256 and 0.65 with 6x512, in bfloat16 on two cores.
@@ -29,28 +32,18 @@ _RUNS = 5
 
 
 def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console) -> tuple[list[str], dict[str, Any]]:
-    """What to say, and the same as plain JSON ({} if it can't be known yet). It imports torch, and opens the inputs.
+    """What to say, and the same as plain JSON ({} if nothing is left to train). It imports torch, and opens the inputs.
 
-    Trainings that are made on the way, such as those of teachers, are estimated too, and come first.
+    Where some of them are still to be made by other sections, settings alone say what they can. Trainings that are made
+    on the way, such as those of teachers, are estimated too, and come first.
     """
     if node.variants:
         return _of_variants(node, store, runtime, console)
-    inputs: dict[str, Artifact] = {}
-    first: dict[str, Node] = {}
-    for role, source in node.inputs.items():
-        found = source if isinstance(source, Artifact) else store.find(source.place)
-        if found is not None:
-            inputs[role] = found
-        elif (missing := cast("Node", source)).is_named:
-            return [f"how long it takes can't be known before {missing.label} is made"], {}
-        else:
-            first[role] = missing
-    made, told_made = _made_first(first, store, runtime, console)
-    if first and not told_made:
-        return made, {}
+    inputs = {role: _planned(source, store) for role, source in node.inputs.items()}
+    made = {role: one for role, one in inputs.items() if isinstance(one, Artifact)}
     job = Job(
         folder=node.place.partial,
-        inputs=inputs,
+        inputs=made,
         seed=node.identity.seed,
         runtime=runtime,
         console=replace(console, quiet=True),
@@ -58,12 +51,56 @@ def estimate_lines(node: Node, store: Store, runtime: Runtime, console: Console)
         fingerprint=node.place.fingerprint,
         cache=store.cache,
     )
-    lines, told = _estimated(node, store, job)
-    if not made:
+    left = {role: cast("Node", node.inputs[role]) for role in inputs if role not in made}
+    missing = [one for one in left.values() if one.is_named]
+    if missing:
+        return _sketched(node, inputs, missing, store, job)
+    before, told_before = _made_first(left, store, runtime, console)
+    if left and not told_before:
+        return before, {}
+    outline = cast("TrainingStage", node.module).outline(node.config, job)
+    lines, told = _counted(outline, _estimate, store, job)
+    if not before:
         return lines, told
-    all_seconds = told["seconds"] + told_made["seconds"]
-    lines = [*made, f"then {lines[0]}", *lines[1:], f"about {time_text(all_seconds)} in all"]
-    return lines, told | {"made_first": told_made, "all_seconds": all_seconds}
+    all_seconds = told["seconds"] + told_before["seconds"]
+    lines = [*before, f"then {lines[0]}", *lines[1:], f"about {time_text(all_seconds)} in all"]
+    return lines, told | {"made_first": told_before, "all_seconds": all_seconds}
+
+
+def _planned(source: Node | Artifact, store: Store) -> Planned | Artifact:
+    """An input as far as it is there."""
+    found = source if isinstance(source, Artifact) else store.find(source.place)
+    if found is not None:
+        return found
+    node = cast("Node", source)
+    inputs = {role: _planned(one, store) for role, one in node.inputs.items()}
+    return Planned(node.stage, node.section, node.config, inputs)
+
+
+def _sketched(
+    node: Node, inputs: dict[str, Planned | Artifact], missing: list[Node], store: Store, job: Job
+) -> tuple[list[str], dict[str, Any]]:
+    """What can be said before other sections are made."""
+    from bmtool.train.jobs.sketch import foresee
+
+    sketch = cast("TrainingStage", node.module).sketch(node.config, inputs, job)
+
+    def count(outline: Outline, *how: Any, **more: Any) -> Estimate:
+        return foresee(replace(sketch, outline=outline), *how, **more)
+
+    lines, told = _counted(sketch.outline, count, store, job)
+    longest = max(phase.training.max_seq_length for phase in sketch.outline.phases)
+    given = [*sketch.given, f"texts of {longest:,} tokens"]
+    labels = list(dict.fromkeys(one.label for one in missing))
+    if sketch.reads_first:
+        lines.append(f"how long it takes, with what {sketch.reads_first} reads or trains first, is unknown yet")
+    there = f"{_listed(labels)} {'is' if len(labels) == 1 else 'are'} made"
+    lines.append(f"from settings alone, with {_listed(given)}; what the data decides is known once {there}")
+    return lines, told | {"given": given, "missing": labels}
+
+
+def _listed(words: list[str]) -> str:
+    return f"{', '.join(words[:-1])} and {words[-1]}" if len(words) > 1 else words[0]
 
 
 def _made_first(
@@ -95,17 +132,24 @@ def _of_variants(node: Node, store: Store, runtime: Runtime, console: Console) -
     return [f"{len(missing)} to train, one after the other, each:", *lines], told
 
 
-def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str, Any]]:
+def _estimate(outline: Outline, *how: Any, **more: Any) -> Estimate:
+    from bmtool.train.sizing.estimate import estimate
+
+    return estimate(outline, *how, **more)
+
+
+def _counted(
+    outline: Outline, count: Callable[..., Estimate], store: Store, job: Job
+) -> tuple[list[str], dict[str, Any]]:
+    """What `count` says of what would be trained, on this machine."""
     from bmtool.train.machine.device import set_up
     from bmtool.train.machine.peak import matmul_peak
     from bmtool.train.machine.precision import pick_precision, short_name
     from bmtool.train.sizing.auto_batch import USEFUL_TOKENS, fitting, settle
-    from bmtool.train.sizing.estimate import estimate
     from bmtool.train.weights.sharing import is_shared_out, memory_bytes
 
     processes = job.runtime.processes
     device, choices = set_up(job.runtime, 0, processes)
-    outline = cast("TrainingStage", node.module).outline(node.config, job)
     training = outline.phases[0].training
     dtype, _ = pick_precision(training.precision, device)
     is_shared, why = is_shared_out(
@@ -117,18 +161,14 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
         there=lambda: memory_bytes(device, processes),
     )
     parts = processes if is_shared else 1
-    settled, batches = settle(
-        outline.phases,
-        (),
-        lambda: fitting(outline.model, outline.phases, device, dtype, local_size=processes, parts=parts),
-        useful=USEFUL_TOKENS[device.type],
-        processes=processes,
-    )
-    taken = estimate(replace(outline, phases=settled), dtype, job.seed, device=device, parts=parts)
+    limit = partial(fitting, outline.model, outline.phases, device, dtype, local_size=processes, parts=parts)
+    settled, batches = settle(outline.phases, (), limit, useful=USEFUL_TOKENS[device.type], processes=processes)
+    taken = count(replace(outline, phases=settled), dtype, job.seed, device=device, parts=parts)
     share, reason = share_reached(store, f"{short_name(dtype)} ", choices["device"].partition(" ")[0])
-    peak = matmul_peak(device, dtype, job.cache)
+    peak = matmul_peak(device, dtype, job.cache if store.folder.is_dir() else None)  # a dry run makes no folder
     told = {"share": share, "share_reason": reason, "matmul_peak": peak, "processes": processes, "weights": why}
     told |= taken.plain() | {"seconds": taken.seconds(peak * share * processes)}
+    told |= {"step_seconds": taken.step_seconds(peak * share * processes)}
     lines = _lines(taken, told, is_shared=is_shared)
     if batches:
         lines.append(f"batches of a step: {batches}")
@@ -137,25 +177,45 @@ def _estimated(node: Node, store: Store, job: Job) -> tuple[list[str], dict[str,
 
 
 def _lines(taken: Estimate, told: dict[str, Any], *, is_shared: bool) -> list[str]:
-    seconds, processes = told["seconds"], told["processes"]
+    processes = told["processes"]
     held = ", ".join(f"{what} {size_text(size)}" for what, size in taken.memory.items())
-    before = f"; before, {taken.read_tokens:,} tokens are read once" if taken.read_tokens else ""
     each = f" in each of {processes} processes, weights {'shared out' if is_shared else 'whole'} ({told['weights']})"
     return [
-        f"about {taken.parameters / 1e6:,.1f} M weights, {taken.steps:,} steps, {taken.tokens:,} tokens{before}",
+        f"{taken.parameters:,} weights, {_steps_text(taken)}",
         f"about {size_text(sum(taken.memory.values()))} of memory{each if processes > 1 else ''}: {held}",
-        f"about {time_text(seconds)}, {time_text(seconds / taken.steps)} a step, without validation: "
-        f"{(taken.operations + taken.read_operations) / taken.steps:.3g} operations a step, at {told['share']:.0%} "
-        f"({told['share_reason']}) of the {told['matmul_peak']:.3g} a second that matrix products reach here"
-        + (f", in {processes} processes" if processes > 1 else ""),
+        *_time_lines(taken, told),
         f"about {size_text(taken.disk)} of disk while states are saved, the final model with them",
     ]
+
+
+def _steps_text(taken: Estimate) -> str:
+    if taken.steps is None:
+        return "steps unknown yet: num_train_epochs counts passes over the data"
+    before = f"; before, {taken.read_tokens:,} tokens are read once" if taken.read_tokens else ""
+    return f"{taken.steps:,} steps, {taken.tokens:,} tokens{before}"
+
+
+def _time_lines(taken: Estimate, told: dict[str, Any]) -> list[str]:
+    """How long all takes, and a step; nothing where that isn't known."""
+    if taken.step_operations is None:
+        return []
+    operations, seconds, whole = taken.step_operations, told["step_seconds"], ""
+    if told["seconds"] is not None and taken.steps:
+        operations += taken.read_operations / taken.steps
+        seconds, whole = told["seconds"] / taken.steps, f"{time_text(told['seconds'])}, "
+    processes = told["processes"]
+    how = (
+        f"{operations:.3g} operations a step, at {told['share']:.0%} ({told['share_reason']}) of the "
+        f"{told['matmul_peak']:.3g} a second that matrix products reach here"
+    )
+    among = f", in {processes} processes" if processes > 1 else ""
+    return [f"about {whole}{time_text(seconds)} a step, without validation: {how}{among}"]
 
 
 def share_reached(store: Store, precision: str, device: str) -> tuple[float, str]:
     """The share of the matrix-product peak that the newest runs in this store reached on such a device, and whence."""
     found = []
-    for folder in store.folder.iterdir():
+    for folder in store.folder.iterdir() if store.folder.is_dir() else ():
         if folder.name.startswith(".") or not (folder / MANIFEST).exists():
             continue
         manifest = read_manifest(folder)

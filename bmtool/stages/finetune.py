@@ -25,13 +25,16 @@ from bmtool.registry import METRICS
 from bmtool.train.jobs.task_settings import check_file, unknown_metric
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
-    from bmtool.contracts import Job
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.contracts import Job, Planned
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.fitted import Fitted
     from bmtool.train.jobs.finetuning import Lesson
     from bmtool.train.jobs.several_tasks import Lessons
+    from bmtool.train.jobs.sketch import Sketch
     from bmtool.train.sizing.estimate import Outline
 
 VERSION = 6
@@ -131,9 +134,8 @@ class Config(Training):
     @property
     def start(self) -> Reference | None:
         """The checkpoint to start from; None: new weights."""
-        if self.model is not None:
-            return None
-        return self.from_ or self.method.start or Reference(form="name", value="pretrain")
+        start = self.from_ or self.method.start or Reference(form="name", value="pretrain")
+        return start if self.model is None else None
 
     @property
     def together(self) -> MultiTask | None:
@@ -266,6 +268,13 @@ def outline(config: Config, job: Job) -> Outline:
         freeze(model, config.frozen_layers)
     phases, passes = config.method.foreseen(lesson.phase(), model, job)
     return Outline(model, phases, passes, keeps_best=lesson.selection() is not None, choices=choices)
+
+
+def sketch(config: Config, inputs: Mapping[str, Planned | Artifact], job: Job) -> Sketch:
+    """The same from settings alone, where not all that is read is made yet."""
+    from bmtool.train.jobs.sketch import of_finetuning
+
+    return of_finetuning(config, inputs, job)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

@@ -16,13 +16,16 @@ from bmtool.errors import ConfigError
 from bmtool.train.stretches import Corpus, Phase
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from transformers import PreTrainedModel
 
-    from bmtool.contracts import Architecture, Job
+    from bmtool.artifacts.manifest import Artifact
+    from bmtool.contracts import Architecture, Job, Planned
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.fitted import Fitted
+    from bmtool.train.jobs.sketch import Sketch
     from bmtool.train.phases import Phase as TrainingPhase
     from bmtool.train.sizing.estimate import Outline
 
@@ -220,6 +223,14 @@ def outline(config: Config, job: Job) -> Outline:
     config, choices = rated(config, job, corpora)
     phases = [corpora.phase(stretch.objective, stretch) for stretch in config.stretches()]
     return Outline(bare_model_for(config, job, corpora), phases, choices=choices)
+
+
+def sketch(config: Config, inputs: Mapping[str, Planned | Artifact], job: Job) -> Sketch:
+    """The same from settings alone, where not all that is read is made yet."""
+    from bmtool.train.jobs.sketch import of_pretraining
+
+    del job
+    return of_pretraining(config, inputs)
 
 
 def gates(config: Config, summary: dict[str, Any]) -> list[GateResult]:

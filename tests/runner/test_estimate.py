@@ -88,15 +88,94 @@ def test_a_dry_run_says_what_training_takes_once_its_data_is_there(tmp_path, mon
     run("prepare")
     after, said_after = run("pretrain", dry_run=True)
 
-    assert before["summary"] == {}
-    assert "pretrain: how long it takes can't be known before prepare corpus is made\n" in said_before
+    assert before["summary"]["estimate"]["missing"] == ["prepare corpus"]
+    assert (
+        "pretrain: from settings alone, with 200 tokens of prepare.corpus.tokenizer and texts of 16 tokens; what the "
+        "data decides is known once prepare corpus is made\n"
+    ) in said_before
     taken = after["summary"]["estimate"]
     assert (after["status"], taken["steps"], taken["share"]) == ("would_run", 7, ASSUMED_SHARE)
     arithmetic = taken["operations"] / taken["matmul_peak"] / ASSUMED_SHARE
     assert taken["seconds"] == pytest.approx(arithmetic + 7 * STEP_SECONDS)
     assert taken["read_tokens"] == 0
-    assert f"M weights, 7 steps, {taken['tokens']:,} tokens\n" in said_after
+    assert f" weights, 7 steps, {taken['tokens']:,} tokens\n" in said_after
     assert "a step, without validation" in said_after
+
+
+WHOLE = """\
+version: 1
+name: x
+runtime: {device: cpu, threads: 1}
+prepare:
+  corpus: {sources: rows.jsonl, tokenizer: {type: wordpiece, vocab_size: 120}}
+  stars: {sources: rows.jsonl, task: text_classification, split: {validation: 0.2}}
+pretrain:
+  data: corpus
+  model: {architecture: bert, hidden_size: 16, num_attention_heads: 2, num_hidden_layers: 1}
+  objective: mlm
+  max_seq_length: 16
+  per_device_batch_tokens: 128
+  max_tokens: 2k
+  precision: fp32
+finetune: {data: stars, max_seq_length: 16, num_train_epochs: 2, precision: fp32}
+evaluate: {split: validation}
+"""
+
+
+def dry_run(capsys, command="run", **options):
+    """What is said of each stage, and the lines about it."""
+    request = Request(command, Path("c.yaml"), as_json=True, options=Options(dry_run=True, **options))
+    assert make(request, Console()) == 0
+    said = capsys.readouterr()
+    results = {result["stage"]: result["summary"] for result in json.loads(said.out)["results"]}
+    return results, said.err
+
+
+def test_before_anything_is_made_settings_say_what_they_can_and_the_run_bears_it_out(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(WHOLE)
+    letters = "abcdefghijklmnopqrstuvwxyz"
+    words = [one + other for one in letters for other in letters]
+    rows = [{"text": " ".join(words[n % 600 : n % 600 + 9]), "label": "ab"[n % 2]} for n in range(900)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+    found, said = dry_run(capsys)
+    has_made_something = Path("runs").exists()
+    assert make(Request("run", Path("c.yaml"), ("prepare", "pretrain")), Console(quiet=True)) == 0
+    capsys.readouterr()
+    made = json.loads(Path("runs/x/pretrain/manifest.json").read_text())["summary"]
+    known = dry_run(capsys)[0]["finetune"]["estimate"]
+
+    assert not has_made_something
+    first, second = found["pretrain"]["estimate"], found["finetune"]["estimate"]
+    assert (first["parameters"], first["missing"]) == (made["parameters"], ["prepare corpus"])
+    assert first["steps"] == pytest.approx(made["steps"], abs=1)
+    assert first["seconds"] > 0
+    assert "pretrain: learning rate 0.00198 (by the model's width of 16)\n" in said
+    assert (second["steps"], second["tokens"], second["seconds"]) == (None, None, None)
+    assert second["step_seconds"] > 0
+    assert (second["parameters"], second["disk"]) == (known["parameters"], known["disk"])
+    assert known["steps"] > 0
+    assert second["memory"]["optimizer"] == known["memory"]["optimizer"]
+    assert second["memory"]["activations"] >= known["memory"]["activations"]
+    assert "finetune: steps unknown" not in said
+    assert "weights, steps unknown yet: num_train_epochs counts passes over the data\n" in said
+    assert (
+        "finetune: from settings alone, with 2 labels in prepare.stars and texts of 16 tokens; what the data decides "
+        "is known once prepare stars and pretrain are made\n"
+    ) in said
+
+
+def test_where_a_method_reads_first_its_time_is_left_open(tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(WHOLE.replace("num_train_epochs: 2,", "max_steps: 5, method: frozen,"))
+    Path("rows.jsonl").write_text(json.dumps({"text": "a", "label": "a"}) + "\n")
+
+    found, said = dry_run(capsys)
+
+    taken = found["finetune"]["estimate"]
+    assert (taken["steps"], taken["seconds"], taken["step_seconds"]) == (5, None, None)
+    assert "finetune: how long it takes, with what frozen reads or trains first, is unknown yet\n" in said
 
 
 SEEDS = """\

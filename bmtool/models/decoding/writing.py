@@ -108,6 +108,11 @@ class Writing(Task):
         return "AutoModelForSeq2SeqLM" if self._decoder is None else "AutoModelForCausalLM"
 
     @property
+    def target_share(self) -> float:
+        """As if what is written were as long as what is read."""
+        return 0.5
+
+    @property
     def layouts(self) -> tuple[Layout, ...]:
         """The layouts of models that write."""
         return ("encoder-decoder", "decoder")
@@ -269,3 +274,10 @@ class Writing(Task):
 
         del labels
         return pa.table({"target": pa.array(outputs["predictions"], pa.string())})
+
+
+def class_for(task: Task, config: PretrainedConfig) -> str:
+    """The `auto_class` of a task as such a model learns it (`Task.suited`), known without the model's tokenizer."""
+    if not isinstance(task, Writing):
+        return task.auto_class
+    return "AutoModelForSeq2SeqLM" if getattr(config, "is_encoder_decoder", False) else "AutoModelForCausalLM"

@@ -141,7 +141,7 @@ def fitting(
     state = state_bytes(model, dtype, phases[0].training.optim, parts=parts)
     room = mine - sum(state.values()) - _beside(model, phases, state, device, parts=parts)
     fits = _estimated(model, phases, device, dtype, room, parts=parts)
-    return fits, f"{free / 1e9:.1f} GB of memory are free, estimated: a run tries it"
+    return fits, f"{free / 1e9:.1f} GB of memory are free, by the estimate"
 
 
 def tried(

@@ -57,22 +57,31 @@ class Estimate:
     parameters: int
     memory: dict[str, int]
     """Bytes of the process that takes most, by what holds them; what Python and torch take (some 500 MB) isn't in it"""
-    steps: int
-    tokens: int
-    operations: float
+    steps: int | None
+    """None, as of what follows from it: only the data says so (`bmtool.train.sketch`)"""
+    tokens: int | None
+    operations: float | None
     """Of all steps, forward and backward"""
+    step_operations: float | None
+    """Of a step in the mean"""
     read_tokens: int
     """Tokens that a model reads once, before the first step: those that a teacher answers"""
     read_operations: float
     disk: int
     """Bytes, while states are saved, the final model with them"""
 
-    def seconds(self, speed: float) -> float:
+    def seconds(self, speed: float) -> float | None:
         """How long all steps, and what is read for them, take at so many operations a second.
 
         Without validation and saving.
         """
+        if self.operations is None or self.steps is None:
+            return None
         return (self.operations + self.read_operations) / speed + self.steps * STEP_SECONDS
+
+    def step_seconds(self, speed: float) -> float | None:
+        """The same of a step, without what is read."""
+        return None if self.step_operations is None else self.step_operations / speed + STEP_SECONDS
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -86,24 +95,25 @@ def estimate(outline: Outline, dtype: torch.dtype, seed: int, *, device: torch.d
     work = Work.of(outline.model)
     for number, phase in enumerate(outline.phases):
         course = phase.course(seed, number, by_length=family_of(outline.model).pads)
-        own_steps, own_tokens = course.num_steps, _tokens(course)
+        own_steps, own_tokens = course.num_steps, tokens_of(course)
         steps, tokens = steps + own_steps, tokens + own_tokens
         rows = [course.rows(0, place) for place in _places(course.num_batches(0))]
         operations += own_tokens * _operations_per_token(work, phase.goal, phase.train, rows)
     count = sum(parameter.numel() for parameter in outline.model.parameters())
     return Estimate(
         parameters=count,
-        memory=_memory(outline, dtype, device, parts),
+        memory=memory_of(outline, dtype, device, parts),
         steps=steps,
         tokens=tokens,
         operations=operations,
+        step_operations=operations / steps,
         read_tokens=sum(_length(one.examples) for one in outline.passes),
         read_operations=sum(map(_operations_of_pass, outline.passes)),
         disk=space_needed(count, keeps_best=outline.keeps_best),
     )
 
 
-def _tokens(course: Course) -> int:
+def tokens_of(course: Course) -> int:
     """Of all steps, if the batches of later epochs are as full as those of the first."""
     rising = min(course.num_steps, course.training.batch_warmup_steps)
     batches = sum(course.window_size(step) for step in range(rising))
@@ -137,7 +147,7 @@ def _length(examples: Examples) -> int:
     return int(examples.packed_lengths.sum(dtype=np.int64))
 
 
-def _memory(outline: Outline, dtype: torch.dtype, device: torch.device, parts: int) -> dict[str, int]:
+def memory_of(outline: Outline, dtype: torch.dtype, device: torch.device, parts: int) -> dict[str, int]:
     """Bytes by what holds them: while it is trained, or while something is read for that, whichever takes more."""
     taken = state_bytes(outline.model, dtype, outline.phases[0].training.optim, parts=parts)
     activations = max(

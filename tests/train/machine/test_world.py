@@ -12,7 +12,7 @@ import pytest
 import torch
 from bmtool.errors import ConfigError, TryAgainError
 from bmtool.models.building.build import new_model
-from bmtool.models.heads.parameters.several_heads import SeveralHeads
+from bmtool.models.heads.several_heads import SeveralHeads
 from bmtool.train.machine.world import World, _meet
 from bmtool.train.watching.monitor import read_log
 from bmtool.train.weights.sharing import pick_sharing

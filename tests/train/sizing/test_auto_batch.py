@@ -195,7 +195,7 @@ print(json.dumps(said))
 
 
 def test_batches_are_as_large_as_the_kernel_has_memory_for(tmp_path, corpus):
-    arguments = [Path(__file__).parent.parent, corpus.folder, tmp_path, 600, 150]
+    arguments = [Path(__file__).parents[2], corpus.folder, tmp_path, 600, 150]
 
     done = subprocess.run([sys.executable, "-c", TIGHT, *map(str, arguments)], capture_output=True, text=True)
 
