@@ -78,9 +78,8 @@ def guess(columns: Mapping[str, Column], num_rows: int, given: Mapping[str, Colu
         wanted = f"2 to {MOST_LABELS} short values, each of them in several rows"
         score = next((c for c in others if c.has_fractions), None)
         number = f"; if '{score.name}' is what is to be learned: --column score={score.name}" if score else ""
-        reasons.append(
-            f"no column looks like a label: {wanted}{nearly and f'; {nearly}'}. If one is: --column label=NAME{number}"
-        )
+        one_is = f". If one is: --column label=NAME{number}" if others else ""
+        reasons.append(f"no column looks like a label: {wanted}{nearly and f'; {nearly}'}{one_is}")
     else:
         reasons.append(f"'{label.name}' holds {_what_it_holds(label)}")
     if group is not None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from bmtool.commands.columns import Column, look
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
 from bmtool.data.readers.advice import FROM_SQUAD, advice, to_lines
-from bmtool.data.readers.delimiters import delimiter_of, other_delimiter
+from bmtool.data.readers.delimiters import OTHERS, delimiter_of, other_delimiter
 from bmtool.errors import ConfigError, DataError, MissingInputError
 
 if TYPE_CHECKING:
@@ -122,9 +122,23 @@ def json_advice(path: Path) -> str:
 
 def _opened(path: Path) -> Table:
     """The file, and of CSV what stands between the columns of its header, where it isn't what the name means."""
-    table = open_table(str(path))
+    try:
+        table = open_table(str(path))
+    except DataError:
+        between = [one for one in OTHERS if format_of(path) == "csv" and _separates(one, path)]  # names in quotes
+        if not between:
+            raise
+        return open_table(str(path), delimiter=between[0])
     other = other_delimiter(table.columns) if table.format == "csv" else None
     return table if other is None else open_table(str(path), delimiter=other)
+
+
+def _separates(delimiter: str, path: Path) -> bool:
+    """Whether a header can be read by it, and has several columns then."""
+    try:
+        return len(open_table(str(path), delimiter=delimiter).columns) > 1
+    except DataError:
+        return False
 
 
 def declared(table: Table) -> str | None:

@@ -10,7 +10,7 @@ from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmtool.data.readers.advice import NOT_UTF8
+from bmtool.data.readers.advice import NOT_UTF8, WRONG_FIELDS
 from bmtool.data.readers.delimiters import delimiter_of
 from bmtool.data.readers.json_line import object_on
 from bmtool.data.readers.lines import MAX_LINE_BYTES, TOO_LONG, lines_of, read_lines
@@ -31,6 +31,9 @@ FORMATS = {
     ".parquet": "parquet",
     ".pq": "parquet",
 }
+
+#: What may be wrong with a header.
+OTHER = "If another character stands between its columns, predict is told so by --delimiter ';'"
 
 #: Rows of a Parquet file that are decoded at once.
 PARQUET_ROWS = 1024
@@ -178,7 +181,7 @@ def _read_header(table: Table) -> None:
     try:
         header = _names([name.strip() for name in next(_csv_reader(table), [])])
     except csv.Error as error:
-        raise DataError(f"{table.name}:1: the header line can't be read: {error}") from None
+        raise DataError(f"{table.name}:1: the header line can't be read: {error}. {OTHER}") from None
     twice = next((name for name in header if header.count(name) > 1), None)
     if twice is not None:
         raise DataError(f"{table.name}:1: the header names '{twice}' more than once. Rename all but one")
@@ -208,7 +211,7 @@ def _csv_rows(table: Table) -> Iterator[Row]:
         if not cells:
             continue
         if len(cells) != len(table.columns):
-            yield Row(line, None, "wrong number of fields")
+            yield Row(line, None, WRONG_FIELDS)
         elif any("\udc80" <= char <= "\udcff" for cell in cells for char in cell if char > "\ud7ff"):
             yield Row(line, None, NOT_UTF8)
         else:

@@ -146,6 +146,42 @@ def test_of_more_rows_than_are_looked_at_the_number_is_an_estimate(capsys, name)
     assert abs(about - 30_000) < 600
 
 
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+def test_a_header_in_quotes_is_read_by_what_stands_between_its_names(capsys, encoding):
+    rows = [{**row, "body": f'He said "no", and left; {row["body"]}'} for row in reviews()]
+    with Path("excel.csv").open("w", newline="", encoding=encoding) as handle:
+        writer = csv.DictWriter(handle, list(rows[0]), delimiter=";", quoting=csv.QUOTE_ALL)
+        writer.writeheader()
+        writer.writerows(rows)
+
+    pipeline, _ = written("excel.csv")
+
+    assert pipeline.prepare["stars"].sources[0].delimiter == ";"
+    assert pipeline.prepare["stars"].columns == {"text": "body", "label": "stars"}
+
+
+def test_a_header_that_nothing_reads_is_said_as_it_is():
+    Path("odd.csv").write_text('"text"x"label"\n1,2\n')
+
+    with pytest.raises(DataError, match=r"odd.csv:1: the header line can't be read: ',' expected after"):
+        init(Path("odd.csv"), console=Console())
+
+
+def test_fields_with_commas_that_stand_in_no_quotes_are_said_to_need_some():
+    Path("ragged.csv").write_text("text,label\n" + "good, but long,1\n" * 20)
+
+    with pytest.raises(DataError, match=r"20 wrong number of fields; .* A field with a delimiter, .* stands in quotes"):
+        init(Path("ragged.csv"), console=Console())
+
+
+def test_where_there_is_one_column_no_other_is_asked_for(capsys):
+    Path("texts.csv").write_text("body\n" + "all good\n" * 20)
+
+    init(Path("texts.csv"), console=Console())
+
+    assert "--column" not in capsys.readouterr().err
+
+
 def test_not_a_number_is_no_label():
     rows = [dict(row, stars=float("nan") if n % 3 == 0 else 1.0) for n, row in enumerate(reviews())]
     Path("half.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))

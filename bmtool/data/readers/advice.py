@@ -14,6 +14,7 @@ BROKEN_JSON = "broken JSON"
 NO_OBJECT = "not a JSON object"
 
 DECIMAL_COMMA = "a decimal comma"
+WRONG_FIELDS = "wrong number of fields"
 
 #: What to do about 0,5 where a number is wanted.
 WITH_POINT = (
@@ -35,6 +36,13 @@ TO_LINES = (
 
 #: What makes rows of a file of questions as SQuAD publishes them, each with the paragraph that it is about.
 FROM_SQUAD = ".data[].paragraphs[] | .context as $context | .qas[] | {question, $context, answers}"
+
+
+#: What to do about texts that are cut where they have a comma.
+IN_QUOTES = (
+    'A field with a delimiter, a quote or a line break in it stands in quotes, and quotes in it are doubled: "He said '
+    '""no"", and left",label'
+)
 
 
 def to_lines(head: bytes, name: str) -> str:
@@ -66,6 +74,8 @@ def advice(reasons: Iterable[str]) -> str:
     given = list(reasons)
     if NOT_UTF8 in given:
         return CONVERT
+    if given and all(reason.startswith(WRONG_FIELDS) for reason in given):
+        return IN_QUOTES
     if any(reason.startswith(DECIMAL_COMMA) for reason in given):
         return WITH_POINT
     return TO_LINES if any(reason.startswith((BROKEN_JSON, NO_OBJECT)) for reason in given) else ""
