@@ -40,13 +40,17 @@ class Moved:
 
         None: there are too many of them.
         """
-        stays = self.place >= 0
-        before = np.zeros(len(now), np.bool_)
-        before[self.place[stays]] = was[stays]
-        changed, lost = np.flatnonzero(before != now), np.flatnonzero(was[~stays])
+        changed, lost = self.changed(was, now)
         if len(changed) + len(lost) > most_rows(sketches):
             return None
         return touched_by(np.concatenate([sketches.rows(changed), self.gone.rows(lost)]))
+
+    def changed(self, was: NDArray[np.bool_], now: NDArray[np.bool_]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The rows (by their numbers now) that count now or did, not both; and those of `gone` that did."""
+        stays = self.place >= 0
+        before = np.zeros(len(now), np.bool_)
+        before[self.place[stays]] = was[stays]
+        return np.flatnonzero(before != now), np.flatnonzero(was[~stays])
 
 
 def most_rows(sketches: Sketches) -> int:
@@ -99,8 +103,10 @@ def compared_again(
     if len(rows) > most_rows(sketches):
         return None
     theirs = touched_by(sketches.rows(rows))
-    around = rows_touched(sketches, theirs)
-    around = around[alive[around]]
+    # Whatever shares a band with one that came is among `rows`; what is left to look for are few rows' bands.
+    others = np.setdiff1d(rows, before.moved.changed(before.alive, alive)[0], assume_unique=True)
+    around = rows_touched(sketches, touched_by(sketches.rows(others))) if len(others) else others
+    around = np.union1d(rows, around[alive[around]])
     if len(around) > most_rows(sketches):
         return None
     found = compared(Chosen(sketches.rows(around), theirs), at_least=at_least, clearly=clearly)
