@@ -252,6 +252,14 @@ def test_after_a_change_the_bytes_are_those_of_a_full_rebuild_and_little_is_read
         assert min(first for _, first in again) > 40
 
 
+@pytest.mark.parametrize("before", [1, 2])
+def test_after_a_change_they_are_those_of_a_full_rebuild_whatever_the_workers_then_and_now(data, make, before):
+    make(corpus(data), workers=before)
+    CHANGES["added first"](data)
+
+    assert make(corpus(data), workers=3 - before) == make(corpus(data), workers=before, cache="none")
+
+
 def test_what_is_done_to_rows_decides_what_is_read_again(data, make, pieces_read):
     make(labelled(data))
     pieces_read.clear()
