@@ -89,13 +89,17 @@ def _of_machine() -> int | None:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("MemAvailable:")), None)
 
 
-def _of_container() -> int | None:
-    """Of the control group (version 2) that this process sees as the root."""
-    texts = [Path("/sys/fs/cgroup") / name for name in ("memory.max", "memory.current")]
-    if not all(path.is_file() for path in texts):
+def _of_container(group: Path = Path("/sys/fs/cgroup")) -> int | None:
+    """Of the control group (version 2) that this process sees as the root.
+
+    Pages of files that nobody has read for a while count as used there, and are the kernel's to take back.
+    """
+    paths = [group / name for name in ("memory.max", "memory.current", "memory.stat")]
+    if not all(path.is_file() for path in paths):
         return None
-    limit, used = (path.read_text(encoding="ascii").strip() for path in texts)
-    return int(limit) - int(used) if limit.isdecimal() else None
+    limit, used, counts = (path.read_text(encoding="ascii").strip() for path in paths)
+    idle = next((int(line.split()[1]) for line in counts.splitlines() if line.startswith("inactive_file ")), 0)
+    return int(limit) - int(used) + idle if limit.isdecimal() else None
 
 
 def _of_process() -> int | None:

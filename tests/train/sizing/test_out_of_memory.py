@@ -8,7 +8,7 @@ from bmtool.config.model import validate
 from bmtool.errors import TryAgainError
 from bmtool.objectives.mlm import Mlm
 from bmtool.stages import pretrain
-from bmtool.train.sizing.out_of_memory import fitting_tokens, free_bytes, is_out_of_memory
+from bmtool.train.sizing.out_of_memory import _of_container, fitting_tokens, free_bytes, is_out_of_memory
 
 
 class Greedy(Mlm):
@@ -64,6 +64,19 @@ def test_only_a_lack_of_memory_is_taken_for_one():
 )
 def test_what_fits_is_half_of_what_was_tried_or_what_is_free(usable, tokens):
     assert fitting_tokens(8192, usable, bytes_a_token=100_000) == tokens
+
+
+@pytest.mark.parametrize(("limit", "free"), [("1000", 1000 - 700 + 250), ("max", None)])
+def test_of_a_container_s_memory_files_that_nobody_reads_are_no_loss(tmp_path, limit, free):
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text("700\n")
+    (tmp_path / "memory.stat").write_text("anon 300\nfile 400\ninactive_file 250\nactive_file 150\n")
+
+    assert _of_container(tmp_path) == free
+
+
+def test_where_no_container_limits_memory_none_is_said(tmp_path):
+    assert _of_container(tmp_path) is None
 
 
 def test_what_is_free_is_known():
