@@ -187,8 +187,8 @@ def _compare(evaluation: Evaluation, baseline: str, metrics: Sequence[Metric]) -
         numbers += f"; WORSE by {', '.join(_against(evaluation, baseline, metric) for metric in worse)}"
     if least > 0:
         return "warning" if worse else "good", f"better than {baseline}: {numbers}"
-    is_less = difference.value < 0 if main.higher_is_better else difference.value > 0
-    word = "no" if is_less else "not surely"
+    is_more = difference.value > 0 if main.higher_is_better else difference.value < 0
+    word = "not surely" if is_more else "no"
     return "warning", f"{word} better than {baseline}: {numbers}"
 
 

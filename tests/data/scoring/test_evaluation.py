@@ -46,6 +46,7 @@ def test_a_metric_that_is_no_sum_is_compared_with_a_baseline_on_the_same_rows():
     [
         ((2.0, 2.0), "good", "better than rival: mae 1.000 against 2.000, "),
         ((0.1, 1.95), "warning", "not surely better than rival: mae 1.000 against 1.025, "),
+        ((1.0, 1.0), "warning", "no better than rival: mae 1.000 against 1.000, "),
         ((0.1, 1.85), "warning", "no better than rival: mae 1.000 against 0.975, "),
         ((0.5, 0.5), "bad", "the model LOSES to rival: mae 1.000 against 0.500, "),
     ],
