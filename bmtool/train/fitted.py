@@ -22,6 +22,8 @@ class Fitted:
     """`{step, metric, value}` if weights were chosen by a metric."""
     stopped_early: bool
     skipped_steps: int
+    recompiles: int
+    """Graphs that torch compiled when all should have been; 0 where nothing is compiled"""
     rollbacks: list[dict[str, int]]
     """`{step, to}` of each return to a saved state"""
     choices: dict[str, str]
@@ -42,6 +44,7 @@ class Fitted:
             "epochs": self.epochs,
             "tokens": self.tokens,
             "skipped_steps": self.skipped_steps,
+            "recompiles": self.recompiles,
             "rollbacks": self.rollbacks,
             "validation": self.metrics,
             "tokens_per_second": round(self.tokens_per_second),

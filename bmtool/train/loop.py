@@ -16,6 +16,7 @@ from bmtool.models.families.packed import drop_attention_dropout, padding_note, 
 from bmtool.models.families.positions import longest_document, too_long
 from bmtool.models.kernels.dropout import dropout_by_bits
 from bmtool.models.kernels.products import pick_library
+from bmtool.train.loading import Loader
 from bmtool.train.machine.cards import look_at, wait_for_card
 from bmtool.train.machine.device import busy_warning, other_running, set_up
 from bmtool.train.machine.precision import pick_precision, short_name
@@ -30,6 +31,7 @@ from bmtool.train.steps import Stepper
 from bmtool.train.trainer import Trainer
 from bmtool.train.watching.monitor import METRICS_LOG, Monitor
 from bmtool.train.watching.reporting import Reporting
+from bmtool.train.weights.compiling import Compiling
 from bmtool.train.weights.sharing import pick_sharing, take_over
 
 if TYPE_CHECKING:
@@ -37,11 +39,13 @@ if TYPE_CHECKING:
 
     from bmtool.config.shared import Training
     from bmtool.contracts import Examples, Job
+    from bmtool.train.course import Course
     from bmtool.train.fitted import Fitted
     from bmtool.train.phases import Phase
     from bmtool.train.selection import Selection
     from bmtool.train.states.recovery import Start
     from bmtool.train.steps import Step
+    from bmtool.train.weights.base import Weights
 
 
 def fit(
@@ -92,7 +96,7 @@ def fit(
     with storage_errors(str(job.folder)), closing(checkpoints), dropout_by_bits():
         trainer = _prepare(model, phases, job, selection, rates, checkpoints, choices or {})
         trainer.domains, trainer.keeps_optimizer = domains or {}, keeps_optimizer
-        with closing(trainer.monitor):
+        with closing(trainer.monitor), closing(trainer.stepper.loader):
             trainer.begin(start.optimizer_state)
             return _train(trainer, job, start)
 
@@ -168,13 +172,24 @@ def _prepare(
     )
     _say_muon(training, job)
     monitor = _monitor(training, job, state, world)
-    stepper = Stepper(phases, courses, weights, optimizer, state, job.seed, device, job.console, world)
+    helpers = Loader.of(device), _compiling(job, weights, device, courses, choices)
+    stepper = Stepper(phases, courses, weights, optimizer, state, job.seed, device, job.console, world, *helpers)
     trainer = Trainer(stepper, selection, job, choices, checkpoints, monitor, most_held=most_held)
     if saved is not None:
         trainer.resume(saved)
     elif world.is_first:
         check_space(checkpoints.folder, weights.count, keeps_best=keeps_best)
     return trainer
+
+
+def _compiling(
+    job: Job, weights: Weights, device: torch.device, courses: Sequence[Course], choices: dict[str, str]
+) -> Compiling:
+    """The layers that torch compiles, if any; which and why is noted."""
+    num_steps = sum(course.num_steps for course in courses)
+    wanted, console = job.runtime.torch_compile, job.console
+    compiling, choices["layers"] = Compiling.of(wanted, weights, device, num_steps=num_steps, console=console)
+    return compiling
 
 
 def _monitor(training: Training, job: Job, state: State, world: World) -> Monitor:

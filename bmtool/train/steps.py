@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,12 +13,14 @@ import torch
 from bmtool.artifacts.faults import fault
 from bmtool.models.building.flops import Work
 from bmtool.models.families.batches import to_device
+from bmtool.train.loading import Loader
 from bmtool.train.order.plan import DATA, DROPOUT, generator
 from bmtool.train.schedules import factor
 from bmtool.train.states.divergence import is_usable, note_skipped
+from bmtool.train.weights.compiling import Compiling
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     import numpy as np
     from torch import Tensor
@@ -63,6 +65,8 @@ class Stepper:
     device: torch.device
     console: Console
     world: World
+    loader: Loader = field(default_factory=Loader)
+    compiling: Compiling = field(default_factory=Compiling)
 
     @property
     def model(self) -> Any:
@@ -93,25 +97,44 @@ class Stepper:
     def step(self) -> Step:
         """Train on the next window; of its batches this process takes its share."""
         started = time.perf_counter()
-        places = self.course.window(self.state.epoch, self.state.batch, self.state.phase_step)
-        own = places[self.world.rank :: self.world.size]
-        batches = [self._collate(epoch, batch) for epoch, batch in own]
-        idle = [self._collate(epoch, batch) for epoch, batch in places[: self.weights.num_idle(len(places))]]
-        self.state.loading_seconds += time.perf_counter() - started
+        course, state = self.course, self.state
+        places = course.window(state.epoch, state.batch, state.phase_step)
+        own = self._own(places)
+        loaded = self.loader.batches((state.phase, *places), self._maker(places))
+        batches, idle = loaded[: len(own)], loaded[len(own) :]
+        following = course.following(*places[-1])
+        if self.loader.is_ahead and state.phase_step + 1 < course.num_steps:
+            coming = course.window(*following, state.phase_step + 1)
+            self.loader.tell((state.phase, *coming), self._maker(coming))
+        state.loading_seconds += time.perf_counter() - started
         num_tokens, counts = self._count(batches)
         losses = self._backward(own, batches, counts, idle)
         factor = self._factor()
         grad_norm = self._update(sum(losses.values()), factor)
-        self._advance(places, num_tokens)
-        self.state.seconds += time.perf_counter() - started
+        self._advance(following, num_tokens)
+        self.compiling.look(state, self.console)
+        state.seconds += time.perf_counter() - started
         return Step(losses, grad_norm, factor * self.phases[0].training.rate)
 
     def _generator(self, epoch: int, batch: int, purpose: int = DATA) -> np.random.Generator:
         return generator(self.seed, epoch, batch, purpose, phase=self.state.phase)
 
-    def _collate(self, epoch: int, batch: int) -> Batch:
-        rows = self.course.rows(epoch, batch)
-        return self.phase.goal.collate(self.phase.train, rows, self._generator(epoch, batch))
+    def _own(self, places: list[tuple[int, int]]) -> list[tuple[int, int]]:
+        """This process's share of a window."""
+        return places[self.world.rank :: self.world.size]
+
+    def _maker(self, places: list[tuple[int, int]]) -> Callable[[], list[Batch]]:
+        """What makes this process's batches of a window, and behind them those that it runs along; in any thread.
+
+        Only here the course is asked for rows: it plans one epoch at a time.
+        """
+        wanted = self._own(places) + places[: self.weights.num_idle(len(places))]
+        phase = self.phase
+        makers = [
+            partial(phase.goal.collate, phase.train, self.course.rows(*place), self._generator(*place))
+            for place in wanted
+        ]
+        return lambda: [make() for make in makers]
 
     def _count(self, batches: Sequence[Batch]) -> tuple[int, dict[str, int]]:
         """Tokens of the whole window, and how many targets each loss term has in it, over all processes.
@@ -145,18 +168,23 @@ class Stepper:
         is_broken = fault("step", self.state.step + 1)
         for (epoch, index), batch in zip(places, batches, strict=True):
             torch.manual_seed(int(self._generator(epoch, index, DROPOUT).integers(2**63)))
-            sums = self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
+            sums = self._losses(batch)
             parts = {term: value / divisors[term] for term, value in sums.items()}
             loss = torch.stack(list(parts.values())).sum()
             self.weights.backward(loss * math.nan if is_broken else loss)
             for term, value in parts.items():
                 means[term] += value.detach()
         for batch in idle:
-            sums = self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
+            sums = self._losses(batch)
             self.weights.backward(0 * torch.stack(list(sums.values())).sum())
         losses = self.world.total([float(value) for value in means.values()])
         self.weights.sum_gradients()
         return {term: math.nan if is_broken else loss for term, loss in zip(means, losses, strict=True)}
+
+    def _losses(self, batch: Batch) -> dict[str, Tensor]:
+        """The sums of a batch's loss terms."""
+        with self.compiling.in_use():
+            return self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
@@ -192,10 +220,11 @@ class Stepper:
             decay_ratio=training.decay_ratio,
         )
 
-    def _advance(self, places: list[tuple[int, int]], num_tokens: int) -> None:
+    def _advance(self, following: tuple[int, int], num_tokens: int) -> None:
         state = self.state
+        began_in = state.epoch
         state.step += 1
         state.phase_step += 1
         state.tokens += num_tokens
-        state.epoch, state.batch = self.course.following(*places[-1])
-        state.ended_epoch = state.epoch != places[0][0]
+        state.epoch, state.batch = following
+        state.ended_epoch = state.epoch != began_in

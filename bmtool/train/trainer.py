@@ -157,6 +157,7 @@ class Trainer:
         share = self.flop_utilisation
         return {
             "flop_utilisation": None if share is None else round(share, 4),
+            "recompiles": state.recompiles,
             "loader_share": round(state.loading_seconds / max(state.seconds, 1e-9), 5),
             "rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
         }
@@ -272,6 +273,7 @@ class Trainer:
             best=None if best is None else {key: best[key] for key in ("step", "metric", "value")},
             stopped_early=state.stopped_early,
             skipped_steps=state.skipped_steps,
+            recompiles=state.recompiles,
             rollbacks=state.rollbacks,
             choices=self.choices,
             domains={name: {"before": state.domains.get(name, {}), "after": after[name]} for name in after},

@@ -9,7 +9,7 @@ import torch
 from bmtool.architectures.bert import Bert
 from bmtool.architectures.gpt import Gpt
 from bmtool.config.model import validate
-from bmtool.config.shared import Training
+from bmtool.config.shared import Runtime, Training
 from bmtool.contracts import Examples
 from bmtool.data.dataset import open_dataset
 from bmtool.data.processors import cgroup_quota
@@ -21,6 +21,7 @@ from bmtool.models.kernels import products
 from bmtool.objectives.clm import Clm
 from bmtool.objectives.mlm import Mlm
 from bmtool.train import loop
+from bmtool.train.loading import Loader
 from bmtool.train.machine.device import pick_device, pick_threads
 from bmtool.train.machine.precision import pick_precision
 from bmtool.train.machine.world import World
@@ -228,6 +229,59 @@ def test_an_interrupted_run_whose_products_are_by_onednn_ends_in_the_same_bits(m
     resumed, _ = train(job, pieces, precision="fp32")
 
     assert_same_weights(weights_of(whole), weights_of(resumed))
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute of a Tensor:UserWarning")  # torch's own, while it traces
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_compiled_layers_learn_the_same_and_an_interrupted_run_of_them_ends_in_the_same_bits(
+    make_job, pieces, tmp_path
+):
+    """Batches are ragged, and the last one of an epoch is small: none of them is compiled for."""
+    compiled = Runtime(device="cpu", threads=1, torch_compile="always")
+    whole_job, job = (dataclasses.replace(make_job(tmp_path / name), runtime=compiled) for name in ("whole", "cut"))
+    _, plain = train(make_job(tmp_path / "plain"), pieces, Clm())
+    whole, expected = train(whole_job, pieces, Clm())
+
+    with pytest.raises(TryAgainError):
+        train(job, pieces, Clm(), stop=Stop(job.folder / "metrics.jsonl", 8))
+    resumed, fitted = train(job, pieces, Clm())
+
+    assert expected.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=0.01)  # dropout is drawn otherwise
+    assert expected.choices["layers"] == "compiled (asked for)"
+    assert plain.choices["layers"] == "as they are (on a CPU torch_compile: always asks for it)"
+    assert "layers compiled (asked for)" in whole_job.console.lines
+    assert (expected.recompiles, fitted.recompiles) == (0, 0)
+    assert_same_weights(weights_of(whole), weights_of(resumed))
+    assert log_of(job) == log_of(whole_job)
+
+
+@pytest.mark.parametrize("goal", [Mlm(), Clm()], ids=["mlm", "clm"])
+def test_batches_made_ahead_give_the_same_bits_over_epochs_phases_and_interruptions(
+    make_job, pieces, tmp_path, monkeypatch, goal
+):
+    """Two phases of two epochs; a step takes three batches, so that some begin in one epoch and end in the next."""
+
+    def run(job, stop=None):
+        examples, validation = pieces(goal)
+        changes = {"gradient_accumulation_steps": 3, "num_train_epochs": 2, "max_steps": None}
+        phases = [phase(goal, examples, validation, **changes, per_device_batch_tokens=size) for size in (256, 192)]
+        model = make_model(goal)
+        fit(model, phases, job=job if stop is None else dataclasses.replace(job, stop=stop))
+        return weights_of(model)
+
+    plain_job, ahead_job, cut_job = (make_job(tmp_path / name) for name in ("plain", "ahead", "cut"))
+    plain = run(plain_job)
+    steps = read_log(plain_job.folder / "metrics.jsonl")[-1]["step"]
+    monkeypatch.setattr(Loader, "of", lambda device: Loader(device, is_ahead=True))
+
+    ahead = run(ahead_job)
+    with pytest.raises(TryAgainError):
+        run(cut_job, Stop(cut_job.folder / "metrics.jsonl", steps // 2))
+    resumed = run(cut_job)
+
+    assert_same_weights(plain, ahead)
+    assert_same_weights(plain, resumed)
+    assert log_of(plain_job) == log_of(ahead_job) == log_of(cut_job)
 
 
 def test_a_run_stopped_many_times_with_saves_between_ends_in_the_same_bits(make_job, pieces, tmp_path):

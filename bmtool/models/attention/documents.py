@@ -217,7 +217,9 @@ def attend(
     if sources is not None:
         borders, longest = (cu_seq_lens_q, sources[0]), (max_length_q, sources[1])
         return _attend_across(query, key, value, borders, longest, scale), None
-    window = None if sliding_window is None or sliding_window >= max_length_q else sliding_window - 1
+    window = (
+        None if sliding_window is None else sliding_window - 1
+    )  # compiled layers mustn't ask how long documents are
     if not query.is_cuda:
         return packed_attention(query, key, value, cu_seq_lens_q, causal, window, scale)[0], None
     if query.dtype == torch.float32:

@@ -23,6 +23,7 @@ from bmtool.models.attention.documents import packed_attention, packed_attention
 from bmtool.models.attention.short_documents import PADDING_SCORES, Layout, Span
 from bmtool.models.attention.short_documents import attend as attend_short
 from bmtool.models.attention.short_documents import attend_backward as attend_short_backward
+from bmtool.models.kernels.compiled import interpreted
 from bmtool.models.kernels.products import product, weight_gradient
 
 if TYPE_CHECKING:
@@ -43,9 +44,12 @@ _CLASSES = ("BertSelfAttention", "RobertaSelfAttention", "XLMRobertaSelfAttentio
 
 @contextmanager
 def joined_projections(model: nn.Module) -> Iterator[None]:
-    """Let attention in the model's layers of known classes run through `self_attention` for the time being."""
+    """Let attention in the model's layers of known classes run through `self_attention` for the time being.
+
+    In layers that torch compiles it stays the class's own.
+    """
     with ExitStack() as stack:
-        for module in model.modules():
+        for module in interpreted(model):
             if type(module).__name__ in _CLASSES:
                 original = module.forward
                 module.forward = partial(_forward, module, original)

@@ -14,7 +14,7 @@ import torch
 from bmtool.contracts import Batch
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from numpy.typing import NDArray
     from torch import Tensor
@@ -108,14 +108,23 @@ def segment_means(states: Tensor, borders: Tensor) -> Tensor:
 
 
 def to_device(batch: Batch, device: torch.device) -> Batch:
-    """The batch with all its tensors on `device`."""
+    """The batch with all its tensors on `device`; copies of `pinned` ones aren't waited for."""
     if device.type == "cpu":
         return batch
+    return _with_each(batch, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def pinned(batch: Batch) -> Batch:
+    """The batch in memory that a GPU copies from while the processor goes on."""
+    return _with_each(batch, lambda tensor: tensor.pin_memory())
+
+
+def _with_each(batch: Batch, changed: Callable[[Tensor], Tensor]) -> Batch:
     return replace(
         batch,
-        input_ids=batch.input_ids.to(device, non_blocking=True),
-        position_ids=batch.position_ids.to(device, non_blocking=True),
-        cu_seq_lens=batch.cu_seq_lens.to(device, non_blocking=True),
-        token_type_ids=None if batch.token_type_ids is None else batch.token_type_ids.to(device, non_blocking=True),
-        targets={name: value.to(device, non_blocking=True) for name, value in batch.targets.items()},
+        input_ids=changed(batch.input_ids),
+        position_ids=changed(batch.position_ids),
+        cu_seq_lens=changed(batch.cu_seq_lens),
+        token_type_ids=None if batch.token_type_ids is None else changed(batch.token_type_ids),
+        targets={name: changed(value) for name, value in batch.targets.items()},
     )

@@ -35,6 +35,8 @@ def dropped(values: Tensor, ratio: float, is_training: bool) -> Tensor:
         return values
     if zeros == _LEVELS:
         return values * 0
+    if type(values) is not torch.Tensor:  # torch traces a layer to compile it, and joins its own with what is around it
+        return torch.native_dropout(values, ratio, is_training)[0]
     words = torch.empty(-(-values.numel() // 4), dtype=torch.int64).random_(-(2**63), None)
     bits = words.view(torch.int16)[: values.numel()].view(values.shape)
     kept = torch.ge(bits, zeros - _LEVELS // 2, out=torch.empty(values.shape, dtype=values.dtype))

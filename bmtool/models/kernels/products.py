@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 import torch.nn.functional as F
 
+from bmtool.models.kernels.compiled import interpreted
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -77,10 +79,13 @@ def linear(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
 
 @contextmanager
 def fast_products(model: nn.Module) -> Iterator[None]:
-    """Let the model's layers `torch.nn.Linear`, and GPT-2's `Conv1D`, multiply by `linear` for the time being."""
+    """Let the model's layers `torch.nn.Linear`, and GPT-2's `Conv1D`, multiply by `linear` for the time being.
+
+    Layers that torch compiles keep their own.
+    """
     with ExitStack() as stack:
         if pick_library()[0] == "oneDNN":
-            for module in model.modules():
+            for module in interpreted(model):
                 forward = _FORWARDS.get(f"{type(module).__module__}.{type(module).__name__}")
                 if forward is not None and "forward" not in module.__dict__:
                     module.forward = partial(forward, module)

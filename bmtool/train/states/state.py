@@ -32,6 +32,8 @@ class State:
     stopped_early: bool = False
     first_loss: float | None = None
     skipped_steps: int = 0
+    recompiles: int = 0
+    """Graphs of layers that torch compiled late (`bmtool.train.weights.compiling`)."""
     bad_steps: list[int] = field(default_factory=list)
     """Recent steps whose loss or gradient was no use, so that the weights didn't change."""
     recent_losses: list[float] = field(default_factory=list)
