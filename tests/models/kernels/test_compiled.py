@@ -5,10 +5,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from bmtool.models.attention.documents import _attend_cuda as attend_by_varlen
 from bmtool.models.families.packed import document_logits, hidden_states, lm_loss_at
 from bmtool.models.kernels.compiled import CompiledLayers, interpreted
 from bmtool.train.weights.compiling import compiled_layers
 from bmtool.train.weights.layers import layers_of
+from torch._subclasses.fake_tensor import FakeTensorMode
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from packing import LABELS, PACKED, make_batch, make_pair
@@ -93,6 +95,30 @@ def test_one_hidden_token_or_many_make_no_other_graph():
 
         assert compiled.item() == pytest.approx(plain.item(), rel=1e-5)
 
+    assert layers.num_graphs == 1
+
+
+def test_the_kernel_of_a_gpu_is_one_operation_of_a_graph_that_serves_all_batches():
+    """Traced with tensors that have shapes and no numbers: the kernel itself runs on a GPU alone."""
+
+    class Attention(torch.nn.Module):
+        def forward(self, states, borders, longest):
+            query = states.view(1, -1, 4, 16).transpose(1, 2)
+            key = query[:, :2]  # shared by two heads each
+            return attend_by_varlen(
+                query, key, key, (borders, borders), (longest, longest), causal=True, window=8, scale=0.25
+            )
+
+    layer = Attention()
+    layers = CompiledLayers([layer], backend="eager")
+    shapes = []
+
+    with FakeTensorMode(allow_non_fake_inputs=True), layers.in_use():
+        for tokens, count, longest in ((64, 4, 64), (33, 1, 33), (100, 9, 50), (16, 16, 1)):
+            states = torch.randn(1, tokens, 64, dtype=torch.bfloat16, requires_grad=True)
+            shapes.append(tuple(layer(states, torch.zeros(count + 1, dtype=torch.int32), longest).shape))
+
+    assert shapes == [(1, tokens, 4, 16) for tokens in (64, 33, 100, 16)]
     assert layers.num_graphs == 1
 
 
