@@ -99,7 +99,7 @@ def init(
     quiet: Quiet = False,
 ) -> None:
     """Look at a file, guess its task and columns, write a commented configuration that runs."""
-    from bmtool.commands.init import init as command
+    from bmtool.commands.init.command import init as command
 
     console = Console(quiet=quiet)
     columns = _pairs(column or [])
@@ -177,7 +177,7 @@ def compare(
     folder: Folder = None,
 ) -> None:
     """Put two artifacts side by side: settings, inputs and versions that differ, numbers, and B minus A row by row."""
-    from bmtool.commands.compare import compare as command
+    from bmtool.commands.compare.command import compare as command
 
     call(Console(), lambda: command(a, b, as_json=json), folder)
 
@@ -189,7 +189,7 @@ def doctor(
     folder: Folder = None,
 ) -> None:
     """Say what this machine gives a run, and what is wrong with it: packages, disk, extras, device, threads, memory."""
-    from bmtool.commands.doctor import doctor as command
+    from bmtool.commands.doctor.command import doctor as command
 
     call(Console(), lambda: command(file, set_ or [], as_json=json), folder)
 

@@ -5,7 +5,8 @@ A component is a frozen settings class in a file of its own; the file's name is 
     stages       what a stage is: needs, a job, gates
     kinds        what kinds of columns rows have
     rows         sources, cleaners, filters, scrubbers, deduplicators, tokenizers
-    goals        architectures, objectives, tasks
+    goals        architectures, what is learned, objectives
+    tasks        what labelled rows teach
     batches      what these see of the data
     methods      ways to learn a task
     evaluation   metrics, baselines, exporters
@@ -28,18 +29,7 @@ from bmtool.contracts.chosen import (
     OneTask,
 )
 from bmtool.contracts.evaluation import Baseline, Exporter, Metric, Score
-from bmtool.contracts.goals import (
-    Architecture,
-    DocumentTask,
-    Goal,
-    HeadTask,
-    Layout,
-    Objective,
-    OnePassTask,
-    Task,
-    VectorTask,
-    Weighing,
-)
+from bmtool.contracts.goals import Architecture, Goal, Layout, Objective
 from bmtool.contracts.methods import Method, WrappedGoal
 from bmtool.contracts.reporting import Channel, ReportedRun, Reporter
 from bmtool.contracts.rows import (
@@ -57,6 +47,7 @@ from bmtool.contracts.rows import (
     Verdict,
 )
 from bmtool.contracts.stages import GateResult, Job, Need, Planned, Stage, Stop, TrainingStage
+from bmtool.contracts.tasks import DocumentTask, HeadTask, OnePassTask, Task, VectorTask, Weighing
 
 __all__ = [
     "LINE",

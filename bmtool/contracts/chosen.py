@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bmtool.contracts.evaluation import Baseline, Exporter, Metric
-    from bmtool.contracts.goals import Architecture, Objective, Task
+    from bmtool.contracts.goals import Architecture, Objective
     from bmtool.contracts.methods import Method
     from bmtool.contracts.rows import Cleaner, Deduplicator, Filter, Scrubber
+    from bmtool.contracts.tasks import Task
 
     OneArchitecture = Architecture
     OneBaseline = Baseline

@@ -20,8 +20,9 @@ if TYPE_CHECKING:
 
     from bmtool.artifacts.manifest import Artifact
     from bmtool.contracts.batches import Columns
-    from bmtool.contracts.goals import Goal, Task
+    from bmtool.contracts.goals import Goal
     from bmtool.contracts.stages import Job, Need
+    from bmtool.contracts.tasks import Task
     from bmtool.runner.pipeline import Pipeline
 
 

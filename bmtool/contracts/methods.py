@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
     from bmtool.config.references import Reference
     from bmtool.contracts.batches import Batch, Columns, Examples
-    from bmtool.contracts.goals import Task
     from bmtool.contracts.stages import Job, Need
+    from bmtool.contracts.tasks import Task
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.phases import Pass, Phase
 

@@ -4,7 +4,7 @@ import csv
 from pathlib import Path
 
 import pytest
-from bmtool.commands.init import init
+from bmtool.commands.init.command import init
 from bmtool.console import Console
 from bmtool.errors import ConfigError
 from bmtool.runner.pipeline import load_pipeline

@@ -7,14 +7,14 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmtool.commands.finding import note, ok, problem, refused
+from bmtool.commands.doctor.finding import note, ok, problem, refused
 from bmtool.console import size_text
 from bmtool.errors import ConfigError, TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bmtool.commands.finding import Finding
+    from bmtool.commands.doctor.finding import Finding
     from bmtool.config.shared import Runtime
 
 #: There where the driver of an NVIDIA card is loaded.

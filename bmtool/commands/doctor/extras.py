@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bmtool.commands.finding import note, ok, problem, refused
+from bmtool.commands.doctor.finding import note, ok, problem, refused
 from bmtool.config.extras import EXTRAS
 from bmtool.console import size_text
 from bmtool.errors import ConfigError
@@ -13,7 +13,7 @@ from bmtool.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bmtool.commands.finding import Finding
+    from bmtool.commands.doctor.finding import Finding
     from bmtool.runner.pipeline import Pipeline
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmtool.commands.columns import percentile
+from bmtool.commands.init.columns import percentile
 
 if TYPE_CHECKING:
-    from bmtool.commands.columns import Column
+    from bmtool.commands.init.columns import Column
 
 #: Training budgets in tokens: what a tiny BERT gets through in a few minutes on two cores.
 PRETRAIN_TOKENS = (400_000, 3_000_000)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bmtool.commands.check import check
-from bmtool.commands.init import init
+from bmtool.commands.init.command import init
 from bmtool.console import Console
 from bmtool.errors import ConfigError
 from bmtool.runner.pipeline import load_pipeline

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bmtool.commands.init_tasks import variants
+from bmtool.commands.init.tasks import variants
 from bmtool.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bmtool.commands.columns import Column
+    from bmtool.commands.init.columns import Column
 
 #: What a kind of column is called in an error.
 _KINDS = {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bmtool.commands.columns import (
+from bmtool.commands.init.columns import (
     LABEL_NAMES,
     LABELS_NAMES,
     LONGEST_LABEL_CHARS,

@@ -13,7 +13,7 @@ import pyarrow as pa
 import pytest
 from bmtool import cli
 from bmtool.artifacts.manifest import FileEntry, Manifest
-from bmtool.commands.compare import compare
+from bmtool.commands.compare.command import compare
 from bmtool.data.scoring.answers import predictions_table, write_predictions
 from bmtool.data.scoring.evaluation import evaluate_outputs
 from bmtool.data.scoring.scores import paired_difference
@@ -23,7 +23,7 @@ from bmtool.metrics.accuracy import Accuracy
 from bmtool.metrics.loss import Loss
 from typer.testing import CliRunner
 
-sys.path.insert(0, str(Path(__file__).parent.parent))
+sys.path.insert(0, str(Path(__file__).parents[2]))
 from project import bmtool, write_project
 
 LABELS = ("bad", "good")
@@ -331,7 +331,7 @@ def test_what_can_not_be_compared_is_66(two_projects, a, b, said):
 def test_a_comparison_of_evaluations_does_without_torch(tmp_path):
     a, b = evaluation(tmp_path, 1, answers(0.6, 1)), evaluation(tmp_path, 2, answers(0.9, 2))
     program = (
-        "import sys; from pathlib import Path; from bmtool.commands.compare import compare;"
+        "import sys; from pathlib import Path; from bmtool.commands.compare.command import compare;"
         "compare(Path(sys.argv[1]), Path(sys.argv[2]), as_json=True);"
         "print([m for m in ('torch', 'transformers', 'datasets') if m in sys.modules])"
     )

@@ -18,12 +18,12 @@ from packaging.version import Version
 
 import bmtool
 from bmtool.artifacts.faults import VARIABLE
-from bmtool.commands.finding import note, ok, problem
+from bmtool.commands.doctor.finding import note, ok, problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from bmtool.commands.finding import Finding
+    from bmtool.commands.doctor.finding import Finding
 
 DISTRIBUTION = "bmtool-pipeline"
 

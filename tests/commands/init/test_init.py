@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from bmtool.commands.init import init
+from bmtool.commands.init.command import init
 from bmtool.console import Console
 from bmtool.errors import ConfigError, DataError, MissingInputError
 from bmtool.runner.pipeline import load_pipeline
@@ -231,7 +231,7 @@ def test_export_is_left_out_where_onnx_is_not_installed(monkeypatch):
     write_csv("reviews.csv", reviews())
     write_csv("pairs.csv", ({"source": row["body"], "target": row["body"]} for row in reviews()))
     assert written("pairs.csv")[0].export is not None
-    monkeypatch.setattr("bmtool.commands.init_page.find_spec", lambda name: None)
+    monkeypatch.setattr("bmtool.commands.init.page.find_spec", lambda name: None)
 
     assert written("reviews.csv")[0].export is None
     assert written("pairs.csv", force=True)[0].export is None

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 from bmtool import cli
-from bmtool.commands.doctor import doctor
-from bmtool.commands.doctor_disk import disk
-from bmtool.commands.doctor_extras import extras, reporters
-from bmtool.commands.doctor_system import clock, encoding, packages, pinned_versions, python_is, variables
+from bmtool.commands.doctor.command import doctor
+from bmtool.commands.doctor.disk import disk
+from bmtool.commands.doctor.extras import extras, reporters
+from bmtool.commands.doctor.system import clock, encoding, packages, pinned_versions, python_is, variables
 from bmtool.config.extras import EXTRAS
 from bmtool.runner.pipeline import load_pipeline
 from typer.testing import CliRunner
@@ -91,7 +91,7 @@ def test_set_changes_what_is_asked_for(file, capsys):
 def test_only_what_computes_imports_torch(file):
     program = (
         "import sys; from pathlib import Path\n"
-        "from bmtool.commands import doctor\n"
+        "from bmtool.commands.doctor import command as doctor\n"
         "doctor.compute = lambda runtime, precisions: ()\n"
         "doctor.doctor(Path('file.yaml'), as_json=True)\n"
         "print([m for m in ('torch', 'transformers', 'datasets', 'pyarrow') if m in sys.modules])"

@@ -11,7 +11,7 @@ from bmtool.artifacts.files import tree_files, write_text
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.store import Store
 from bmtool.artifacts.temporary import temporary_folder
-from bmtool.commands.finding import note, ok, problem
+from bmtool.commands.doctor.finding import note, ok, problem
 from bmtool.console import size_text
 from bmtool.errors import StorageError
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bmtool.commands.finding import Finding
+    from bmtool.commands.doctor.finding import Finding
 
 #: Less is soon full: a checkpoint of BERT base with its saved states takes 6 GB.
 _LITTLE_BYTES = 5 * 10**9

@@ -13,10 +13,10 @@ from bmtool.report.tables import cut, plain, printable, show
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bmtool.commands.compare import Compared
-    from bmtool.commands.compare_numbers import Pair
-    from bmtool.commands.compare_origin import Difference
-    from bmtool.commands.compare_scores import Measured, Scored
+    from bmtool.commands.compare.command import Compared
+    from bmtool.commands.compare.numbers import Pair
+    from bmtool.commands.compare.origin import Difference
+    from bmtool.commands.compare.scores import Measured, Scored
 
 #: More files that differ are counted.
 _SHOWN = 12

@@ -11,7 +11,7 @@ from bmtool.registry import BASELINES
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bmtool.commands.init_tasks import Match
+    from bmtool.commands.init.tasks import Match
 
 #: What is built for the first layout that a task takes.
 _MODELS = {"encoder": "bert", "decoder": "gpt", "encoder-decoder": "bart"}

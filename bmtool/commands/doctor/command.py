@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.commands.check import extras_of
-from bmtool.commands.doctor_compute import compute
-from bmtool.commands.doctor_disk import disk
-from bmtool.commands.doctor_extras import extras, reporters
-from bmtool.commands.doctor_system import system
+from bmtool.commands.doctor.compute import compute
+from bmtool.commands.doctor.disk import disk
+from bmtool.commands.doctor.extras import extras, reporters
+from bmtool.commands.doctor.system import system
 from bmtool.config.shared import Runtime
 from bmtool.report.tables import printable
 from bmtool.runner.pipeline import load_pipeline
@@ -19,7 +19,7 @@ from bmtool.runner.pipeline import load_pipeline
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from bmtool.commands.finding import Finding
+    from bmtool.commands.doctor.finding import Finding
     from bmtool.runner.pipeline import Pipeline
 
 

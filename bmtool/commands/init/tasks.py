@@ -16,7 +16,7 @@ from bmtool.registry import TASKS
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from bmtool.commands.columns import Column
+    from bmtool.commands.init.columns import Column
     from bmtool.contracts import Task
 
 #: What others call the tasks' columns; small letters, of `translation.en` the last part. Our own names are right, too.

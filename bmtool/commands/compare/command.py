@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.manifest import MANIFEST
-from bmtool.commands.compare_numbers import Pair, compare_numbers
-from bmtool.commands.compare_origin import Origin, compare_origins
-from bmtool.commands.compare_page import page
-from bmtool.commands.compare_scores import Measured, compare_scores
+from bmtool.commands.compare.numbers import Pair, compare_numbers
+from bmtool.commands.compare.origin import Origin, compare_origins
+from bmtool.commands.compare.page import page
+from bmtool.commands.compare.scores import Measured, compare_scores
 from bmtool.commands.inspect import opened
 from bmtool.config.references import STAGES
 from bmtool.errors import MissingInputError

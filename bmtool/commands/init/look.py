@@ -10,7 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bmtool.commands.columns import Column, look
+from bmtool.commands.init.columns import Column, look
 from bmtool.commands.table import FORMATS, Table, format_of, open_table
 from bmtool.data.readers.advice import FROM_SQUAD, advice, to_lines
 from bmtool.data.readers.delimiters import OTHERS, delimiter_of, other_delimiter

@@ -10,17 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import write_text
-from bmtool.commands.guess import GUESSED, Guess, group_of, guess
-from bmtool.commands.init_look import Found, csv_settings, declared, find, json_advice
-from bmtool.commands.init_page import Sizes, export, sections
-from bmtool.commands.init_sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
-from bmtool.commands.init_tasks import CLASSIFICATION, match, match_for
-from bmtool.commands.init_told import told
+from bmtool.commands.init.guess import GUESSED, Guess, group_of, guess
+from bmtool.commands.init.look import Found, csv_settings, declared, find, json_advice
+from bmtool.commands.init.page import Sizes, export, sections
+from bmtool.commands.init.sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
+from bmtool.commands.init.tasks import CLASSIFICATION, match, match_for
+from bmtool.commands.init.told import told
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
-    from bmtool.commands.columns import Column
-    from bmtool.commands.init_tasks import Match
+    from bmtool.commands.init.columns import Column
+    from bmtool.commands.init.tasks import Match
     from bmtool.console import Console
 
 #: Words that YAML or a reader could take for something else, written in quotes.

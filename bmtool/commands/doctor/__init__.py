@@ -1,0 +1,1 @@
+"""`bmtool doctor`: what this machine gives a run, and what is wrong with it."""

@@ -1,0 +1,1 @@
+"""`bmtool init`: a look at data, and a commented configuration for it."""
