@@ -167,24 +167,27 @@ class Stepper:
         divisors = self.phase.goal.divisors(counts)
         is_broken = fault("step", self.state.step + 1)
         for (epoch, index), batch in zip(places, batches, strict=True):
-            torch.manual_seed(int(self._generator(epoch, index, DROPOUT).integers(2**63)))
-            sums = self._losses(batch)
+            sums = self._losses(batch, int(self._generator(epoch, index, DROPOUT).integers(2**63)))
             parts = {term: value / divisors[term] for term, value in sums.items()}
             loss = torch.stack(list(parts.values())).sum()
             self.weights.backward(loss * math.nan if is_broken else loss)
             for term, value in parts.items():
                 means[term] += value.detach()
         for batch in idle:
-            sums = self._losses(batch)
+            sums = self._losses(batch, 0)
             self.weights.backward(0 * torch.stack(list(sums.values())).sum())
         losses = self.world.total([float(value) for value in means.values()])
         self.weights.sum_gradients()
         return {term: math.nan if is_broken else loss for term, loss in zip(means, losses, strict=True)}
 
-    def _losses(self, batch: Batch) -> dict[str, Tensor]:
-        """The sums of a batch's loss terms."""
-        with self.compiling.in_use():
+    def _losses(self, batch: Batch, seed: int) -> dict[str, Tensor]:
+        """The sums of a batch's loss terms; dropout draws by `seed`."""
+
+        def work() -> dict[str, Tensor]:
+            torch.manual_seed(seed)
             return self.weights.run(self.phase.goal.losses, to_device(batch, self.device))
+
+        return self.compiling.run(work, self.console)
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""

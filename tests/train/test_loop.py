@@ -248,7 +248,7 @@ def test_compiled_layers_learn_the_same_and_an_interrupted_run_of_them_ends_in_t
 
     assert expected.metrics["loss"] == pytest.approx(plain.metrics["loss"], rel=0.01)  # dropout is drawn otherwise
     assert expected.choices["layers"] == "compiled (asked for)"
-    assert plain.choices["layers"] == "as they are (on a CPU torch_compile: always asks for it)"
+    assert plain.choices["layers"] == "as they are (a CPU: only with torch_compile: always)"
     assert "layers compiled (asked for)" in whole_job.console.lines
     assert (expected.recompiles, fitted.recompiles) == (0, 0)
     assert_same_weights(weights_of(whole), weights_of(resumed))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
 
@@ -15,13 +14,15 @@ from bmtool.models.kernels.compiled import CompiledLayers
 from bmtool.train.weights.layers import layers_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable
 
     from torch import nn
 
     from bmtool.console import Console
     from bmtool.train.states.state import State
     from bmtool.train.weights.base import Weights
+
+Result = TypeVar("Result")
 
 #: On a GPU shorter runs aren't compiled by default. Compiling took 20 to 80 s for a kind of layer on one busy core; of
 #: steps of 100 ms, 2,000 gain as much if each gets shorter by a fifth. Not measured on a GPU.
@@ -38,8 +39,10 @@ MAX_RECOMPILES = 4
 class Compiling:
     """The compiled layers of a run, maybe none, and how many graphs came late."""
 
-    def __init__(self, layers: CompiledLayers | None = None) -> None:
+    def __init__(self, layers: CompiledLayers | None = None, *, is_asked_for: bool = True) -> None:
+        """`is_asked_for`: by the file, so that a run ends where torch can't compile them; else it goes on without."""
         self.layers = CompiledLayers(()) if layers is None else layers
+        self.is_asked_for = is_asked_for
         self._known = self._steps = self._phase = 0
 
     @classmethod
@@ -60,27 +63,28 @@ class Compiling:
         if not is_compiled:
             return cls(), told
         torch.compiler.reset()  # graphs of earlier runs of this process count towards torch's limits
-        return cls(CompiledLayers(compiled_layers(weights.model))), told
+        return cls(CompiledLayers(compiled_layers(weights.model)), is_asked_for=wanted == "always"), told
 
-    @contextmanager
-    def in_use(self) -> Iterator[None]:
-        """Let the layers run compiled for the time being.
+    def run(self, work: Callable[[], Result], console: Console) -> Result:
+        """What `work` gives with the layers compiled. It may be done twice, and sets its own random numbers.
 
         Raises:
-            ConfigError: torch can't compile them.
+            ConfigError: torch can't compile them, and the file asks for it.
         """
         if not self.layers:
-            yield
-            return
+            return work()
         from torch._dynamo.exc import TorchDynamoException
 
         try:
             with self.layers.in_use():
-                yield
+                return work()
         except TorchDynamoException as error:
-            raise ConfigError(
-                f"runtime.torch_compile: torch can't compile this model's layers here: {_short(error)}. Set it to never"
-            ) from error
+            fault = f"torch can't compile this model's layers here: {_short(error)}"
+            if self.is_asked_for:
+                raise ConfigError(f"runtime.torch_compile: {fault}. Set it to never") from error
+            self.layers.give_up()
+            console.warn(f"{fault}. They go on uncompiled; runtime.torch_compile: never doesn't try")
+        return work()
 
     def look(self, state: State, console: Console) -> None:
         """Behind a step: count and tell what was compiled late, and give up where it doesn't end."""
@@ -114,7 +118,7 @@ def pick_compiling(wanted: str, weights: Weights, device: torch.device, *, num_s
     unfit = _unfit(weights, device)
     if wanted == "auto" and not unfit:
         if device.type == "cpu":
-            return False, "on a CPU torch_compile: always asks for it"
+            return False, "a CPU: only with torch_compile: always"
         unfit = f"{num_steps:,} steps are too few for it to pay" if num_steps < MIN_STEPS else ""
     unfit = unfit or fault_of_compiler(device)
     if unfit and wanted == "always":

@@ -39,7 +39,7 @@ def picked(wanted, family="gpt2", device=CUDA, *, dtype=torch.bfloat16, num_step
 
 
 def test_without_being_asked_only_long_runs_in_bfloat16_on_a_gpu_are_compiled():
-    assert picked("auto", device=CPU) == (False, "on a CPU torch_compile: always asks for it")
+    assert picked("auto", device=CPU) == (False, "a CPU: only with torch_compile: always")
     assert picked("auto", num_steps=1999) == (False, "1,999 steps are too few for it to pay")
     assert picked("auto", dtype=torch.float32) == (False, "in float32 attention isn't one operation on a GPU")
     assert picked("never", num_steps=10**6) == (False, "asked for")
@@ -79,8 +79,7 @@ class Layer(nn.Module):
 
 def step(compiling, layer, state, *, factor):
     layer.factor = factor
-    with compiling.in_use():
-        result = layer(torch.ones(3))
+    result = compiling.run(lambda: layer(torch.ones(3)), Console())
     state.step += 1
     compiling.look(state, Console())
     return result
@@ -123,29 +122,47 @@ def test_layers_of_which_torch_compiles_nothing_are_told_of(capsys):
     compiling = Compiling(CompiledLayers([layer], backend="eager"))
 
     for _ in range(3):
-        with compiling.in_use():
-            layer(torch.ones(3))
+        compiling.run(lambda: layer(torch.ones(3)), Console())
         state.step += 1
         compiling.look(state, Console())
 
     assert "step 2: torch compiled none of the layers; they run as they are" in capsys.readouterr().err
 
 
-def test_layers_that_torch_cannot_compile_end_the_run_with_what_to_set():
+def test_layers_that_torch_cannot_compile_end_a_run_that_asked_for_it_with_what_to_set():
     torch._dynamo.register_backend(name="bmtool_broken")(broken)
     layer = Layer()
+    compiling = Compiling(CompiledLayers([layer], backend="bmtool_broken"))
 
-    with (
-        pytest.raises(ConfigError) as error,
-        Compiling(CompiledLayers([layer], backend="bmtool_broken")).in_use(),
-    ):
-        layer(torch.ones(3))
+    with pytest.raises(ConfigError) as error:
+        compiling.run(lambda: layer(torch.ones(3)), Console())
 
     assert str(error.value) == (
         "runtime.torch_compile: torch can't compile this model's layers here: backend='_counted' raised: RuntimeError: "
         "no registers left. Set it to never"
     )
     assert "forward" not in vars(layer)
+
+
+def test_layers_that_torch_cannot_compile_after_all_go_on_as_they_are_where_nobody_asked(capsys):
+    torch._dynamo.register_backend(name="bmtool_broken_too")(broken)
+    layer = Layer()
+    compiling = Compiling(CompiledLayers([layer], backend="bmtool_broken_too"), is_asked_for=False)
+    drawn = []
+
+    def work():
+        torch.manual_seed(7)
+        drawn.append(float(torch.rand(())))
+        return layer(torch.full((3,), 2.0))
+
+    results = [compiling.run(work, Console()) for _ in range(2)]
+
+    assert [float(one[0]) for one in results] == [2, 2]
+    assert len(drawn) == 3
+    assert len(set(drawn)) == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == 1
+    assert "no registers left. They go on uncompiled; runtime.torch_compile: never doesn't try" in lines[0]
 
 
 def broken(graph, inputs):
