@@ -24,7 +24,10 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from bmtool.errors import BmtoolError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+#: What a leader waits for: the run that has no more use for it, and a worker's end.
+_AWAITED = (signal.SIGTERM, signal.SIGCHLD)
 
 #: One thread each: the processes are what runs side by side.
 ONE_THREAD = {
@@ -115,8 +118,9 @@ def _lead(module: str, load: str, control: int, descriptors: list[int]) -> None:
         raise RuntimeError(f"a library started {threads - 1} threads before the workers were forked")
     gc.freeze()  # what is loaded stays: a collection in a worker needn't touch, and so copy, these pages
     gc.enable()
+    # No handler: what it raises is lost in a fork that it interrupts, or comes just before `wait` begins to wait.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _AWAITED)
     running: dict[int, int] = {}
-    signal.signal(signal.SIGTERM, _leave)
     try:
         for index, descriptor in enumerate(descriptors):
             pid = os.fork()
@@ -126,9 +130,9 @@ def _lead(module: str, load: str, control: int, descriptors: list[int]) -> None:
         for descriptor in descriptors:
             os.close(descriptor)
         with Connection(control) as connection:
-            while running:
-                pid, status = os.wait()
-                connection.send((running.pop(pid), os.waitstatus_to_exitcode(status)))
+            while running and signal.sigwait(_AWAITED) == signal.SIGCHLD:
+                for pid, code in _ended(list(running)):
+                    connection.send((running.pop(pid), code))
     finally:
         for pid in running:  # each takes a while to free what it holds: side by side
             os.kill(pid, signal.SIGKILL)
@@ -136,16 +140,19 @@ def _lead(module: str, load: str, control: int, descriptors: list[int]) -> None:
             os.waitpid(pid, 0)
 
 
-def _leave(number: int, frame: Any) -> NoReturn:
-    del number, frame
-    raise SystemExit
+def _ended(pids: list[int]) -> Iterator[tuple[int, int]]:
+    """Those that have ended (several may be behind one signal), each with its exit code."""
+    for pid in pids:
+        gone, status = os.waitpid(pid, os.WNOHANG)
+        if gone:
+            yield pid, os.waitstatus_to_exitcode(status)
 
 
 def _work(descriptor: int, inherited: list[int]) -> NoReturn:
     """What a worker does from its fork to its end."""
     code = 1
     try:
-        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _AWAITED)
         _die_with(os.getppid())
         for other in inherited:
             if other != descriptor:  # while another worker held it, the run wouldn't see that this one is gone
@@ -186,7 +193,5 @@ def _die_with(parent: int) -> None:
 
 
 if __name__ == "__main__":
-    try:
-        _lead(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(one) for one in sys.argv[4:]])
-    except SystemExit:  # to take down all that was loaded takes longer than to leave it, and the run waits
-        os._exit(0)
+    _lead(sys.argv[1], sys.argv[2], int(sys.argv[3]), [int(one) for one in sys.argv[4:]])
+    os._exit(0)  # to take down all that was loaded takes longer than to leave it, and the run waits

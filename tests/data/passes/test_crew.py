@@ -10,11 +10,13 @@ from types import SimpleNamespace
 
 import pytest
 from bmtool.data.passes import workers as module
+from bmtool.data.passes.crew import start_crew
 from bmtool.data.passes.workers import WORKER_BYTES, run_one, run_tasks, sharing_workers, summon
 from bmtool.errors import TryAgainError
 
 WORK = """
 import os
+import signal
 import threading
 
 LOADED = []
@@ -24,6 +26,9 @@ def load():
 
 def load_badly():
     threading.Thread(target=threading.Event().wait, daemon=True).start()
+
+def load_and_be_ended_in_a_fork():
+    os.register_at_fork(before=lambda: os.kill(os.getpid(), signal.SIGTERM))
 
 def who(task, tick):
     return os.getpid(), os.getppid(), list(LOADED), len(os.listdir("/proc/self/task"))
@@ -70,6 +75,16 @@ def test_libraries_are_loaded_once_for_all_workers(work):
     assert len({pid for pid, *_ in found}) == 2
     assert len(leaders) == 1
     assert all(loaded == list(leaders) for *_, loaded, _ in found)
+
+
+def test_a_leader_that_is_ended_while_it_forks_ends_with_its_workers(work):
+    crew = start_crew(2, "work_for_a_crew", "load_and_be_ended_in_a_fork")
+
+    try:
+        assert crew.leader.wait(timeout=20) == 0
+    finally:
+        crew.leader.kill()
+        crew.end()
 
 
 def test_workers_begin_with_one_thread(work):
