@@ -24,7 +24,7 @@ except SystemExit as end:
         ["list"],
         ["list", "filters"],
         ["check", "tiny.yaml"],
-        ["run", "tiny.yaml", "--dry-run"],
+        ["prepare", "tiny.yaml", "--dry-run"],
     ],
 )
 def test_light_commands_import_nothing_heavy(tmp_path, words, project_folder):
