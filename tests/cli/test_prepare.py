@@ -30,15 +30,15 @@ prepare:
 
 @pytest.fixture(scope="session")
 def big(tmp_path_factory):
-    """A project with 40 MB of text: three pieces, so that two processes have work for some seconds."""
+    """A project with 160 MB of text: ten pieces, so that two processes have work for some seconds."""
     folder = tmp_path_factory.mktemp("big")
     rng = random.Random(0)
     words = [f"word{n}" for n in range(3000)]
     block = [" ".join(rng.choices(words, k=60)) for _ in range(2000)]
     with (folder / "big.jsonl").open("w", encoding="utf-8") as handle:
-        for number in range(40):
+        for number in range(160):
             handle.writelines(f'{{"text": "{number} {text}", "stars": {number % 2}}}\n' for text in block)
-    assert 36e6 < (folder / "big.jsonl").stat().st_size < 48e6
+    assert 144e6 < (folder / "big.jsonl").stat().st_size < 192e6
     (folder / "big.yaml").write_text(CONFIG, encoding="utf-8")
     return folder
 
