@@ -100,7 +100,7 @@ def find(source: Path) -> Found:
     seen, columns, scale, is_whole = _look(files, tables, unread)
     if not seen:
         is_empty = all(path.stat().st_size == 0 for path in files)
-        nothing = "empty, without even a header line" if is_empty else "a header line, and no row"
+        nothing = "empty, not a byte" if is_empty else "a header line, and no row"
         hint = json_advice(files[0]) or advice(unread.reasons)
         why = f"no row could be read: {unread}{f'. {hint}' if hint else ''}" if unread.reasons else nothing
         raise DataError(f"{source}: {why}")

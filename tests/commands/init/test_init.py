@@ -277,7 +277,8 @@ def test_a_key_a_date_or_a_path_is_not_the_text():
         ),
         ("list.json", ConfigError, "this file becomes that by: jq -c '.[]' list.json > list.jsonl"),
         ("lines.json", ConfigError, "If it has a row on each line, call it lines.jsonl"),
-        ("nothing-in.csv", DataError, "empty, without even a header line"),
+        ("nothing-in.csv", DataError, "empty, not a byte"),
+        ("nothing-in.jsonl", DataError, "empty, not a byte"),
         ("/dev/null", MissingInputError, "this is neither a file nor a folder"),
         ("numbers.jsonl", DataError, "no column holds text. The columns are: a, b"),
         ("folder", MissingInputError, "no file here is one that init reads: .csv"),
@@ -287,7 +288,8 @@ def test_what_can_not_be_used_is_said(source, error, message):
     Path("folder").mkdir()
     Path("notes.txt").write_text("some text\n")
     Path("empty.csv").write_text("a,b\n")
-    Path("nothing-in.csv").touch()
+    for name in ("nothing-in.csv", "nothing-in.jsonl"):
+        Path(name).touch()
     Path("chinese.csv").write_bytes("text,label\n很好,好\n".encode("gb18030"))
     Path("lines.json").write_text('{"text": "good"}\n{"text": "bad"}\n')
     for name in ("list.jsonl", "list.json"):
