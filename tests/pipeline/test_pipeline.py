@@ -5,6 +5,7 @@ import io
 import json
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -35,6 +36,23 @@ def test_everything_is_up_to_date_after_a_run(finished):
 
     results = json.loads(done.stdout)["results"]
     assert [result["status"] for result in results] == ["up_to_date"] * 6
+
+
+@pytest.mark.parametrize("words", [["run", "tiny.yaml"], ["run", "tiny.yaml", "--dry-run"]])
+def test_what_is_up_to_date_is_said_without_importing_anything_heavy(finished, words):
+    program = (
+        "import sys\n"
+        "from bmtool.cli import app\n"
+        "try:\n"
+        "    app(sys.argv[1:])\n"
+        "except SystemExit as end:\n"
+        "    heavy = ('torch', 'transformers', 'datasets', 'pyarrow', 'numpy', 'sklearn')\n"
+        "    print(end.code, [name for name in heavy if name in sys.modules], file=sys.stderr)\n"
+    )
+
+    done = subprocess.run([sys.executable, "-c", program, *words], cwd=finished, capture_output=True, text=True)
+
+    assert done.stderr.splitlines()[-1] == "0 []", done.stderr
 
 
 def test_datasets_opens_what_prepare_wrote(runs):
