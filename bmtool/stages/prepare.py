@@ -12,14 +12,9 @@ from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
 from bmtool.contracts.kinds import NESTED
 from bmtool.data.passes.presets import PRESETS, settings_of
+from bmtool.data.readers.chosen import OneSource
 from bmtool.data.settings import KeyFile as ScrubKey
-from bmtool.data.settings import (
-    Limits,
-    OneSource,
-    Sample,
-    Split,
-    joined_as_tuples,
-)
+from bmtool.data.settings import Limits, Sample, Split, joined_as_tuples
 from bmtool.data.tokenizing.tokenizer_settings import OneTokenizer, TokenizerFrom
 from bmtool.deduplicators.exact import Exact
 from bmtool.deduplicators.near import Near
@@ -33,12 +28,17 @@ if TYPE_CHECKING:
     from bmtool.data.passes.units import RowRules
     from bmtool.runner.pipeline import Pipeline
 
-VERSION = 6
+VERSION = 7
 VERSION_COUNTS = True
 KIND = "dataset"
 
 #: Columns that every dataset has, whatever it was made from.
 OWN_COLUMNS = ("id", "input_ids")
+
+
+def _is_own(column: str) -> bool:
+    """Whether bmtool makes it: what is kept of rows on the way begins with `#`."""
+    return column in OWN_COLUMNS or column.startswith("#")
 
 
 class Config(Settings):
@@ -76,13 +76,15 @@ class Config(Settings):
     @field_validator("columns", mode="after")
     @classmethod
     def _own_names(cls, columns: dict[str, str]) -> dict[str, str]:
-        for name in OWN_COLUMNS:
-            if name in columns:
-                raise explained(f"'{name}' is a column that bmtool makes itself; give yours another name", at=name)
+        for name in filter(_is_own, columns):
+            raise explained(f"'{name}' is a column that bmtool makes itself; give yours another name", at=name)
         return columns
 
     @model_validator(mode="after")
     def _fits_together(self) -> Config:
+        taken = next((name for source in self.sources for name in source.columns or {} if _is_own(name)), None)
+        if taken is not None:
+            raise explained(f"'{taken}' is a column that bmtool makes itself; give yours another name", at="sources")
         if self.task is not None and self.tokenizer is not None:
             text = "a dataset with a task has no tokenizer of its own: the model brings it. Remove this line"
             raise explained(text, at="tokenizer")

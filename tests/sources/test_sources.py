@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from bmtool.config.model import ValidationError, validate, what
 from bmtool.data.readers.advice import TO_LINES
-from bmtool.data.settings import ChooseSource
+from bmtool.data.readers.chosen import ChooseSource
 from bmtool.registry import SOURCES
 from bmtool.sources.csv import Csv
 from bmtool.sources.docstrings import Docstrings
