@@ -141,6 +141,25 @@ def tree_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file() and not path.is_symlink())
 
 
+def memory_map(path: Path) -> pa.MemoryMappedFile:
+    """A file as Arrow maps it.
+
+    Raises:
+        OSError: with the system's number, also where the file is there and can't be mapped: of that Arrow 26 gives the
+            system's words alone.
+    """
+    import pyarrow as pa
+
+    try:
+        return pa.memory_map(str(path))
+    except OSError as error:
+        numbers = {os.strerror(number): number for number in errno.errorcode}
+        number = numbers.get(str(error).rpartition(": ")[2])
+        if error.errno is not None or number is None:
+            raise
+        raise OSError(number, os.strerror(number), str(path)) from None
+
+
 def mapped(path: Path) -> pa.Buffer:
     """The bytes of a file, memory-mapped; none is read before it is asked for, and no descriptor stays open.
 
@@ -148,6 +167,6 @@ def mapped(path: Path) -> pa.Buffer:
     """
     import pyarrow as pa
 
-    with pa.memory_map(str(path)) as source:
+    with memory_map(path) as source:
         first = source.read_buffer(1)  # holds the mapping
         return pa.foreign_buffer(first.address, source.size(), base=first)

@@ -10,7 +10,7 @@ import pyarrow as pa
 import xxhash
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_folder, mapped, write_json
+from bmtool.artifacts.files import fsync_folder, mapped, memory_map, write_json
 from bmtool.data.messages import MESSAGES
 from bmtool.data.rows import MAX_BATCH_BYTES, MAX_BATCH_ROWS, text_bytes
 
@@ -216,7 +216,7 @@ def read_stream(path: Path) -> Iterator[pa.RecordBatch]:
 
 def fetch_stream(path: Path) -> Iterator[pa.RecordBatch]:
     """The same; the kernel is asked to fetch the whole file, for whoever will use its rows in any order."""
-    with pa.memory_map(str(path)) as source, pa.ipc.open_stream(source) as reader:
+    with memory_map(path) as source, pa.ipc.open_stream(source) as reader:
         yield from reader
 
 

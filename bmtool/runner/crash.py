@@ -10,7 +10,7 @@ import traceback
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bmtool.errors import BmtoolError, StoppedError, StorageError
+from bmtool.errors import BmtoolError, StoppedError, StorageError, TryAgainError
 
 #: The disk said no: full, over quota, broken, read-only, not ours.
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
@@ -23,13 +23,20 @@ def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
     if isinstance(problem, KeyboardInterrupt):
         return StoppedError("stopped by Ctrl-C; what was on the disk is kept")
     number = _errno_of(problem)
+    where = f": {problem.filename}" if isinstance(problem, OSError) and problem.filename else ""
+    if number == errno.ENOMEM or isinstance(problem, MemoryError):
+        what = where or (f": {problem}" if str(problem) and not number else "")
+        return TryAgainError(
+            f"{os.strerror(errno.ENOMEM)}{what}. There is too little memory, or a limit on it (ulimit -v). The last "
+            "good state is kept; with more memory, or with fewer workers, the same command goes on from there"
+        )
     if number in _STORAGE:
-        where = f": {problem.filename}" if isinstance(problem, OSError) and problem.filename else ""
         return StorageError(
             f"{os.strerror(number)}{where}. The last good state is kept; the same command goes on from there"
         )
-    where = _save(problem, root)
-    return BmtoolError(f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {where}")
+    return BmtoolError(
+        f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {_save(problem, root)}"
+    )
 
 
 def _errno_of(problem: BaseException) -> int:

@@ -1,4 +1,7 @@
+import gc
 import json
+import os
+import resource
 from pathlib import Path
 
 import datasets
@@ -9,6 +12,7 @@ from bmtool.data import storage
 from bmtool.data.dataset import Split, open_dataset
 from bmtool.data.storage import SplitWriter, features, fetch_stream, read_stream, write_split_info
 from bmtool.errors import DataError, MissingInputError
+from bmtool.runner.crash import as_error
 
 SCHEMA = pa.schema({"id": pa.string(), "text": pa.string(), "who": pa.string(), "input_ids": pa.list_(pa.uint16())})
 
@@ -153,6 +157,38 @@ def test_damage_is_named(tmp_path):
     path.unlink()
     with pytest.raises(MissingInputError, match=f"^{path}: this file of the dataset is missing"):
         open_dataset(tmp_path)["train"].column("text")
+
+
+def room_for(num_bytes):
+    """Let this process map so much more and no more; gives back the limits that there were."""
+    gc.collect()  # what other tests have mapped mustn't make room meanwhile
+    before = resource.getrlimit(resource.RLIMIT_AS)
+    pages = int(Path("/proc/self/statm").read_text().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + num_bytes, before[1]))
+    return before
+
+
+@pytest.mark.parametrize("read", [read_stream, fetch_stream])
+def test_a_file_that_there_is_no_memory_to_map_is_not_called_damaged(tmp_path, read):
+    [shard] = write(tmp_path, [rows(100)])
+    path = tmp_path / "train" / shard
+    os.truncate(path, 2**31)  # holes behind the end of the stream
+    split = open_dataset(tmp_path)["train"]
+
+    before = room_for(2**29)
+    try:
+        with pytest.raises(OSError, match="Cannot allocate memory") as from_file:
+            list(read(path))
+        with pytest.raises(OSError, match="Cannot allocate memory") as from_split:
+            split.column("text")
+    finally:
+        resource.setrlimit(resource.RLIMIT_AS, before)
+
+    for problem in (from_file, from_split):
+        error = as_error(problem.value)
+        assert error.exit_code == 75
+        assert str(error).startswith(f"Cannot allocate memory: {path}. There is too little memory, or a limit on it")
+    assert split.column("text").to_pylist() == rows(100).column("text").to_pylist()
 
 
 def read_stream_of(data):

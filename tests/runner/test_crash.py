@@ -6,7 +6,7 @@ import resource
 
 import pytest
 import torch
-from bmtool.errors import StorageError
+from bmtool.errors import StorageError, TryAgainError
 from bmtool.runner.crash import as_error
 from safetensors.torch import save_file
 from tokenizers import Tokenizer
@@ -42,3 +42,22 @@ def test_any_other_exception_is_a_bug_with_its_traceback(tmp_path):
 
     assert error.exit_code == 1
     assert str(error).startswith("a bug in bmtool: ValueError: (os error of another kind). The traceback is in ")
+
+
+@pytest.mark.parametrize(
+    ("problem", "what"),
+    [
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM), "x.arrow"), ": x.arrow"),
+        (OSError(errno.ENOMEM, os.strerror(errno.ENOMEM)), ""),
+        (MemoryError("malloc of size 99 failed"), ": malloc of size 99 failed"),
+        (MemoryError(), ""),
+    ],
+)
+def test_too_little_memory_is_no_bug(tmp_path, problem, what):
+    error = as_error(problem, tmp_path)
+
+    assert isinstance(error, TryAgainError)
+    assert str(error) == (
+        f"Cannot allocate memory{what}. There is too little memory, or a limit on it (ulimit -v). The last good state "
+        "is kept; with more memory, or with fewer workers, the same command goes on from there"
+    )

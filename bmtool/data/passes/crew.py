@@ -178,7 +178,7 @@ def _serve(connection: Connection) -> None:
         try:
             function = getattr(importlib.import_module(module), name)
             connection.send(("result", function(task, lambda amount: connection.send(("tick", amount)))))
-        except (BmtoolError, OSError) as error:
+        except (BmtoolError, OSError, MemoryError) as error:
             connection.send(("error", error))
         except Exception:  # noqa: BLE001  # told to the run, which ends with it
             connection.send(("bug", traceback.format_exc()))

@@ -40,6 +40,9 @@ def bad_data(task, tick):
 def full_disk(task, tick):
     raise OSError(errno.ENOSPC, "No space left on device", "/some/file")
 
+def no_memory(task, tick):
+    raise MemoryError("malloc of size 99 failed")
+
 def bug(task, tick):
     return 1 / 0
 
@@ -79,7 +82,7 @@ def work(tmp_path, monkeypatch):
     (tmp_path / "code").mkdir()
     (tmp_path / "code" / "work_for_workers.py").write_text(WORK)
     monkeypatch.syspath_prepend(tmp_path / "code")
-    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"))
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "code"), prepend=":")
     sys.modules.pop("work_for_workers", None)
     import work_for_workers
 
@@ -229,6 +232,12 @@ def test_a_full_disk_is_the_same_error_in_a_worker(work, workers):
         results(work.full_disk, [0, 0], workers)
 
     assert (error.value.errno, error.value.filename) == (errno.ENOSPC, "/some/file")
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_too_little_memory_is_the_same_error_in_a_worker(work, workers):
+    with pytest.raises(MemoryError, match="malloc of size 99 failed"):
+        results(work.no_memory, [0, 0], workers)
 
 
 def test_a_bug_in_a_worker_shows_where_it_was(work):
