@@ -179,7 +179,7 @@ def _csv_lines(table: Table) -> Iterator[str]:
 
 def _read_header(table: Table) -> None:
     try:
-        header = _names([name.strip() for name in next(_csv_reader(table), [])])
+        header = _names([name.strip() for name in next(filter(None, _csv_reader(table)), [])])
     except csv.Error as error:
         raise DataError(f"{table.name}:1: the header line can't be read: {error}. {OTHER}") from None
     twice = next((name for name in header if header.count(name) > 1), None)
@@ -197,7 +197,7 @@ def _names(header: list[str]) -> list[str]:
 
 def _csv_rows(table: Table) -> Iterator[Row]:
     reader = _csv_reader(table)
-    next(reader, None)
+    next(filter(None, reader), None)
     while True:
         line = reader.line_num + 1
         try:

@@ -95,15 +95,19 @@ def _places(folder: Path, row: str) -> Iterator[dict[str, Any]]:
             start += batch.num_rows
 
 
+#: What `prepare` compares its rows with: none of these is in what it makes.
+_COMPARED = ("against:", "decontaminate:")
+
+
 def _made_from(dataset: str, split: str, manifests: dict[Path, Manifest]) -> Iterator[dict[str, Any]]:
-    """Every artifact that read the dataset, directly or through others."""
+    """Every artifact that rows of this split went into, directly or through others."""
     reached = {dataset}
     waiting = [dataset]
     while waiting:
         source = waiting.pop()
         for folder, manifest in manifests.items():
-            reads = {value.get("path") for role, value in manifest.inputs.items() if not role.startswith("source:")}
-            if source in reads and folder.name not in reached:
+            is_test = source == dataset and split == "test"
+            if source in _read_by(manifest, is_test=is_test) and folder.name not in reached:
                 reached.add(folder.name)
                 waiting.append(folder.name)
                 yield {
@@ -116,6 +120,14 @@ def _made_from(dataset: str, split: str, manifests: dict[Path, Manifest]) -> Ite
                 }
 
 
+def _read_by(manifest: Manifest, *, is_test: bool) -> set[str | None]:
+    """The artifacts whose rows went into this one; with `is_test` their test rows, of which no model learns."""
+    unread = ("source:", *_COMPARED, *(["tokenizer"] if is_test else []))
+    if is_test and manifest.kind == "checkpoint":
+        return set()
+    return {value.get("path") for role, value in manifest.inputs.items() if not role.startswith(unread)}
+
+
 def _lines(folder: Path, found: Trace) -> Iterator[str]:
     for one in found.dropped:
         yield printable(f"dropped: {_reason(one)}")
@@ -125,7 +137,7 @@ def _lines(folder: Path, found: Trace) -> Iterator[str]:
     for place in here:
         yield f"kept: {place['split']}, row {place['number']:,}"
     if not here and not found.dropped:
-        yield "it isn't in this dataset, nor was it dropped from it: its source no longer holds it"
+        yield "it isn't in this dataset, nor was it dropped from it: its sources don't hold it (any more)"
     for place in found.places:
         if place["artifact"] != folder.name:
             yield f"also in {place['artifact']}: {place['split']}, row {place['number']:,}"

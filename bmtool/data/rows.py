@@ -184,6 +184,7 @@ def missing_columns(
     missing = sorted(missing)
     ours = {name: our for our, theirs in columns.items() for name in ([theirs] if isinstance(theirs, str) else theirs)}
     names = list(dict.fromkeys(ours.get(name, name) for name in missing))
+    known = [name if name.isprintable() else ascii(name) for name in known]
     shown = ", ".join(known[:20]) + (", ..." if len(known) > 20 else "")
     meant = (f"{name}: {_meant(columns.get(name, name), missing, known)}" for name in names)
     return DataError(

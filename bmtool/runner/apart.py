@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from bmtool.contracts.kinds import TEXTS
 from bmtool.sources._files import FileSource
 
 if TYPE_CHECKING:
@@ -28,8 +29,8 @@ def not_apart(pipeline: Pipeline) -> list[str]:
                 found.append(
                     f"prepare.{corpus} and prepare.{rows} read {common[0]} and share out its rows each in its own way, "
                     f"so that pretrain reads texts that '{rows}' is tested on. Give both the same split with a group, "
-                    f"such as {{validation: 0.1, test: 0.1, group: text}}, or set prepare.{corpus}.decontaminate: "
-                    f"[{rows}]"
+                    f"such as {{validation: 0.1, test: 0.1, group: text}}, and the same clean and scrub, or set "
+                    f"prepare.{corpus}.decontaminate: [{rows}]"
                 )
     return found
 
@@ -40,11 +41,19 @@ def _files(config: Config) -> set[str]:
 
 
 def _are_shared_out_alike(one: Config, other: Config, path: str) -> bool:
-    """By the same column of the file, in the same shares."""
+    """By the same column of the file, in which the same stands when rows are shared out, in the same shares."""
     shares = [(config.split.validation, config.split.test, config.seed) for config in (one, other)]
     keys = [_theirs(config, config.split.group or config.split.time, path) for config in (one, other)]
     ways = [config.split.group is not None for config in (one, other)]
-    return shares[0] == shares[1] and ways[0] == ways[1] and keys[0] == keys[1] and keys[0] is not None
+    is_same = shares[0] == shares[1] and ways[0] == ways[1] and _changes(one) == _changes(other)
+    return is_same and keys[0] == keys[1] and keys[0] is not None
+
+
+def _changes(config: Config) -> tuple[Any, ...]:
+    """What is done to the values by which rows are shared out: texts are cleaned and scrubbed first."""
+    key = config.split.group or config.split.time
+    is_text = key is not None and config.kinds()[key] in TEXTS
+    return (config.clean, config.scrub, config.scrub_key) if is_text else ((), (), None)
 
 
 def _theirs(config: Config, ours: str | None, path: str) -> str | tuple[str, ...] | None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import Manifest, read_manifest
 from bmtool.commands.trace import trace
 from bmtool.config.model import validate
@@ -122,7 +123,7 @@ def test_an_erased_row_is_gone_and_what_was_made_from_it_is_listed(store, capsys
 
     said = lines(capsys, store / "prepare-new", erased)
 
-    assert said[0] == "it isn't in this dataset, nor was it dropped from it: its source no longer holds it"
+    assert said[0] == "it isn't in this dataset, nor was it dropped from it: its sources don't hold it (any more)"
     assert said[1] == "also in prepare-old: train, row 2"
     assert sorted(line.split()[2] for line in said[2:]) == ["evaluate-1", "finetune-1", "pretrain-1"]
 
@@ -153,6 +154,29 @@ def test_no_model_is_listed_twice_for_a_row_that_is_there_twice(store, tmp_path,
 
     assert said[:2] == ["kept: train, row 0", "kept: train, row 1"]
     assert len(said) == 3
+
+
+def test_a_test_row_is_seen_by_what_it_is_tested_with_and_by_no_model(tmp_path, capsys):
+    store = tmp_path / "store"
+    store.mkdir()
+    source = tmp_path / "x.jsonl"
+    source.write_text("".join(json.dumps({"text": f"row {n}", "label": "ab"[n % 2]}) + "\n" for n in range(20)))
+    config = validate(prepare.Config, {"task": "text_classification", "sources": str(source), "split": {"test": 0.5}})
+    folder = store / "prepare-1"
+    note(folder, Manifest("dataset", "prepare", 2, "f" * 64, {}, {}, {}, prepare.run(config, job_for(folder))))
+    model(store, "finetune-1", "finetune", data="prepare-1")
+    model(store, "evaluate-1", "evaluate", **{"from": "finetune-1", "data": "prepare-1"})
+    compared = {"decontaminate:0": {"path": "prepare-1"}, "against:0": {"path": "prepare-1"}}
+    note(store / "prepare-2", Manifest("dataset", "prepare", 2, "f" * 64, {}, compared, {}, {}))
+    write_json(store / "prepare-2" / "dataset_dict.json", {"splits": []})
+    write_json(store / "prepare-2" / "report.json", {"task": None})
+    model(store, "pretrain-1", "pretrain", data="prepare-2")
+    splits = open_dataset(folder).splits
+
+    said = {name: lines(capsys, folder, splits[name].column("id")[0].as_py())[1:] for name in ("train", "test")}
+
+    assert [line.split()[2] for line in said["test"]] == ["evaluate-1"]
+    assert [line.split()[2] for line in said["train"]] == ["evaluate-1", "finetune-1"]
 
 
 def test_a_row_that_nobody_knows_is_missing(store):

@@ -42,6 +42,8 @@ def said(capsys, *, corpus="", more="", rows="", test="0.1", path="a.csv"):
         {"corpus": ", group: text", "rows": ", time: text"},
         {"corpus": ", group: text", "rows": ", group: text", "more": ", seed: 3"},
         {"corpus": ", group: text", "rows": ", group: other"},
+        {"corpus": ", group: text", "rows": ", group: text", "more": ", clean: [unicode]"},
+        {"corpus": ", group: text", "rows": ", group: text", "more": ", scrub: [email]"},
     ],
 )
 def test_a_corpus_that_reads_what_is_tested_is_warned_of(capsys, settings):
@@ -50,7 +52,7 @@ def test_a_corpus_that_reads_what_is_tested_is_warned_of(capsys, settings):
     assert (
         "warning: x.yaml: prepare.corpus and prepare.rows read a.csv and share out its rows each in its own way" in text
     )
-    assert "group: text}, or set prepare.corpus.decontaminate: [rows]" in text
+    assert "group: text}, and the same clean and scrub, or set prepare.corpus.decontaminate: [rows]" in text
 
 
 @pytest.mark.parametrize(
@@ -58,6 +60,7 @@ def test_a_corpus_that_reads_what_is_tested_is_warned_of(capsys, settings):
     [
         {"corpus": ", group: text", "rows": ", group: text"},
         {"corpus": ", group: text", "rows": ", group: body"},
+        {"corpus": ", group: body", "rows": ", group: body", "more": ", clean: [unicode]"},
         {"more": ", decontaminate: [rows]"},
         {"test": "0"},
         {"path": "b.csv"},

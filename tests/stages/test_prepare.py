@@ -540,6 +540,11 @@ def test_a_column_that_no_file_has_is_named(tmp_path, make_job):
         ({"split": {"validation": 0.6, "test": "50%"}}, "are more than 1 together"),
         ({"split": {"test": 1}}, "the split leaves no train rows"),
         ({"columns": {"id": "row"}}, "'id' is a column that bmtool makes itself"),
+        ({"columns": {"#line": "row"}}, "'#line' is a column that bmtool makes itself"),
+        (
+            {"sources": {"path": "x.jsonl", "columns": {"id": "row"}}},
+            "'id' is a column that bmtool makes itself",
+        ),
         ({"task": "token_classification", "split": {"group": "words"}}, "rows can't be grouped by 'words'"),
         ({"split": {"group": "id"}}, "as in columns: {source_id: id}"),
         ({"deduplicate": ["near", "near"]}, "names the same way twice"),
@@ -574,3 +579,24 @@ def test_an_evaluation_set_may_be_all_test(tmp_path, make_job):
 
     assert summary["splits"] == {"test": 50}
     assert prepare.describe(summary)[1:] == ["splits: test 50", "5 labels: 1, 2, 3, 4, 5"]
+
+
+def test_a_tokenizer_that_has_nothing_to_learn_from_is_an_error(tmp_path, make_job):
+    rows = [{"text": f"the same day {n}", "day": "monday"} for n in range(12)]
+    plan = corpus(write_jsonl(tmp_path / "x.jsonl", rows), columns={"day": "day"}, split={"test": 0.2, "time": "day"})
+
+    with pytest.raises(DataError) as error:
+        run(plan, make_job())
+
+    assert str(error.value) == (
+        "none of 12 rows is in train: the tokenizer has nothing to learn from. See what 'split' and 'decontaminate' "
+        "say, or take a tokenizer from elsewhere (tokenizer: {from: ...})"
+    )
+
+
+def test_a_key_that_is_not_there_is_named_before_anything_is_read():
+    scrub = {"scrub": [{"type": "email", "replace": "pseudonym"}], "scrub_key": "no/key"}
+    config = validate(prepare.Config, {"sources": {"type": "text", "path": __file__}, **scrub})
+
+    with pytest.raises(MissingInputError, match=r"^scrub_key: no/key: there is no such file. Make one: openssl"):
+        prepare.raw(config)

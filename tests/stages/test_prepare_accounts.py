@@ -231,6 +231,20 @@ def test_rows_of_an_earlier_dataset_and_their_like_do_not_come_again(tmp_path):
     assert by_line[9]["reason"] == "near duplicate"
 
 
+def test_an_earlier_dataset_may_call_its_texts_otherwise(tmp_path):
+    questions = [{"question": f"what of {text_of(n)}", "context": text_of(50 + n), "answers": []} for n in range(4)]
+    old = {"task": "question_answering", "sources": write(tmp_path / "a.jsonl", questions), "deduplicate": "near"}
+    _, first = run(old, tmp_path / "old")
+    inputs = {"against:0": as_artifact(first.folder, "dataset")}
+    both = [f"{one['question']} {one['context']}" for one in questions[:2]]
+    new = copies(f"{both[0]} {text_of(90, 12)}", both[1], *(text_of(n) for n in range(10, 16)))
+
+    summary, job = run(near_plan(write(tmp_path / "b.jsonl", new), against="./old"), tmp_path / "new", inputs)
+
+    assert summary["ledger"]["dropped"]["in an earlier dataset"] == 2
+    assert [row["line"] for row in dropped(job.folder)] == [1, 2]
+
+
 def test_an_earlier_dataset_without_sketches_is_named(tmp_path):
     _, first = run(plan(write(tmp_path / "a.jsonl", copies(text_of(1), text_of(2)))), tmp_path / "old")
     inputs = {"against:0": as_artifact(first.folder, "dataset")}
@@ -386,6 +400,31 @@ def test_a_time_that_is_no_number_makes_all_of_them_text(tmp_path):
 
     assert found["test"] == ["NaN"]
     assert found["validation"] == ["8", "9"]
+
+
+def test_a_row_that_went_does_not_say_how_times_are_ordered(tmp_path):
+    rows = [{"text": text_of(n), "label": n % 2, "at": n} for n in range(1, 13)]
+    copy = {**rows[3], "at": "unknown"}
+    split = {"test": 0.25, "time": "at"}
+    settings_ = plan(write(tmp_path / "t.jsonl", [*rows, copy])) | {"columns": {"at": "at"}, "split": split}
+
+    summary, job = run(settings_, tmp_path / "out")
+
+    assert sorted(open_dataset(job.folder)["test"].column("at").to_pylist()) == ["10", "11", "12"]
+    assert summary["warnings"] == []
+
+
+def test_times_of_which_some_are_numbers_are_warned_of(tmp_path):
+    rows = [{"text": text_of(n), "label": n % 2, "at": at} for n, at in enumerate([9, "10", "-1.5e3", "unknown", "2d"])]
+    split = {"test": 0.2, "time": "at"}
+    settings_ = plan(write(tmp_path / "t.jsonl", rows)) | {"columns": {"at": "at"}, "split": split}
+
+    summary, _ = run(settings_, tmp_path / "out")
+
+    assert (
+        "split.time: 3 of 5 times are numbers, the others aren't; so all are ordered as text, 10 before 9. "
+        "Mend the others, or leave these rows out"
+    ) in summary["warnings"]
 
 
 def test_a_label_that_is_missing_in_a_split_is_an_error_where_that_was_asked(tmp_path):

@@ -64,11 +64,10 @@ def collect(rules: RowRules, job: Job) -> Collected:
             kept = KeptUnit(unit.key, unit.source, reading.shelf.path(unit.key), facts, collected.num_rows)
             collected.units.append(kept)
             _add(collected, kept)
-    if reading.found:
-        rows = sum(int(unit.facts["totals"].get("rows_in", 0)) for unit in collected.units if unit.key in reading.found)
-        job.console.say(
-            f"resumed: {rows:,} rows were read already ({len(reading.found)} of {len(collected.units)} parts)"
-        )
+    found = [unit for unit in collected.units if unit.key in reading.found]
+    if found:
+        rows = sum(int(unit.facts["totals"].get("rows_in", 0)) for unit in found)
+        job.console.say(f"resumed: {rows:,} rows were read already ({len(found)} of {len(collected.units)} parts)")
     if rules.scrubbers:
         collected.losses[SCRUB] = [0, *collected.taken_out]  # a step that no row leaves, and so no reason of the ledger
     _check_columns(rules, collected, dict(reading.paths))
@@ -87,6 +86,8 @@ class _Reading:
         self.shelf = Shelf(self.root / "rows")
         self.paths: dict[tuple[int, str], Path] = {}
         self.found: set[str] = set()
+        self.made: set[str] = set()
+        """Keys of units that this run reads; two sources that hold the same file have the same"""
         self.order: list[tuple[Unit, dict[str, Any] | None]] = []
 
     def results(self, advance: Any) -> Iterator[tuple[Unit, dict[str, Any]]]:
@@ -115,8 +116,9 @@ class _Reading:
                 kept = None if self.job.is_fresh else self.shelf.find(unit.key)
                 self.order.append((replace(unit, pieces=()), kept))
                 if kept is not None:
-                    self.found.add(unit.key)
+                    self.found |= {unit.key} - self.made
                     continue
+                self.made.add(unit.key)
                 whole = tuple(self.filled(index, cuts, one) for one in unit.pieces)
                 yield UnitTask(self.rules, replace(unit, pieces=whole), self.shelf.folder)
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 
 #: Raised when a file is cut otherwise than before.
-VERSION = 3
+VERSION = 4
 
 
 class Cuts:

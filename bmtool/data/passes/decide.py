@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from bmtool.data.passes.row_steps import joined_texts
-from bmtool.data.passes.split import SPLITS, assign, assign_by_order
+from bmtool.data.passes.split import SPLITS, assign, assign_by_order, count_numbers
 from bmtool.data.similarity.lookup import perhaps_repeated
 from bmtool.errors import DataError
 
@@ -206,9 +206,12 @@ def split_rows(
     """Give each row its split: by time, by a column, by the cluster of similar rows, or by its own id."""
     decisions.split = np.zeros(rows.num_rows, np.uint8)
     if time is not None:
-        values = [(place, column) for place, column in rows.all(time)]
-        column = pa.chunked_array([one for _, one in values], type=pa.string()) if values else pa.chunked_array([[""]])
+        column = pa.chunked_array([values for _, values in rows.all(time)], type=pa.string())
         decisions.split = assign_by_order(column, decisions.keep, validation=validation, test=test)
+        kept = column.filter(pa.array(decisions.keep))
+        numbers = count_numbers(kept)
+        if 0 < numbers < len(kept):
+            decisions.facts["times_as_text"] = {"rows": len(kept), "numbers": numbers}
         return
     shares = {"validation": validation, "test": test}
     for place, values in rows.all(group or "id"):

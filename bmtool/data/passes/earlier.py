@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pyarrow as pa
 
+from bmtool.contracts.kinds import READABLE
 from bmtool.data.dataset import open_dataset
 from bmtool.data.passes.row_steps import joined_texts
 from bmtool.data.passes.split import SPLITS
@@ -104,13 +105,12 @@ class Earlier:
         MissingInputError: it has none.
     """
 
-    def __init__(self, folder: Path, texts: list[str]) -> None:
+    def __init__(self, folder: Path) -> None:
         if not (folder / FOLDER).exists():
             raise MissingInputError(
                 f"{folder}: it holds no sketches of its rows. Prepare it with deduplicate: [near], then it does"
             )
         self.folder = folder
-        self.names = texts
         self.parts = [
             _Part(index, batch)
             for index, split in enumerate(SPLITS)
@@ -131,6 +131,14 @@ class Earlier:
     def _dataset(self) -> Dataset:
         return open_dataset(self.folder)
 
+    @cached_property
+    def _names(self) -> list[str]:
+        """What it calls the columns that its sketches are of."""
+        from bmtool.data.examples.labelled import task_of
+
+        kinds = {"text": "text"} if self._dataset.task is None else task_of(self._dataset).columns
+        return [name for name, kind in kinds.items() if kind in READABLE]
+
     def ids(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of rows, in any order."""
         distinct, back = np.unique(rows, return_inverse=True)
@@ -145,7 +153,7 @@ class Earlier:
             mine = split[rows] == index
             if mine.any():
                 batches = self._dataset[name].batches()
-                texts[mine] = _values(batches, row[rows][mine], lambda batch: joined_texts(batch, self.names))
+                texts[mine] = _values(batches, row[rows][mine], lambda batch: joined_texts(batch, self._names))
         return pa.array(texts.tolist(), pa.string())
 
 

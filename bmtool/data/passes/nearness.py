@@ -77,7 +77,7 @@ class _Texts:
 def _texts(near: Near, rows: Rows, rules: RowRules, job: Job) -> _Texts:
     """Of all rows, those of datasets that come first included."""
     names = rules.of_kind(*READABLE)
-    return _Texts([Earlier(job.inputs[f"against:{n}"].folder, names) for n in range(len(near.against))], rows, names)
+    return _Texts([Earlier(job.inputs[f"against:{n}"].folder) for n in range(len(near.against))], rows, names)
 
 
 def _alive(texts: _Texts, decisions: Decisions) -> NDArray[np.bool_]:

@@ -177,6 +177,8 @@ def find_labels(rules: RowRules, counts: Mapping[str, Counter[str]]) -> tuple[st
             f"column '{column}' has {len(labels):,} different values (such as '{labels[0]}' and '{labels[-1]}'): "
             f"more than {MAX_LABELS:,}, so these are no labels. Map the right one, as in columns: {{{column}: NAME}}"
         )
+    if not labels:
+        raise DataError(f"column '{column}' has no label in any row that stays: there is nothing to learn")
     if len(labels) < 2:
         raise DataError(f"column '{column}' has one value only, '{labels[0]}': there is nothing to tell apart")
     return labels

@@ -49,19 +49,31 @@ def assign_by_order(
 ) -> NDArray[np.uint8]:
     """(rows,) index into SPLITS by the order of values (string): the last share is test, before it validation.
 
-    Values are compared as numbers if all are (`nan` is none), else as text (ISO dates sort by time). Equal values stay
-    together, in the later split; shares are of the rows in `keep`.
+    Only rows in `keep` count; the others are in the first split. Values are compared as numbers if all are (`nan` is
+    none), else as text (ISO dates sort by time). Equal values stay together, in the later split.
     """
-    keys = _numbers(values)
+    kept = values.filter(pa.array(keep))
+    keys = _numbers(kept)
     if keys is None:
-        keys = pc.rank(values, sort_keys="ascending", tiebreaker="dense").to_numpy()
-    ordered = np.sort(keys[keep])
-    split = np.zeros(len(keys), dtype=np.uint8)
+        keys = pc.rank(kept, sort_keys="ascending", tiebreaker="dense").to_numpy()
+    ordered = np.sort(keys)
+    split = np.zeros(len(values), dtype=np.uint8)
+    mine = split[keep]
     for share, name in ((test + validation, "validation"), (test, "test")):
         number = round(share * len(ordered))
         if number:
-            split[keys >= ordered[len(ordered) - number]] = SPLITS.index(name)
+            mine[keys >= ordered[len(ordered) - number]] = SPLITS.index(name)
+    split[keep] = mine
     return split
+
+
+#: What `_numbers` takes for one.
+_NUMBER = r"^[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?$"
+
+
+def count_numbers(values: pa.ChunkedArray) -> int:
+    """How many of the values (string) are numbers."""
+    return int(pc.sum(pc.match_substring_regex(values, _NUMBER)).as_py() or 0)
 
 
 def _numbers(values: pa.ChunkedArray) -> NDArray[Any] | None:

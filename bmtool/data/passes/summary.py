@@ -43,7 +43,8 @@ def write_report(task: Task | None, draft: Draft, published: Published) -> tuple
     }
     collected = draft.collected
     conflicts = draft.decisions.facts.get("conflicting_labels", {"rows": 0})["rows"]
-    summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts)
+    times = draft.decisions.facts.get("times_as_text")
+    summary["warnings"] = _warnings(summary, label_counts, collected) + _of_conflicts(conflicts) + _of_times(times)
     for warning in summary["warnings"]:
         draft.job.console.warn(warning)
     for line in idle_rules(draft.rules, collected):
@@ -195,7 +196,7 @@ def _warnings(
 ) -> list[str]:
     """What looks wrong, to be told now and again by every command that finds the dataset up to date."""
     warnings = [
-        f"the {split} split is empty: {summary['ledger']['rows_out']:,} rows are too few for it"
+        f"the {split} split is empty: none of {summary['ledger']['rows_out']:,} rows came to be in it"
         for split, rows in summary["splits"].items()
         if not rows
     ]
@@ -213,6 +214,14 @@ def _of_conflicts(rows: int) -> list[str]:
     if not rows:
         return []
     return [f"{rows:,} copies had another label than the row that stays; report.json names some (conflicting_labels)"]
+
+
+def _of_times(times: Mapping[str, int] | None) -> list[str]:
+    if times is None:
+        return []
+    numbers, rows = times["numbers"], times["rows"]
+    told = f"{numbers:,} of {rows:,} times are numbers, the others aren't"
+    return [f"split.time: {told}; so all are ordered as text, 10 before 9. Mend the others, or leave these rows out"]
 
 
 def _shown(names: Sequence[str]) -> str:

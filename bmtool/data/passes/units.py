@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bmtool.contracts import Cleaner, Filter, Piece, Scrubber
 
 #: Raised when the first pass makes something else of the same unit than before.
-VERSION = 3
+VERSION = 4
 
 #: Small pieces are gathered until a unit holds this much text; a piece of its own size is a unit by itself.
 UNIT_BYTES = 16 * 1024 * 1024

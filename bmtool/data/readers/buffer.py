@@ -95,8 +95,9 @@ def _converted(values: Sequence[Any], kind: str, name: str, reasons: dict[int, s
         except BadRowError as error:
             is_comma = kind == "number" and has_decimal_comma(value)
             reason = f"{DECIMAL_COMMA} in column '{name}'" if is_comma else f"wrong type in column '{name}': {error}"
-            if kind not in NESTED and isinstance(value, dict) and value:
-                reason += f". Name a part of it, such as {name}.{next(iter(value))[:40]}"
+            part = next(filter(str.isidentifier, value), None) if isinstance(value, dict) else None
+            if kind not in NESTED and part is not None:  # what is no name may be text, or half a character
+                reason += f". Name a part of it, such as {name}.{part[:40]}"
             reasons.setdefault(row, reason)
             out.append(None)
     return out

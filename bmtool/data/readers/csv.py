@@ -60,7 +60,9 @@ def cut_csv(name: str, path: Path, delimiter: int) -> Iterator[Piece]:
                 end, more = len(data), _skip_line(handle)
             whole = header + data[:end]
             yield Piece(name, path, xxhash.xxh3_128_hexdigest(whole), len(whole), first, whole)
-            header = header or data[: _header(path, data, delimiter)[1]]
+            if not header:
+                names, size, _ = _header(path, data[:end], delimiter)
+                header = data[:size] if names else b""
             first += data.count(b"\n", 0, end) + more
             rest = data[end:]
 
@@ -115,7 +117,7 @@ def _check_lists(path: Path, reading: Reading, list_separator: str | None) -> No
 
 
 def _header(path: Path, data: bytes, delimiter: int) -> tuple[list[str], int, int]:
-    """(names of the columns, bytes, lines) of the first row; no names for an empty file."""
+    """(names of the columns, bytes, lines) to the end of the first row that isn't empty; no names without one."""
     sizes: list[int] = []
 
     def lines() -> Iterator[str]:
@@ -128,7 +130,8 @@ def _header(path: Path, data: bytes, delimiter: int) -> tuple[list[str], int, in
 
     csv.field_size_limit(MAX_LINE_BYTES)
     try:
-        header = [name.strip() for name in next(csv.reader(lines(), delimiter=chr(delimiter), strict=True), [])]
+        rows = csv.reader(lines(), delimiter=chr(delimiter), strict=True)
+        header = [name.strip() for name in next(filter(None, rows), [])]
     except csv.Error as error:
         raise DataError(
             f"{path}:1: the header line can't be read: {error}. Is this CSV? If another character stands between its "

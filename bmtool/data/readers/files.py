@@ -39,7 +39,10 @@ def find_files(patterns: Sequence[str], *, suffixes: tuple[str, ...] = ()) -> li
         if not name.isprintable():  # bytes that aren't UTF-8 come as lone surrogates, which can't be written down
             raise DataError(f"{name!r}: a file's name holds characters that can't be printed. Rename it")
     times = Counter(name for _, name, _ in found.values())
-    return sorted((name if times[name] == 1 else f"{number}/{name}", path) for number, name, path in found.values())
+    named = [(name if times[name] == 1 else f"{number}/{name}", path) for number, name, path in found.values()]
+    if len({name for name, _ in named}) < len(named):  # a folder is called as a pattern's number
+        named = [(f"{number}/{name}", path) for number, name, path in found.values()]
+    return sorted(named)
 
 
 def _matches(pattern: str, suffixes: tuple[str, ...]) -> list[tuple[str, Path]]:
@@ -87,7 +90,7 @@ def _below(folder: Path, root: Path) -> Iterator[Path]:
         for name in folders:
             path = Path(place, name)
             if path.is_symlink():
-                _check_inside(path, root)
+                check_inside(path, root)
         yield from (Path(place, name) for name in names if not name.startswith("."))
 
 
@@ -96,13 +99,14 @@ def _named(paths: list[Path], fixed: Path, root: Path) -> list[tuple[str, Path]]
     for path in paths:
         if path.is_symlink() and not path.exists():
             raise MissingInputError(f"{path}: this link leads nowhere")
-        _check_inside(path, root)
+        check_inside(path, root)
         _check_kind(path)
     ordered = sorted(paths, key=lambda path: (path.is_symlink(), len(path.parts), path))
     return [(path.relative_to(fixed).as_posix(), path) for path in ordered]
 
 
-def _check_inside(path: Path, root: Path) -> None:
+def check_inside(path: Path, root: Path) -> None:
+    """Raise RefusedError if a link leads outside of `root`, which is resolved."""
     if not path.resolve().is_relative_to(root):
         raise RefusedError(f"{path}: this link leads outside of {root}. Name what it leads to, if you mean it")
 

@@ -17,7 +17,7 @@ from bmtool.artifacts.files import mapped
 from bmtool.config.variables import expand
 from bmtool.contracts import Piece
 from bmtool.data.readers.buffer import wanted
-from bmtool.data.readers.files import files_in
+from bmtool.data.readers.files import check_inside, files_in
 from bmtool.data.readers.nested import columns_of, names_of
 from bmtool.data.readers.parquet import PIECE_BYTES
 from bmtool.data.readers.typed import named, naming, to_our_columns
@@ -56,32 +56,45 @@ def split_files(path: str, split: str, patterns: Sequence[str] = ()) -> list[tup
         return [(folder.name, folder)]
     if not folder.is_dir():
         raise MissingInputError(f"{folder}: there is no such folder (relative to {Path.cwd()})")
+    # The hub's cache keeps a folder of links for each revision, to files beside it.
+    root = folder.parent.parent if folder.resolve().parent.name == "snapshots" else folder
     if not patterns and (folder / "dataset_dict.json").is_file():
         splits = _json(folder / "dataset_dict.json").get("splits", [])
         if split not in splits:
             raise MissingInputError(f"{folder}: there is no split '{split}'. Its splits are: {', '.join(splits)}")
-        return _saved(folder, f"{split}/")
+        return _saved(folder, f"{split}/", root)
     if not patterns and (folder / "state.json").is_file():
-        return _saved(folder, "")
-    # The hub's cache keeps a folder of links for each revision, to files beside it.
-    root = folder.parent.parent if folder.resolve().parent.name == "snapshots" else folder
+        return _saved(folder, "", root)
     files = dict(files_in(folder, () if patterns else SUFFIXES, root=root))
     return [(name, files[name]) for name in chosen(list(files), split, patterns, str(folder))]
 
 
-def _json(path: Path) -> Any:
+def _json(path: Path) -> dict[str, Any]:
     try:
-        return json.loads(path.read_bytes())
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        raise MissingInputError(f"{path}: there is no such file. The dataset is damaged") from None
     except ValueError:
-        raise DataError(f"{path}: this isn't JSON. The dataset is damaged") from None
+        found = None
+    if not isinstance(found, dict):
+        raise DataError(f"{path}: this isn't a JSON object. The dataset is damaged")
+    return found
 
 
-def _saved(folder: Path, below: str) -> list[tuple[str, Path]]:
+def _saved(folder: Path, below: str, root: Path) -> list[tuple[str, Path]]:
     """What `save_to_disk` listed; `datasets` puts other files beside them."""
-    names = [one["filename"] for one in _json(folder / below / "state.json")["_data_files"]]
+    state = folder / below / "state.json"
+    try:
+        names = [str(one["filename"]) for one in _json(state)["_data_files"]]
+    except (KeyError, TypeError):
+        raise DataError(f"{state}: it lists no files. The dataset is damaged") from None
     for name in names:
         if Path(name).name != name:
             raise RefusedError(f"{folder / below}: state.json names a file outside of the folder: {name!r}")
+        path = folder / below / name
+        if not path.is_file():
+            raise MissingInputError(f"{path}: there is no such file, and state.json names it. The dataset is damaged")
+        check_inside(path, root.resolve())
     return sorted((below + name, folder / below / name) for name in names)
 
 

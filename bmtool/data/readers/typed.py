@@ -189,13 +189,22 @@ def _as_kind(values: pa.Array, kind: str) -> pa.Array:
         if _is_list(kind_type) and pa.types.is_struct(kind_type.value_type):
             return _from_messages(values, as_one_text, pa.string())
         raise BadRowError("expected text")
-    if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type) or pa.types.is_temporal(kind_type):
+    if pa.types.is_integer(kind_type) or pa.types.is_boolean(kind_type):
         return values.cast(pa.string())
+    if pa.types.is_temporal(kind_type):
+        return _as_times(values)
     if pa.types.is_floating(kind_type) or pa.types.is_decimal(kind_type):
         # pandas writes a missing number as NaN
         plain = [None if value is None or value != value else scalar_text(value) for value in values.to_pylist()]
         return pa.array(plain, type=pa.string())
     raise BadRowError("expected text or numbers")
+
+
+def _as_times(values: pa.Array) -> pa.Array:
+    try:
+        return values.cast(pa.string())
+    except pa.ArrowInvalid as error:  # a time zone that nobody knows
+        raise BadRowError(str(error).partition("\n")[0]) from None
 
 
 def _as_messages(values: pa.Array) -> pa.Array:

@@ -34,6 +34,7 @@ _XZ_MEMORY = 256 * 1024 * 1024
 _MAGIC = {
     rb"\x1f\x8b\x08": "gzip",
     rb"\x28\xb5\x2f\xfd": "zstd",
+    rb"[\x50-\x5f]\x2a\x4d\x18": "zstd",  # a frame that is passed over, as pzstd puts them first
     rb"BZh[1-9][1\x17]": "bzip2",  # a block or the end; text may start with BZh
     rb"\xfd7zXZ\x00": "xz",
 }

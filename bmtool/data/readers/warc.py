@@ -177,6 +177,8 @@ def _unpacked(body: bytes, encoding: str) -> bytes:
             body = decoder.decompress(body, MAX_HTML_BYTES + 1)
         except zlib.error:
             raise BadRowError(BROKEN) from None
+        if not decoder.eof and len(body) <= MAX_HTML_BYTES:
+            raise BadRowError(BROKEN)  # cut off
     elif encoding == "br":
         body = _unbrotlied(body)
     elif encoding not in {"", "identity", "gzip", "x-gzip", "deflate"}:

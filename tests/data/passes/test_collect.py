@@ -128,3 +128,42 @@ def test_without_a_store_work_is_kept_with_the_run(tmp_path):
     kept = shelf_of(job_for(tmp_path / "out"))
     assert kept == tmp_path / "out" / "checkpoints" / "cache"
     assert list(kept.glob("rows/*/*/facts.json"))
+
+
+def test_a_name_that_is_no_text_stops_nothing_and_what_is_no_name_is_not_written_down(tmp_path):
+    strange = ['{"body": {"\\ud800": "x"}, "author": "b"}', '{"body": {"who@example.org": "x"}, "author": "b"}']
+
+    found = collected(tmp_path, write(tmp_path / "a.jsonl", [*rows(2), *strange, {"body": {"de": "x"}}]))
+
+    noted = [json.loads(line) for line in (tmp_path / "out" / "rejected.jsonl").read_text().splitlines()]
+    assert (found.ledger.rows_in, found.ledger.rows_out) == (5, 2)
+    assert [one["reason"].partition("got ")[2] for one in noted] == [
+        "a mapping",
+        "a mapping",
+        "a mapping. Name a part of it, such as body.de",
+    ]
+
+
+def test_the_names_of_columns_can_be_printed_whatever_they_are(tmp_path):
+    with pytest.raises(DataError) as error:
+        collected(tmp_path, write(tmp_path / "a.jsonl", ['{"bod\\ud800": "x", "author": "b", "\\u001b": 1}']))
+
+    assert str(error.value).encode().endswith(b"as in columns: {text: NAME}")
+    assert "Its columns are: 'bod\\ud800', author, '\\x1b'." in str(error.value)
+
+
+def test_the_same_file_in_two_sources_is_not_called_resumed(tmp_path):
+    paths = []
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        paths.append(write(tmp_path / folder / "x.jsonl", rows(3)))
+    plan = {"sources": paths, "columns": {"text": "body", "author": "author"}}
+    rules, job = prepare.row_rules(validate(prepare.Config, plan), {}), job_for(tmp_path / "out")
+
+    found = collect(rules, job)
+    first = list(job.console.lines)
+    collect(rules, job)
+
+    assert found.num_rows == 6
+    assert [line for line in first if line.startswith("resumed")] == []
+    assert "resumed: 6 rows were read already (2 of 2 parts)" in job.console.lines

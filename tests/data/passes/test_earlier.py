@@ -38,7 +38,7 @@ def old(tmp_path, monkeypatch):
 
 
 def test_texts_and_ids_are_those_of_the_rows(old):
-    found = Earlier(old, ["text"])
+    found = Earlier(old)
     rows = np.arange(len(found))
 
     texts, ids = found.texts(rows).to_pylist(), found.ids(rows)
@@ -51,7 +51,7 @@ def test_texts_and_ids_are_those_of_the_rows(old):
 
 
 def test_some_rows_come_as_they_are_asked_for(old):
-    found = Earlier(old, ["text"])
+    found = Earlier(old)
     every, texts = found.ids(np.arange(60)), found.texts(np.arange(60)).to_pylist()
 
     assert found.ids(np.array([59, 0, 31, 31])) == [every[59], every[0], every[31], every[31]]
@@ -60,7 +60,7 @@ def test_some_rows_come_as_they_are_asked_for(old):
 
 
 def test_the_sketches_of_all_rows_come_part_by_part(old):
-    found = Earlier(old, ["text"])
+    found = Earlier(old)
     rows = found.texts(np.arange(60))
 
     assert max(len(part) for part in found.parts) == 10

@@ -31,7 +31,7 @@ def texts(tmp_path):
     old = []
     for name, count, more in (("one", 4, {"split": {"test": 0.5}}), ("two", 3, {})):
         prepare.run(plan(tmp_path, name, [f"{name} {n}" for n in range(count)], **more), job_for(tmp_path / name))
-        old.append(Earlier(tmp_path / name, ["text"]))
+        old.append(Earlier(tmp_path / name))
     rules = prepare.row_rules(plan(tmp_path, "new", [f"new {n}" for n in range(3)]), {})
     rows = Rows(collect(rules, job_for(tmp_path / "new")).units)
     return _Texts(old, rows, ["text"])

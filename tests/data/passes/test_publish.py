@@ -99,6 +99,13 @@ def test_too_many_labels_are_no_labels():
         find_labels(rules(), {"train": counts})
 
 
+def test_rows_without_any_label_are_told_that_there_is_nothing_to_learn():
+    with pytest.raises(DataError) as error:
+        find_labels(rules(), {"train": Counter(), "test": Counter()})
+
+    assert str(error.value) == "column 'label' has no label in any row that stays: there is nothing to learn"
+
+
 def test_labels_are_those_of_all_splits_or_the_configs():
     counts = {"train": Counter({"b": 2}), "test": Counter({"a": 1})}
 

@@ -163,3 +163,15 @@ def test_words_and_tags_may_be_separated_by_spaces_and_neither_may_be_missing(tm
         4: "no value in column 'words'",
         5: "no value in column 'tags'",
     }
+
+
+@pytest.mark.parametrize("piece_bytes", [2**24, 6])
+def test_empty_lines_before_the_header_take_no_row_along(tmp_path, monkeypatch, piece_bytes):
+    monkeypatch.setattr(csv_reader, "PIECE_BYTES", piece_bytes)
+    path = tmp_path / "x.csv"
+    path.write_bytes(b"\n\r\na,b\nx,y\nz\n")
+
+    rows, rejected = read_file(Csv(path=str(path)), KINDS)
+
+    assert rows == {4: {"a": "x", "b": "y"}}
+    assert rejected == {5: "wrong number of fields: 1, the header has 2"}

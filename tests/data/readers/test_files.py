@@ -28,6 +28,14 @@ def test_a_name_that_two_patterns_share_gets_the_patterns_number(tmp_path):
     assert names(tmp_path / "b" / "x.csv", tmp_path / "a" / "x.csv") == ["0/x.csv", "1/x.csv"]
 
 
+def test_a_folder_that_is_called_as_a_patterns_number_gets_no_file_the_name_of_another(tmp_path):
+    for place in ("d/a.csv", "d/0/a.csv", "e/a.csv"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).touch()
+
+    assert names(tmp_path / "d" / "**" / "*.csv", tmp_path / "e") == ["0/0/a.csv", "0/a.csv", "1/a.csv"]
+
+
 def test_a_file_that_two_patterns_match_is_read_once(tmp_path):
     (tmp_path / "x.csv").touch()
 

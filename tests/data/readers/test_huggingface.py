@@ -131,12 +131,42 @@ def test_a_damaged_dataset_is_named(tmp_path):
 
     with pytest.raises(DataError, match=f"^{path}: this Arrow file can't be read: "):
         read(tmp_path / "d")
-    with pytest.raises(DataError, match=r"state.json: this isn't JSON. The dataset is damaged"):
+    with pytest.raises(DataError, match=r"state.json: this isn't a JSON object. The dataset is damaged"):
         read(tmp_path / "e")
     with pytest.raises(RefusedError, match=r"state.json names a file outside of the folder: '../secret.arrow'"):
         read(tmp_path / "f")
     with pytest.raises(MissingInputError, match="there is no such folder"):
         read(tmp_path / "g")
+
+
+def saved(folder, state):
+    """A folder as `save_to_disk` leaves it, with this for its state.json."""
+    folder.mkdir()
+    (folder / "state.json").write_text(json.dumps(state))
+    return folder
+
+
+@pytest.mark.parametrize("state", [{}, {"_data_files": 3}, {"_data_files": [{}]}, {"_data_files": ["x.arrow"]}])
+def test_a_saved_dataset_that_lists_no_files_is_damaged(tmp_path, state):
+    with pytest.raises(DataError) as error:
+        read(saved(tmp_path / "d", state))
+
+    assert str(error.value) == f"{tmp_path}/d/state.json: it lists no files. The dataset is damaged"
+
+
+def test_what_a_saved_dataset_lists_must_be_there_and_not_lead_outside(tmp_path):
+    folder = saved(tmp_path / "d", {"_data_files": [{"filename": "x.arrow"}]})
+    (tmp_path / "e").mkdir()
+    (tmp_path / "e" / "dataset_dict.json").write_text('{"splits": ["train"]}')
+
+    with pytest.raises(MissingInputError, match=r"d/x.arrow: there is no such file, and state.json names it"):
+        read(folder)
+    with pytest.raises(MissingInputError, match=r"e/train/state.json: there is no such file. The dataset is damaged"):
+        read(tmp_path / "e")
+    (tmp_path / "secret.arrow").write_bytes(b"")
+    (folder / "x.arrow").symlink_to(tmp_path / "secret.arrow")
+    with pytest.raises(RefusedError, match=r"d/x.arrow: this link leads outside of "):
+        read(folder)
 
 
 def test_a_missing_column_is_named(tmp_path):

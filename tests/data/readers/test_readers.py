@@ -287,6 +287,14 @@ def test_parquet_labels_become_text(tmp_path):
         assert rejected == {}
 
 
+def test_a_time_zone_that_nobody_knows_is_named(tmp_path):
+    times = pa.array([0, 1], pa.timestamp("us", "Mars/Base"))
+    path = write_parquet(tmp_path / "x.parquet", text=["a", "b"], label=times)
+
+    with pytest.raises(DataError, match=r"column 'label' is timestamp\[us, tz=Mars/Base\]: .*Mars/Base"):
+        read_file(Parquet(path=str(path)), {"text": "text", "label": "label"})
+
+
 def test_parquet_rejects_rows_by_number(tmp_path):
     bad = pa.Array.from_buffers(
         pa.string(), 4, [None, pa.py_buffer(b"\0\0\0\0\2\0\0\0\3\0\0\0\4\0\0\0\5\0\0\0"), pa.py_buffer(b"ok\xffxy")]

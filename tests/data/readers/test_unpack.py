@@ -34,6 +34,12 @@ def test_what_was_packed_comes_out_whatever_the_name_says(tmp_path, kind):
     assert read(tmp_path / "x.txt", data + bytes(100)) == content
 
 
+def test_a_zstd_file_may_begin_with_a_frame_that_is_passed_over(tmp_path):
+    skipped = b"\x50\x2a\x4d\x18\x04\0\0\0abcd"
+
+    assert read(tmp_path / "x.zst", skipped + PACK["zstd"](b"content")) == b"content"
+
+
 @pytest.mark.parametrize("kind", PACK)
 @pytest.mark.parametrize("damage", ["cut", "cut in the header", "changed", "followed by something else"])
 def test_a_damaged_file_is_named(tmp_path, kind, damage):

@@ -103,6 +103,8 @@ def test_brotli_is_unpacked(tmp_path):
         (response(b"x" * 2**24 + b"xx"), "a page of more than 16 MiB"),
         (response(b"x" * 2**26), "a page of more than 16 MiB"),
         (response(b"\x1f\x8b damaged", Content_Encoding="gzip"), "a broken HTTP response"),
+        (response(gzip.compress(PAGE)[:-9], Content_Encoding="gzip"), "a broken HTTP response"),
+        (response(zlib.compress(PAGE)[:30], Content_Encoding="deflate"), "a broken HTTP response"),
         (response(b"5\r\nhello\r\nffff\r\nshort", Transfer_Encoding="chunked"), "a broken HTTP response"),
         (response(b"5\r\nhello\r\nxyz\r\n", Transfer_Encoding="chunked"), "a broken HTTP response"),
         (response(b"x", Content_Encoding="compress"), "a page packed in another way: compress"),
@@ -112,7 +114,19 @@ def test_brotli_is_unpacked(tmp_path):
         ),
         (record("conversion", b"\xff", Content_Type="text/plain"), "invalid UTF-8"),
     ],
-    ids=["packed", "long", "longest", "damaged", "cut", "no number", "unknown packing", "encoding", "not UTF-8"],
+    ids=[
+        "packed",
+        "long",
+        "longest",
+        "damaged",
+        "cut gzip",
+        "cut deflate",
+        "cut",
+        "no number",
+        "unknown packing",
+        "encoding",
+        "not UTF-8",
+    ],
 )
 def test_a_page_that_can_not_be_read_is_rejected_and_the_next_one_is_read(tmp_path, page, reason):
     rows, rejected = read(tmp_path, page, response())
