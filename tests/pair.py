@@ -1,4 +1,4 @@
-"""One of two processes that train a tiny model together; started by `tests/train/test_world.py`, which uses it too."""
+"""One of two processes that train a tiny model together; `tests/train/machine/test_world.py` starts and imports it."""
 
 import dataclasses
 import json

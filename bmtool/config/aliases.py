@@ -23,9 +23,9 @@ _KEYS = {
     "num_iterations iterations max_duration total_training_steps",
     "max_tokens": "num_tokens train_tokens total_tokens token_budget",
     "from": "base_model model_name_or_path pretrained_model_name_or_path pretrained_model checkpoint model_name "
-    "model_path checkpoint_path load_path init_from resume_from_checkpoint encoder backbone adapter_path weights",
+    "model_path checkpoint_path load_path init_from encoder backbone adapter_path weights",
     "architecture": "base_model model_name_or_path pretrained_model_name_or_path pretrained_model checkpoint "
-    "model_name model_path checkpoint_path load_path init_from resume_from_checkpoint encoder backbone adapter_path "
+    "model_name model_path checkpoint_path load_path init_from encoder backbone adapter_path "
     "weights model_type arch config_name",
     "data": "dataset datasets train_file data_path dataset_name dataset_path train_data train_dataset train_path "
     "data_dir dataset_dir train corpus_path corpora",
@@ -73,6 +73,7 @@ _KEYS = {
     "vocab_size": "vocabulary_size vocab n_vocab num_tokens_vocab",
     "min_chars": "min_length min_len min_characters minimum_length",
     "max_chars": "max_characters maximum_length",
+    "keep": "languages language langs lang allowed_languages",
     "clean": "cleaners cleaning preprocess preprocessing normalize normalise clean_text cleaner",
     "filters": "filter filtering quality_filters",
     "deduplicate": "dedup deduplication dedupe near_duplicates duplicates",
@@ -164,10 +165,38 @@ NOTES = {
 }
 
 
+#: Keys of other tools for what happens here by itself, or isn't here -> what to know instead.
+_NO_SETTING = {
+    "sample_packing packing eval_sample_packing neat_packing pad_to_sequence_len pad_to_max_length group_by_length "
+    "padding_free": "Batches are always packed with whole texts, without padding",
+    "train_on_inputs train_on_prompt roles_to_train train_on_eos response_template completion_only_loss "
+    "assistant_only_loss mask_history": "Only answers are learned; `bmtool inspect FOLDER --mask` shows which tokens",
+    "load_best_model_at_end save_total_limit save_only_model": "finetune keeps the best weights on validation, and a "
+    "training in progress its last two states",
+    "resume_from_checkpoint resume auto_resume auto_resume_from_checkpoints ignore_data_skip overwrite_output_dir "
+    "overwrite_cache": "The same command goes on where it was stopped; `--force` begins anew",
+    "flash_attention flash_attn attn_implementation sdp_attention xformers_attention eager_attention": "Attention is "
+    "chosen by itself, and keeps packed texts apart",
+    "push_to_hub hub_model_id hub_strategy hub_token hub_private_repo": "Nothing is uploaded. A checkpoint is a folder "
+    "of transformers' own files",
+    "trust_remote_code": "Code that comes with a model or a dataset is never run",
+    "load_in_8bit load_in_4bit quantization quantization_bit bnb_4bit_quant_type bnb_4bit_compute_dtype": "Weights are "
+    "trained in bfloat16 or float32 only",
+    "gradient_checkpointing gradient_checkpointing_kwargs activation_checkpointing": "Activations are always kept: a "
+    "smaller per_device_batch_tokens takes less memory",
+}
+
+
 def keys_for(name: str) -> list[str]:
     """Our keys for another tool's `name`, none if nobody calls a setting so."""
     name = name.lower().replace("-", "_").replace(".", "_")
     return [ours for ours, names in _KEYS.items() if name in names.split()]
+
+
+def without_setting(name: str) -> str:
+    """Why nothing is to be set for what another tool calls `name`; empty if we don't know it."""
+    name = name.lower().replace("-", "_")
+    return next((why for names, why in _NO_SETTING.items() if name in names.split()), "")
 
 
 def value_for(name: str, known: list[str]) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin
 from pydantic import ValidationError
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
-from bmtool.config.aliases import NOTES, keys_for, meant_by
+from bmtool.config.aliases import NOTES, keys_for, meant_by, without_setting
 from bmtool.config.describe import expects, listing
 from bmtool.config.model import chooser_of, shown
 from bmtool.config.shape import alternatives, at, chooser, members, settings_at
@@ -116,6 +116,8 @@ def unknown(key: str, known: Mapping[str, Any], written: Any) -> PydanticCustomE
     """The error for a key that isn't among the `known` ones; it carries what was meant, as far as it is clear here."""
     sure = meant_key(key, known)
     inner = "" if sure else _inner(key, known, written)
+    if not sure and not inner and (why := without_setting(key)):
+        return _custom(text=f"unknown setting. {why}. Remove it", unknown=key, meant="", sure=True)
     meant = sure or ("" if inner else close_to(key, known))
     hint = f" Did you mean '{meant or inner}'?" if meant or inner else ""
     hint += NOTES.get(sure, "") + (" It is one level further in." if inner else "")

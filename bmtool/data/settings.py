@@ -80,7 +80,7 @@ class Limits(Settings):
     max_dropped: Ratio | None = None
     """Share of readable rows that any rule drops"""
     max_dropped_by: dict[str, Ratio] = {}
-    """The same for single rules: a reason such as `duplicate` or `c4`, or `c4.curly_bracket` for a part of one"""
+    """The same for single rules: a reason such as `duplicate` or `c4`, or a part of one, `c4.min_num_sentences`"""
     max_overlap: Ratio | None = None
     """Share of the rows of validation and test that have in train a similar row, or one that differs in a word"""
 

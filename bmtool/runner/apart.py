@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bmtool.contracts.kinds import TEXTS
+from bmtool.contracts.kinds import NESTED, TEXTS
 from bmtool.sources._files import FileSource
+from bmtool.stages.prepare import OWN_COLUMNS
 
 if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
@@ -28,9 +29,9 @@ def not_apart(pipeline: Pipeline) -> list[str]:
             if common and tested.split.test and not _are_shared_out_alike(read, tested, common[0]):
                 found.append(
                     f"prepare.{corpus} and prepare.{rows} read {common[0]} and share out its rows each in its own way, "
-                    f"so that pretrain reads texts that '{rows}' is tested on. Give both the same split with a group, "
-                    f"such as {{validation: 0.1, test: 0.1, group: text}}, and the same clean and scrub, or set "
-                    f"prepare.{corpus}.decontaminate: [{rows}]"
+                    f"so that pretrain reads texts that '{rows}' is tested on. "
+                    f"{_advice({corpus: read, rows: tested}, common[0])}, or set prepare.{corpus}.decontaminate: "
+                    f"[{rows}]"
                 )
     return found
 
@@ -41,19 +42,37 @@ def _files(config: Config) -> set[str]:
 
 
 def _are_shared_out_alike(one: Config, other: Config, path: str) -> bool:
-    """By the same column of the file, in which the same stands when rows are shared out, in the same shares."""
+    """By the same column of the file, rewritten in the same way, in the same shares."""
     shares = [(config.split.validation, config.split.test, config.seed) for config in (one, other)]
     keys = [_theirs(config, config.split.group or config.split.time, path) for config in (one, other)]
     ways = [config.split.group is not None for config in (one, other)]
-    is_same = shares[0] == shares[1] and ways[0] == ways[1] and _changes(one) == _changes(other)
-    return is_same and keys[0] == keys[1] and keys[0] is not None
+    is_same = shares[0] == shares[1] and ways[0] == ways[1] and keys[0] == keys[1] and keys[0] is not None
+    return is_same and _rewritten(one) == _rewritten(other)
 
 
-def _changes(config: Config) -> tuple[Any, ...]:
-    """What is done to the values by which rows are shared out: texts are cleaned and scrubbed first."""
-    key = config.split.group or config.split.time
-    is_text = key is not None and config.kinds()[key] in TEXTS
+def _rewritten(config: Config) -> tuple[object, ...]:
+    """What is done to the values that rows are shared out by, before they are: a text is cleaned and scrubbed."""
+    is_text = config.kinds().get(config.split.group or config.split.time or "") in TEXTS
     return (config.clean, config.scrub, config.scrub_key) if is_text else ((), (), None)
+
+
+def _advice(configs: dict[str, Config], path: str) -> str:
+    """How both could share out a file's rows alike: by the group of the tested rows, else by the corpus's text where
+    the rows have it in one column, too."""
+    read, tested = configs.values()
+    shares = f"validation: {tested.split.validation:g}, test: {tested.split.test:g}"
+    column = _theirs(tested, tested.split.group, path) or _theirs(read, "text", path)
+    groups = {name: _ours(config, column, path) for name, config in configs.items()}
+    named = list(groups.values())
+    if None in named:
+        return "Give both the same split with a group, a column of that file with one value a row"
+    kinds = [config.kinds().get(group or "") for config, group in zip(configs.values(), named, strict=True)]
+    is_rewritten = any(kind in TEXTS for kind in kinds) and (read.clean, read.scrub) != (tested.clean, tested.scrub)
+    same = ", and the same clean and scrub (rows are shared out by the text that is left)" if is_rewritten else ""
+    if named[0] == named[1]:
+        return f"Give both the same split with a group, such as {{{shares}, group: {named[0]}}}{same}"
+    splits = " and ".join(f"prepare.{name}.split: {{{shares}, group: {group}}}" for name, group in groups.items())
+    return f"Set {splits}{same}"
 
 
 def _theirs(config: Config, ours: str | None, path: str) -> str | tuple[str, ...] | None:
@@ -62,6 +81,15 @@ def _theirs(config: Config, ours: str | None, path: str) -> str | tuple[str, ...
         return None
     sources = [source for source in config.sources if isinstance(source, FileSource) and path in _paths(source)]
     return (sources[0].columns or {}).get(ours) or config.columns.get(ours, ours)
+
+
+def _ours(config: Config, theirs: str | tuple[str, ...] | None, path: str) -> str | None:
+    """What a dataset calls a column of a file, that rows may be grouped by; None if its rows can't be."""
+    if not isinstance(theirs, str):
+        return None
+    kinds = config.kinds()
+    ours = next((name for name in kinds if _theirs(config, name, path) == theirs), theirs)
+    return None if ours in OWN_COLUMNS or kinds.get(ours) in NESTED else ours
 
 
 def _paths(source: FileSource) -> tuple[str, ...]:

@@ -163,6 +163,25 @@ def test_another_tools_key_is_answered_with_ours(tmp_path, theirs, ours):
     assert problems(tmp_path, text) == [f"c.yaml:8:3: pretrain.{theirs}: unknown setting. Did you mean '{ours}"]
 
 
+@pytest.mark.parametrize(
+    ("theirs", "why"),
+    [
+        ("sample_packing", "Batches are always packed with whole texts, without padding. Remove it"),
+        ("train_on_inputs", "Only answers are learned; `bmtool inspect FOLDER --mask` shows which tokens. Remove it"),
+        ("resume_from_checkpoint", "The same command goes on where it was stopped; `--force` begins anew. Remove it"),
+        ("load-in-4bit", "Weights are trained in bfloat16 or float32 only. Remove it"),
+    ],
+)
+@pytest.mark.parametrize("place", ["pretrain", ""])
+def test_another_tools_key_for_what_is_no_setting_is_answered_with_why(tmp_path, place, theirs, why):
+    inside = f"  {theirs}: 1\n" if place else f"{theirs}: 1\n"
+    text = f"{HEAD}{TRAIN}  model: {{architecture: bert}}\n{inside}"
+
+    said = problems(tmp_path, text)
+
+    assert said == [f"c.yaml:8:{3 if place else 1}: {place}{'.' if place else ''}{theirs}: unknown setting. {why}"]
+
+
 def test_a_required_setting_under_another_name_is_one_problem(tmp_path):
     text = HEAD + "pretrain:\n  dataset: d\n  lr: 1\n  epochs: 2\n"
 

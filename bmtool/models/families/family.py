@@ -106,7 +106,7 @@ def _as_they_are(model: Any, rows: Tensor) -> Tensor:
 _ROBERTA = OneRow(_roberta, pooled="roberta", alone=_attention_output)
 _DECODER = OneRow(_as_they_are)
 
-#: Each of them is in tests/models/test_packed.py: packed equals each document alone. All others run padded.
+#: Each of them is in tests/models/families/test_packed.py: packed equals each document alone. All others run padded.
 FAMILIES = {
     "bert": OneRow(_bert, pooled="bert.encoder", pairs=_bert_pairs, alone=_attention_output),
     "roberta": _ROBERTA,
@@ -119,8 +119,8 @@ FAMILIES = {
     "qwen3": _DECODER,
 }
 
-#: Encoder-decoders, in tests/models/test_two_rows.py: packed equals each pair alone. All others run padded, such as T5,
-#: whose attention adds a bias that depends on distances in the row.
+#: Encoder-decoders, in tests/models/families/test_two_rows.py: packed equals each pair alone. All others run padded,
+#: such as T5, whose attention adds a bias that depends on distances in the row.
 WRITERS: dict[str, EncoderDecoder] = {"bart": TwoRows(), "mbart": TwoRows()}
 
 

@@ -58,7 +58,7 @@ class Estimate:
     memory: dict[str, int]
     """Bytes of the process that takes most, by what holds them; what Python and torch take (some 500 MB) isn't in it"""
     steps: int | None
-    """None, as of what follows from it: only the data says so (`bmtool.train.sketch`)"""
+    """None, as of what follows from it: only the data says so (`bmtool.train.jobs.sketch`)"""
     tokens: int | None
     operations: float | None
     """Of all steps, forward and backward"""
