@@ -41,7 +41,7 @@ class Artifact:
         self.refused = [json.loads(line) for line in (folder / "rejected.jsonl").read_text().splitlines()]
         self.drops = list(arrow_rows(folder / "dropped.arrow"))
         task = self.config["task"] or {"type": None}
-        if task["type"] not in TASKS or task.get("multi_label"):
+        if task["type"] not in TASKS or task.get("multi_label") or task.get("messages"):
             raise UnknownError(f"the task {task['type']}, whose columns aren't plain texts and labels")
         self.readable, self.labelled = TASKS[task["type"]]
         if task.get("pair"):

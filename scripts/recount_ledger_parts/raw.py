@@ -62,6 +62,8 @@ def unpacked(path: Path) -> bytes:
 def files_of(source: dict[str, Any]) -> list[tuple[str, Path]]:
     """(name in the artifact, path) of a source's files; below the folder, or a pattern's fixed part."""
     patterns = source["path"] if isinstance(source["path"], list) else [source["path"]]
+    if "-" in patterns:
+        raise UnknownError("standard input, which is gone")
     found: dict[Path, str] = {}
     for pattern in map(os.path.expandvars, patterns):
         path = Path(pattern)
