@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import sys
@@ -23,6 +24,16 @@ _CONTROL = {code: "\ufffd" for code in [*range(32), *range(127, 160)] if chr(cod
 def silence(stream: TextIO) -> None:
     """Let a stream whose reader is gone end in nothing, so that no later write and no flush at exit fails."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+def json_text(document: Any) -> str:
+    """`document` as one line of JSON, in characters that standard output has."""
+    text = json.dumps(document, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:  # a terminal without UTF-8; or half a character, in the name of a file
+        return json.dumps(document)
+    return text
 
 
 def size_text(size_bytes: float) -> str:
@@ -104,8 +115,8 @@ class Console:
         try:
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
-        except BrokenPipeError:
-            silence(sys.stderr)  # `bmtool run ... 2>&1 | head`: the work goes on, nobody reads about it
+        except OSError:  # `bmtool run ... 2>&1 | head`, or a full disk behind `2> log`
+            silence(sys.stderr)  # the work goes on, nobody reads about it
 
     @contextmanager
     def progress(self, label: str, total: float | None = None) -> Iterator[Progress]:

@@ -7,7 +7,9 @@ import hashlib
 import json
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from stat import S_ISREG
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.faults import fault
@@ -15,7 +17,6 @@ from bmtool.errors import DataError, MissingInputError, TryAgainError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
-    from pathlib import Path
     from threading import Event
 
     import pyarrow as pa
@@ -43,7 +44,7 @@ fsync_folder = fsync_file
 def write_text(path: Path, text: str) -> None:
     """Write `path` atomically: a new file beside it, synced, renamed over it."""
     fault("write")
-    new = path.with_name(f".{path.name}.new")
+    new = path.with_name(f".{path.name}.{os.getpid()}.new")  # two runs may write at the same time; the last one stays
     with new.open("w", encoding="utf-8") as handle:
         handle.write(text)
         handle.flush()
@@ -158,6 +159,17 @@ def memory_map(path: Path) -> pa.MemoryMappedFile:
         if error.errno is not None or number is None:
             raise
         raise OSError(number, os.strerror(number), str(path)) from None
+
+
+def tree_bytes(folder: Path) -> int:
+    """The size of the regular files below `folder`, of those that are still there: a run may be at work in it."""
+    size = 0
+    for place, _, names in os.walk(folder):
+        for name in names:
+            with suppress(FileNotFoundError):
+                stat = Path(place, name).lstat()
+                size += stat.st_size if S_ISREG(stat.st_mode) else 0
+    return size
 
 
 def mapped(path: Path) -> pa.Buffer:

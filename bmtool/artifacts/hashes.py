@@ -6,6 +6,7 @@ foreign line is passed over, since a hash that isn't remembered is only computed
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -24,6 +25,9 @@ STAMP_CLOCK = 5
 #: A file changed less than this before it is read may change again under the same stamp: its hash isn't remembered.
 #: Ten ticks of the clock; or the two seconds of FAT where a stamp is in whole seconds, as one of ext4 rarely is, too.
 FINE_SECONDS, COARSE_SECONDS = 0.1, 2.0
+
+#: Errors where a file may be read and not written.
+_READ_ONLY = (errno.EROFS, errno.EACCES, errno.EPERM)
 
 Key = tuple[str, int, int, int, int]
 
@@ -74,7 +78,12 @@ class HashCache:
             self._unwritten.append(json.dumps([*key, sha256]) + "\n")
             if not self.file.parent.is_dir():
                 return  # a look that makes nothing leaves nothing; what is made makes the folder
-            descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                descriptor = os.open(self.file, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+            except OSError as error:
+                if error.errno not in _READ_ONLY:
+                    raise
+                return  # one who may only look: what isn't remembered is computed again
             try:
                 os.write(descriptor, "".join(self._unwritten).encode())
             finally:

@@ -9,13 +9,13 @@ import shlex
 import socket
 import sys
 import time
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import IO, TYPE_CHECKING
 
 from bmtool.errors import StorageError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
 #: How often a waiting run looks again.
@@ -23,8 +23,14 @@ POLL_SECONDS = 0.2
 
 
 @contextmanager
-def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], None] | None = None) -> Iterator[None]:
-    """Hold the lock file `path`; it is gone afterwards.
+def locked(
+    path: Path,
+    *,
+    wait_seconds: float = 0.0,
+    waiting: Callable[[str], None] | None = None,
+    reads: Sequence[str] = (),
+) -> Iterator[None]:
+    """Hold the lock file `path`; it is gone afterwards. `reads` are artifacts that must stay meanwhile.
 
     Raises:
         TryAgainError: another run holds it, and still does after `wait_seconds`.
@@ -32,11 +38,11 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-    except (FileNotFoundError, NotADirectoryError) as problem:
+    except (FileNotFoundError, FileExistsError, NotADirectoryError) as problem:
         raise StorageError(f"{path.parent}: this folder can't be made: {problem.strerror}. Set output_dir") from problem
     # A moment's patience even without --wait: `status` looks at a lock by taking it for an instant.
     deadline = time.monotonic() + max(wait_seconds, 2 * POLL_SECONDS)
-    handle = take(path)
+    handle = take(path, reads)
     if handle is None and wait_seconds and waiting:
         waiting(f"waiting up to {wait_seconds:.0f} s for {owner(path)}")
     while handle is None:
@@ -44,7 +50,7 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
             hint = "" if wait_seconds else ". Wait for it with --wait 2h"
             raise TryAgainError(f"{path.name[1:].removesuffix('.lock')} is being made by {owner(path)}{hint}")
         time.sleep(POLL_SECONDS)
-        handle = take(path)
+        handle = take(path, reads)
     try:
         yield
     finally:
@@ -52,7 +58,7 @@ def locked(path: Path, *, wait_seconds: float = 0.0, waiting: Callable[[str], No
         handle.close()
 
 
-def take(path: Path) -> IO[str] | None:
+def take(path: Path, reads: Sequence[str] = ()) -> IO[str] | None:
     """The locked file, or None if another process holds it."""
     handle = path.open("a+", encoding="utf-8")
     try:
@@ -64,7 +70,7 @@ def take(path: Path) -> IO[str] | None:
         handle.close()
         return None
     handle.truncate(0)
-    handle.write(json.dumps(_me()))
+    handle.write(json.dumps({**_me(), "reads": list(reads)}))
     handle.flush()
     return handle
 
@@ -100,3 +106,13 @@ def is_held(path: Path) -> bool:
     except BlockingIOError:
         return True
     return False
+
+
+def read_by_runs(store: Path) -> set[str]:
+    """Names of artifacts that running processes read, as their locks in the store say."""
+    names = set[str]()
+    for path in store.glob(".*.lock"):
+        if is_held(path):
+            with suppress(OSError, ValueError, KeyError):  # its run has just ended
+                names.update(json.loads(path.read_text(encoding="utf-8"))["reads"])
+    return names

@@ -90,5 +90,5 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(**plain, files=files)
     except FileNotFoundError:
         raise MissingInputError(f"{folder}: no artifact is here ({MANIFEST} is missing)") from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(f"{path}: the manifest can't be read: {error}") from None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"{path}: the manifest can't be read: {error}. Make the artifact again with --force") from None

@@ -22,6 +22,7 @@ from bmtool.artifacts.files import fsync_file, fsync_folder, mapped, sha256_of_e
 from bmtool.artifacts.hashes import HashCache
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.manifest import MANIFEST, RESUME, Artifact, FileEntry, Manifest, read_manifest
+from bmtool.artifacts.names import switch
 from bmtool.errors import DataError, MissingInputError, TryAgainError
 
 if TYPE_CHECKING:
@@ -106,6 +107,8 @@ class Store:
         """The finished artifact, or None. Its files aren't looked at: see `verify`."""
         if not place.folder.is_dir():
             return None
+        if not (place.folder / MANIFEST).exists():
+            raise DataError(f"{place.folder}: its manifest ({MANIFEST}) is gone. Make the artifact again with --force")
         manifest = read_manifest(place.folder)
         if manifest.fingerprint != place.fingerprint:
             raise DataError(
@@ -217,24 +220,7 @@ class Store:
 
     def link(self, name: str, artifact: Artifact) -> bool:
         """Let `root/name` (such as `reviews/prepare/corpus`) point at the artifact; True if it pointed elsewhere."""
-        path = self.root / name
-        target = os.path.relpath(artifact.folder.absolute(), path.parent.absolute())
-        if path.is_symlink() and str(path.readlink()) == target:
-            return False
-        path.parent.mkdir(parents=True, exist_ok=True)
-        new = path.with_name(f".{path.name}.new")
-        while True:
-            new.unlink(missing_ok=True)
-            try:
-                new.symlink_to(target)
-                fault("commit:linking")
-                new.rename(path)
-                break
-            except (FileExistsError, FileNotFoundError):
-                continue  # another run is switching the same name; the later one wins
-        fsync_folder(path.parent)
-        fault("commit:linked")
-        return True
+        return switch(self.root, name, artifact.folder)
 
     def named(self, name: str) -> Artifact | None:
         """What a name points at, or None."""
@@ -246,7 +232,7 @@ class Store:
         beside = [path for path in self.root.iterdir() if path != self.folder] if self.root.is_dir() else []
         for path in sorted(one for top in beside for one in [top, *top.rglob("*")]):
             if path.is_symlink():
-                yield str(path.relative_to(self.root)), path.resolve()
+                yield str(path.relative_to(self.root)), Path(os.path.realpath(path))  # a circle of links is one, too
 
     # ---------------------------------------------------------------- verification
 

@@ -1,6 +1,7 @@
 """The command line: reads flags, calls the command of the same name, ends with its exit code. Imports nothing heavy."""
 
 import gc
+import io
 import os
 import sys
 from typing import Annotated
@@ -89,11 +90,19 @@ def main() -> None:
     from bmtool.data.lean import own_process
 
     _open_closed_streams()
+    _let_any_name_be_printed()
     own_process()
     try:
         app()
     finally:
         gc.freeze()  # what is left ends with the process: to look it through once more takes 0.1 s
+
+
+def _let_any_name_be_printed() -> None:
+    """A file's name may hold what standard output has no characters for; that a result exists can be said still."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        sys.stdout.reconfigure(errors="surrogateescape" if is_utf8 else "backslashreplace")
 
 
 def _open_closed_streams() -> None:

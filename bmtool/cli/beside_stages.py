@@ -15,7 +15,7 @@ def status(output_dir: OutputDir = Path("runs"), json: Json = False, folder: Fol
     """What is there: names, artifacts, sizes, ages, unfinished work and who is at it."""
     from bmtool.commands.status import status as command
 
-    call(Console(), lambda: command(output_dir, as_json=json), folder)
+    call(Console(), lambda: command(output_dir, as_json=json), folder, json_command=_if(json, "status"))
 
 
 def verify(
@@ -31,7 +31,12 @@ def verify(
     from bmtool.commands.verify import verify as command
 
     console = Console(quiet=quiet)
-    call(console, lambda: command(folders or [Path("runs")], as_json=json, console=console), folder)
+    call(
+        console,
+        lambda: command(folders or [Path("runs")], as_json=json, console=console),
+        folder,
+        json_command=_if(json, "verify"),
+    )
 
 
 def clean(
@@ -48,7 +53,12 @@ def clean(
     from bmtool.commands.clean import clean as command
 
     console = Console(quiet=quiet)
-    call(console, lambda: command(output_dir, keep=keep, dry_run=dry_run, as_json=json, console=console), folder)
+    call(
+        console,
+        lambda: command(output_dir, keep=keep, dry_run=dry_run, as_json=json, console=console),
+        folder,
+        json_command=_if(json, "clean"),
+    )
 
 
 def check(
@@ -62,7 +72,12 @@ def check(
     from bmtool.commands.check import check as command
 
     console = Console(quiet=quiet)
-    call(console, lambda: command(files, set_ or [], as_json=json, console=console), folder)
+    call(
+        console,
+        lambda: command(files, set_ or [], as_json=json, console=console),
+        folder,
+        json_command=_if(json, "check"),
+    )
 
 
 def list_(
@@ -75,7 +90,7 @@ def list_(
     """Show the components that a configuration can name, and all settings."""
     from bmtool.commands.list_ import list_ as command
 
-    call(Console(), lambda: command(kind, name, as_json=json))
+    call(Console(), lambda: command(kind, name, as_json=json), json_command=_if(json, "list"))
 
 
 def schema() -> None:
@@ -107,6 +122,7 @@ def init(
         console,
         lambda: command(source, task=task, columns=columns, force=force, as_json=json, console=console),
         folder,
+        json_command=_if(json, "init"),
     )
 
 
@@ -138,6 +154,7 @@ def predict(
             batch_tokens=batch_tokens, as_json=json, console=console,
         ),
         folder,
+        json_command=_if(json, "predict"),
     )  # fmt: skip
 
 
@@ -167,7 +184,12 @@ def inspect(
     folder: Folder = None,
 ) -> None:
     """Show what an artifact is, what it was made from and what is in it."""
-    call(Console(), lambda: _inspect(artifact, row=row, mask=mask, model=model, as_json=json), folder)
+    call(
+        Console(),
+        lambda: _inspect(artifact, row=row, mask=mask, model=model, as_json=json),
+        folder,
+        json_command=_if(json, "inspect"),
+    )
 
 
 def compare(
@@ -179,7 +201,7 @@ def compare(
     """Put two artifacts side by side: settings, inputs and versions that differ, numbers, and B minus A row by row."""
     from bmtool.commands.compare.command import compare as command
 
-    call(Console(), lambda: command(a, b, as_json=json), folder)
+    call(Console(), lambda: command(a, b, as_json=json), folder, json_command=_if(json, "compare"))
 
 
 def doctor(
@@ -191,7 +213,7 @@ def doctor(
     """Say what this machine gives a run, and what is wrong with it: packages, disk, extras, device, threads, memory."""
     from bmtool.commands.doctor.command import doctor as command
 
-    call(Console(), lambda: command(file, set_ or [], as_json=json), folder)
+    call(Console(), lambda: command(file, set_ or [], as_json=json), folder, json_command=_if(json, "doctor"))
 
 
 def _inspect(artifact: Path, *, row: str | None, mask: bool, model: Path | None, as_json: bool) -> int:
@@ -208,3 +230,8 @@ def _inspect(artifact: Path, *, row: str | None, mask: bool, model: Path | None,
     if row is not None:
         return trace(artifact, row, as_json=as_json)
     return command(artifact, as_json=as_json)
+
+
+def _if(json: bool, command: str) -> str | None:
+    """The command's name where its result, and so its error, is a JSON document."""
+    return command if json else None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from bmtool.console import silence
+from bmtool.console import json_text, silence
 from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
@@ -19,8 +19,13 @@ if TYPE_CHECKING:
     from bmtool.errors import BmtoolError
 
 
-def call(console: Console, command: Callable[[], int], folder: Path | None = None) -> None:
-    """Run a command in `folder`; its errors become a line and an exit code."""
+def call(
+    console: Console, command: Callable[[], int], folder: Path | None = None, *, json_command: str | None = None
+) -> None:
+    """Run a command in `folder`; its errors become a line and an exit code.
+
+    With `json_command`, the command's name, an error is a JSON document on standard output, too, as a result would be.
+    """
     from bmtool.runner.crash import as_error
 
     try:
@@ -32,10 +37,20 @@ def call(console: Console, command: Callable[[], int], folder: Path | None = Non
         code = 0
     except (Exception, KeyboardInterrupt) as problem:  # noqa: BLE001  # every end of a command has an exit code
         error: BmtoolError = as_error(problem)
-        console.error(str(error))
         code = error.exit_code
+        if json_command is not None:
+            _print_error(json_command, code, str(error))
+        console.error(str(error))
     if code:
         raise typer.Exit(code)
+
+
+def _print_error(command: str, code: int, text: str) -> None:
+    try:
+        print(json_text({"command": command, "exit_code": code, "results": [], "error": text}))  # noqa: T201
+        sys.stdout.flush()
+    except OSError:  # nobody reads it, or it can't be written: the line on stderr and the exit code say as much
+        silence(sys.stdout)
 
 
 def _enter(folder: Path | None) -> None:

@@ -56,7 +56,7 @@ def prepare(
         others = [flag for flag, value in given.items() if value not in (False, None)]
         request = Request(file, dataset, sample, set_ or [], others, json)
         console = Console(quiet=quiet, verbose=verbose)
-        call(console, lambda: preview(request, console), folder)
+        call(console, lambda: preview(request, console), folder, json_command="prepare" if json else None)
         return
     _make(
         "prepare", file, ("prepare",), dataset=dataset, overrides=set_, as_json=json, dry_run=dry_run, smoke=smoke,
@@ -161,4 +161,4 @@ def _make(
     options = Options(force, dry_run, locked, seconds_of("--wait", wait) or 0.0, tuple(overrides or ()), smoke)
     request = Request(command, file, stages, dataset, as_json, seconds_of("--max-time", max_time), options)
     console = Console(quiet=quiet, verbose=verbose)
-    call(console, lambda: make(request, console), folder)
+    call(console, lambda: make(request, console), folder, json_command=command if as_json else None)

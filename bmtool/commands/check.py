@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bmtool.config.extras import EXTRAS, needed_extras
 from bmtool.config.references import STAGES
+from bmtool.console import json_text
 from bmtool.errors import ConfigError
 from bmtool.runner.apart import not_apart
 from bmtool.runner.pipeline import load_pipeline
@@ -39,7 +39,7 @@ def check(files: Sequence[Path], overrides: Sequence[str] = (), *, as_json: bool
         results.append(result)
     code = ConfigError.exit_code if any(result["error"] for result in results) else 0
     if as_json:
-        print(json.dumps({"command": "check", "exit_code": code, "results": results}, ensure_ascii=False))  # noqa: T201
+        print(json_text({"command": "check", "exit_code": code, "results": results}))  # noqa: T201
     return code
 
 

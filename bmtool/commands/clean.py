@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import tree_files
-from bmtool.artifacts.lock import is_held
+from bmtool.artifacts.files import tree_bytes
+from bmtool.artifacts.lock import is_held, read_by_runs
 from bmtool.artifacts.manifest import MANIFEST, Manifest, read_manifest
 from bmtool.artifacts.store import Store
 from bmtool.artifacts.temporary import left_over
-from bmtool.console import size_text
+from bmtool.console import json_text, size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,7 +30,7 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
     going = sorted([*_unneeded(store, keep), *_abandoned(store)])
     freed, paths = 0, []
     for folder in going:
-        size = sum(path.stat().st_size for path in tree_files(folder))
+        size = tree_bytes(folder)
         console.say(f"{'would remove' if dry_run else 'removing'} {folder}")
         if not dry_run and not store.remove(folder):
             console.say(f"{folder} stays: a run has just begun to work on it")
@@ -42,7 +41,7 @@ def clean(output_dir: Path, *, keep: int, dry_run: bool, as_json: bool, console:
     freed += _clean_cache(store, {folder.name for folder in going}, console, dry_run=dry_run)
     console.say(f"{size_text(freed)} {'would be freed' if dry_run else 'freed'}")
     if as_json:
-        print(json.dumps({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
+        print(json_text({"command": "clean", "exit_code": 0, "results": paths, "freed_bytes": freed}))  # noqa: T201
     return 0
 
 
@@ -50,7 +49,7 @@ def _clean_temporary(output_dir: Path, console: Console, *, dry_run: bool) -> in
     """Remove the temporary folders of killed processes; the bytes freed."""
     freed = 0
     for folder in [*left_over(), *left_over(output_dir)]:
-        freed += sum(path.stat().st_size for path in tree_files(folder))
+        freed += tree_bytes(folder)
         console.say(f"{'would remove' if dry_run else 'removing'} {folder}, which a killed run left")
         if not dry_run:
             shutil.rmtree(folder, ignore_errors=True)
@@ -69,7 +68,7 @@ def _clean_cache(store: Store, gone: set[str], console: Console, *, dry_run: boo
         )
     freed = 0
     for one in loose:
-        size = sum(path.stat().st_size for path in (tree_files(one) if one.is_dir() else [one]))
+        size = tree_bytes(one) if one.is_dir() else one.stat().st_size
         if not dry_run:
             if _is_preparing(store):
                 console.say(f"{store.cache}: the rest stays, a run has just begun to work with it")
@@ -114,13 +113,14 @@ def _is_preparing(store: Store) -> bool:
 
 
 def _unneeded(store: Store, keep: int) -> list[Path]:
-    """Finished artifacts that no name points at and no needed artifact was made from."""
+    """Finished artifacts that no name points at, no run reads, and no needed artifact was made from."""
     manifests = {
         folder: read_manifest(folder)
         for folder in store.folder.iterdir()
         if not folder.name.startswith(".") and (folder / MANIFEST).exists()
     }
-    needed = _needed({target.name for _, target in store.names()}, manifests)
+    named = {target.name for _, target in store.names()}
+    needed = _needed(named | read_by_runs(store.folder), manifests)
     loose = [folder for folder in manifests if folder.name not in needed]
     kept: set[Path] = set()
     for stage in {manifests[folder].stage for folder in loose}:
@@ -146,12 +146,14 @@ def _needed(names: set[str], manifests: dict[Path, Manifest]) -> set[str]:
 
 
 def _abandoned(store: Store) -> list[Path]:
-    """Partial folders, and folders on their way out, whose maker is gone."""
+    """Partial folders, and folders on their way out, whose maker is gone, and that no run will go on in."""
+    read = read_by_runs(store.folder)
     return [
         folder
         for folder in store.folder.iterdir()
         if folder.name.startswith(".")
         and folder != store.cache
+        and folder.name[1:].rpartition(".")[0] not in read
         and folder.is_dir()
         and not is_held(store.folder / f"{folder.name.rpartition('.')[0]}.lock")
         and not _is_being_replaced(store.folder, folder.name[1:].rpartition(".")[0])

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.store import open_artifact
 from bmtool.commands.status import age_text
-from bmtool.console import size_text
+from bmtool.console import json_text, size_text
 from bmtool.errors import DataError
 from bmtool.models.files.task_folders import TASKS_KEY, whole_of
 from bmtool.report.blocks import Table
@@ -52,7 +52,7 @@ def inspect(folder: Path, *, as_json: bool = False) -> int:
             "splits": splits,
             "metrics": scores,
         }
-        print(json.dumps({"command": "inspect", "exit_code": 0, "results": [result]}, ensure_ascii=False))  # noqa: T201
+        print(json_text({"command": "inspect", "exit_code": 0, "results": [result]}))  # noqa: T201
         return 0
     width = shutil.get_terminal_size((120, 24)).columns
     print("\n".join(_page(artifact, artifact.manifest, splits, scores, width)))  # noqa: T201  # the result

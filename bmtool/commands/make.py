@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
+import shlex
 import sys
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.store import Store
 from bmtool.config.references import STAGES
-from bmtool.console import silence
+from bmtool.console import json_text, silence
 from bmtool.errors import BmtoolError, ConfigError, MissingInputError
 from bmtool.runner.apart import not_apart
 from bmtool.runner.crash import as_error
@@ -77,7 +77,7 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
         document: dict[str, Any] = {"command": request.command, "exit_code": code}
         document["results"] = [asdict(result) for result in results]
         document["error"] = str(error) if error else None
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     else:
         for result in results:
             if result.status in ("done", "up_to_date", "gate_failed") and result.artifact:
@@ -86,26 +86,21 @@ def _print(request: Request, results: list[Result], error: BmtoolError | None, c
 
 
 def _make(request: Request, console: Console, results: list[Result]) -> None:
-    pipeline = load_pipeline(request.file, request.options.overrides, stages=request.stages)
-    if request.options.is_smoke:
-        pipeline = pipeline.in_little()
-    if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
-        raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
-    for text in not_apart(pipeline) if {"prepare", "pretrain"} & set(request.stages) else ():
-        console.say(f"warning: {text}")
-    store = Store(pipeline.output_dir)
-    planner = Planner(pipeline, store, None if request.options.dry_run else console)
-    nodes = _nodes(request, pipeline, planner)
-    if request.options.is_locked:
-        check_locked(nodes, store, pipeline.name)
-    later = [node for node in nodes if node.stage != "prepare"]
-    check_splits(later, store)
-    if request.options.dry_run:
-        results += dry_run(nodes, store, pipeline, console, force=request.options.force)
-        return
     stop = StopRequest(request.max_seconds)
-    runner = Runner(pipeline, store, console, stop, request.options, results)
     with stop.listening():
+        with stop.at_once():
+            pipeline = _pipeline(request, console)
+            store = Store(pipeline.output_dir)
+            planner = Planner(pipeline, store, None if request.options.dry_run else console)
+            nodes = _nodes(request, pipeline, planner)
+            if request.options.is_locked:
+                check_locked(nodes, store, pipeline.name)
+            later = [node for node in nodes if node.stage != "prepare"]
+            check_splits(later, store)
+            if request.options.dry_run:
+                results += dry_run(nodes, store, pipeline, console, force=request.options.force)
+                return
+        runner = Runner(pipeline, store, console, stop, request.options, results)
         for node in nodes:
             if later and node is later[0]:
                 check_splits(later, store)
@@ -113,6 +108,18 @@ def _make(request: Request, console: Console, results: list[Result]) -> None:
     following = _next(request, pipeline)
     if following:
         console.say(f"next: {following}")
+
+
+def _pipeline(request: Request, console: Console) -> Pipeline:
+    """What the file says, in little for a smoke run."""
+    pipeline = load_pipeline(request.file, request.options.overrides, stages=request.stages)
+    if request.options.is_smoke:
+        pipeline = pipeline.in_little()
+    if pipeline.output_dir.exists() and not pipeline.output_dir.is_dir():
+        raise MissingInputError(f"output_dir: {pipeline.output_dir} is no folder. Name another")
+    for text in not_apart(pipeline) if {"prepare", "pretrain"} & set(request.stages) else ():
+        console.say(f"warning: {text}")
+    return pipeline
 
 
 def _nodes(request: Request, pipeline: Pipeline, planner: Planner) -> list[Node]:
@@ -128,8 +135,9 @@ def _next(request: Request, pipeline: Pipeline) -> str:
     later = STAGES[STAGES.index(request.stages[-1]) + 1 :]
     stage = next((stage for stage in later if getattr(pipeline, stage)), None)
     if stage:
-        return request.options.suggested(f"bmtool {stage} {request.file}")
+        return request.options.suggested(f"bmtool {stage} {shlex.quote(str(request.file))}")
     if pipeline.finetune and not pipeline.is_smoke:
         task = next(iter(pipeline.finetune.datasets))
-        return f"bmtool predict {pipeline.output_dir / pipeline.name / 'finetune'} FILE{task and f' --task {task}'}"
+        model = shlex.quote(str(pipeline.output_dir / pipeline.name / "finetune"))
+        return f"bmtool predict {model} FILE{task and f' --task {task}'}"
     return ""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from dataclasses import asdict, dataclass
 from itertools import groupby
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.manifest import MANIFEST, read_manifest
 from bmtool.artifacts.store import open_artifact
+from bmtool.console import json_text
 from bmtool.errors import MissingInputError
 from bmtool.report.cut import cut_lines
 from bmtool.report.tables import printable
@@ -62,7 +62,7 @@ def mask(folder: Path, model: Path | None = None, *, as_json: bool = False) -> i
     if as_json:
         rows = [{"row": row, "tokens": [asdict(token) for token in tokens]} for row, tokens in enumerate(shown)]
         result = {"artifact": str(artifact.folder), "model": str(reader.folder), "split": "train", "rows": rows}
-        print(json.dumps({"command": "inspect", "exit_code": 0, "results": [result]}, ensure_ascii=False))  # noqa: T201
+        print(json_text({"command": "inspect", "exit_code": 0, "results": [result]}))  # noqa: T201
         return 0
     print("\n".join(_page(shown, cut, reader, has_colours=sys.stdout.isatty())))  # noqa: T201  # the result
     return 0

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from dataclasses import dataclass, field
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.commands.table import Row, open_table
 from bmtool.commands.writers import open_writer
-from bmtool.console import silence
+from bmtool.console import json_text, silence
 from bmtool.data.readers.advice import advice
 from bmtool.data.readers.delimiters import other_delimiter, refused
 from bmtool.data.readers.nested import joined_value, names_in, names_of
@@ -99,7 +98,7 @@ def _finish(
         raise AssertionError(f"the count doesn't balance: {count}")
     _tell(count, output, predictor, console)
     if as_json:
-        print(json.dumps(_document(count, output, predictor), ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(_document(count, output, predictor)))  # noqa: T201  # the result
     elif output is not None:
         print(output)  # noqa: T201  # the result
     if count.rows_in and not count.rows_answered:

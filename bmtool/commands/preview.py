@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import sys
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from bmtool.commands.preview_text import Result, as_text, rule_name, share_text, shown
 from bmtool.config.units import Ratio
+from bmtool.console import json_text
 from bmtool.data.readers.advice import advice
 from bmtool.errors import BmtoolError, ConfigError, did_you_mean
 from bmtool.report.tables import percent, printable
@@ -57,7 +57,7 @@ def preview(request: Request, console: Console) -> int:
             "results": [_plain(result) for result in results],
             "error": str(error) if error else None,
         }
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     if error:
         console.error(str(error))
     return code

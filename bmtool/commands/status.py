@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
-from bmtool.artifacts.files import tree_files
+from bmtool.artifacts.files import tree_bytes
 from bmtool.artifacts.lock import is_held, owner
 from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import CACHE, Store
 from bmtool.artifacts.temporary import left_over
-from bmtool.console import size_text
+from bmtool.console import json_text, size_text
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def status(output_dir: Path, *, as_json: bool) -> int:
     """Print the store as a table, or as JSON."""
     found = entries(Store(output_dir))
     if as_json:
-        print(json.dumps({"command": "status", "exit_code": 0, "results": [asdict(entry) for entry in found]}))  # noqa: T201
+        print(json_text({"command": "status", "exit_code": 0, "results": [asdict(entry) for entry in found]}))  # noqa: T201
         return 0
     for entry in found:
         names = ", ".join(entry.names) or "-"
@@ -56,21 +56,29 @@ def entries(store: Store) -> list[Entry]:
         names.setdefault(target.name, []).append(name)
     found = []
     for folder in store.folder.iterdir():
-        is_partial = folder.name.endswith(".partial")
-        if not folder.is_dir() or not (is_partial or (folder / MANIFEST).exists()):
-            continue
-        artifact = folder.name.removeprefix(".").removesuffix(".partial")
-        lock = store.folder / f".{artifact}.lock"
-        state = f"running: {owner(lock)}" if is_held(lock) else "partial" if is_partial else "finished"
-        size = sum(path.stat().st_size for path in tree_files(folder))
-        found.append(Entry(artifact, names.get(folder.name, []), size, time.time() - folder.stat().st_mtime, state))
+        with suppress(FileNotFoundError):  # a run commits or removes it just now
+            found += _of_store(store, folder, names.get(folder.name, []))
     if store.cache.is_dir():
-        size = sum(path.stat().st_size for path in tree_files(store.cache))
-        found.append(Entry(CACHE, [], size, time.time() - store.cache.stat().st_mtime, "cache"))
+        found.append(Entry(CACHE, [], tree_bytes(store.cache), _age(store.cache), "cache"))
     for folder in [*left_over(), *left_over(store.root)]:
-        size = sum(path.stat().st_size for path in tree_files(folder))
-        found.append(Entry(str(folder), [], size, time.time() - folder.stat().st_mtime, "left over"))
+        with suppress(FileNotFoundError):
+            found.append(Entry(str(folder), [], tree_bytes(folder), _age(folder), "left over"))
     return sorted(found, key=lambda entry: (-entry.age_seconds, entry.artifact))
+
+
+def _of_store(store: Store, folder: Path, names: list[str]) -> list[Entry]:
+    """The entry of an artifact or of a partial one; nothing of anything else."""
+    is_partial = folder.name.endswith(".partial")
+    if not folder.is_dir() or not (is_partial or (folder / MANIFEST).exists()):
+        return []
+    artifact = folder.name.removeprefix(".").removesuffix(".partial")
+    lock = store.folder / f".{artifact}.lock"
+    state = f"running: {owner(lock)}" if is_held(lock) else "partial" if is_partial else "finished"
+    return [Entry(artifact, names, tree_bytes(folder), _age(folder), state)]
+
+
+def _age(folder: Path) -> float:
+    return time.time() - folder.stat().st_mtime
 
 
 def age_text(age_seconds: float) -> str:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.manifest import MANIFEST, read_manifest
 from bmtool.artifacts.store import open_artifact
+from bmtool.console import json_text
 from bmtool.errors import MissingInputError
 from bmtool.report.tables import printable
 
@@ -53,7 +53,7 @@ def trace(folder: Path, row: str, *, as_json: bool = False) -> int:
             "exit_code": 0,
             "results": [{"artifact": str(artifact.folder), "row": row, **result}],
         }
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     else:
         print("\n".join(_lines(artifact.folder, found)))  # noqa: T201  # the result
     return 0

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from bmtool.artifacts.files import sha256_of
 from bmtool.artifacts.manifest import MANIFEST
 from bmtool.artifacts.store import Store, open_artifact, problems
-from bmtool.console import size_text
+from bmtool.console import json_text, size_text
 from bmtool.errors import DataError
 
 if TYPE_CHECKING:
@@ -40,7 +39,7 @@ def verify(folders: Sequence[Path], *, as_json: bool, console: Console) -> int:
     code = DataError.exit_code if damaged else 0
     if as_json:
         document = {"command": "verify", "exit_code": code, "results": results}
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     said = f"{damaged} of {len(artifacts)} artifacts are damaged. Make them again with --force" if damaged else ""
     console.say(said or f"{len(artifacts)} artifacts, {size_text(total)}: as they were written")
     return code

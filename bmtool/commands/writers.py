@@ -11,7 +11,7 @@ from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 from bmtool.artifacts.files import fsync_file, fsync_folder
 from bmtool.commands.table import format_of
@@ -35,22 +35,23 @@ class Writer(ABC):
 
 
 class JsonLines(Writer):
-    """One object a line, UTF-8; rows may have different columns."""
+    """One object a line, UTF-8, or ASCII on a terminal of another kind; rows may have different columns."""
 
-    def __init__(self, handle: IO[str]) -> None:
+    def __init__(self, handle: TextIO) -> None:
         self.handle = handle
+        self.is_ascii = handle.encoding.lower().replace("-", "") != "utf8"
 
     def write(self, rows: Sequence[Mapping[str, Any]]) -> None:
         """Write some rows."""
         for row in rows:
-            self.handle.write(json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n")
+            self.handle.write(json.dumps(_plain(row), ensure_ascii=self.is_ascii, allow_nan=False) + "\n")
         self.handle.flush()
 
 
 class Csv(Writer):
     """A header line, then one record a row; lists are written as JSON, a missing value as an empty field."""
 
-    def __init__(self, handle: IO[str], delimiter: str) -> None:
+    def __init__(self, handle: TextIO, delimiter: str) -> None:
         self.writer = csv.writer(handle, delimiter=delimiter, lineterminator="\n")
         self.columns: list[str] = []
 
@@ -152,7 +153,7 @@ def open_writer(output: Path | None, schema: Any) -> Iterator[Writer]:
         new.unlink(missing_ok=True)
 
 
-def _open_text(path: Path, *, is_gzip: bool) -> IO[str]:
+def _open_text(path: Path, *, is_gzip: bool) -> TextIO:
     if is_gzip:
         # No name and no time in the header: the same rows are the same bytes.
         return io.TextIOWrapper(gzip.GzipFile(path, "wb", mtime=0), encoding="utf-8", newline="")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +55,7 @@ def _extended(file: Path, schema: Annotation, chain: list[tuple[Path, str]]) -> 
     if start is not None:
         circle = " -> ".join([name for _, name in [*chain[start:], chain[start]]])
         raise ConfigError(f"{extends.place}: extends: a circle: {circle}")
-    if not base.is_file():
+    if not os.access(base, os.F_OK) or not base.is_file():
         raise ConfigError(f"{extends.place}: extends: there is no file {base}")
     below_it = _extended(base, schema, chain)
     return Document(merged(below_it.root, document.root, schema), document.problems + below_it.problems)

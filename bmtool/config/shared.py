@@ -17,7 +17,7 @@ from pydantic import (
 
 from bmtool.config.model import HOW, LISTED, Settings, Words, chosen, explained
 from bmtool.config.smoke import SMOKE_EVAL_STEPS, SMOKE_STEPS, little_budget
-from bmtool.config.units import AutoCount, Count, Every, EverySteps, Interval, Ratio
+from bmtool.config.units import AutoCount, Count, Every, EverySteps, Interval, Ratio, Seed
 from bmtool.config.variables import expand
 from bmtool.errors import ConfigError
 from bmtool.registry import REPORTERS
@@ -68,7 +68,7 @@ class Head(Settings):
     """Another file that this one is laid over, relative to this one."""
     output_dir: Annotated[Path, BeforeValidator(_path)] = Path("runs")
     """Where artifacts and their names are kept."""
-    seed: NonNegativeInt = 0
+    seed: Seed = 0
     """The default seed of pretrain, finetune and evaluate."""
     runtime: Runtime = Runtime()
     """The machine."""
@@ -126,7 +126,7 @@ class Training(Settings):
     """How often the validation split is looked at; without it, after each epoch and at the end."""
     report_to: Annotated[tuple[OneReporter, ...], LISTED, HOW] = ()
     """Where the numbers of `metrics.jsonl` go besides: tensorboard, mlflow, wandb. An outage never stops training."""
-    seed: NonNegativeInt | None = None
+    seed: Seed | None = None
     """Of weights, order and masks; by default the seed in the head."""
 
     @model_validator(mode="after")

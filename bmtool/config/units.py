@@ -94,6 +94,9 @@ _Duration = Annotated[str, Field(pattern=r"^\s*[0-9]+(\.[0-9]+)?\s*[smhd]\s*$")]
 _Steps = Annotated[str, Field(pattern=r"^\s*[0-9]*[1-9][0-9]*\s*steps?\s*$")]
 _Percent = Annotated[str, Field(pattern=r"^\s*(0*100(\.0+)?|0*[0-9]{1,2}(\.[0-9]+)?)\s*%\s*$")]
 
+#: What torch and numpy take for one.
+Seed = Annotated[int, Field(ge=0, lt=2**63)]
+
 Count = Annotated[
     int,
     BeforeValidator(count),

@@ -12,8 +12,11 @@ def expand(path: str) -> str:
     """`path` with each `${NAME}` replaced by the variable's value.
 
     Raises:
-        ConfigError: a variable isn't set.
+        ConfigError: a variable isn't set; or the path begins with `~`, which only shells read.
     """
+
+    if path == "~" or path.startswith("~/"):
+        raise ConfigError(f"'{path}': '~' isn't read in paths. Write ${{HOME}}{path[1:]}")
 
     def value(match: re.Match[str]) -> str:
         name = match[1]

@@ -62,9 +62,13 @@ def read_file(path: Path, *, rank: int = 0, source: str | None = None) -> Docume
         ConfigError: the file can't be read, or its syntax is wrong: the first error, as a parser guesses after it.
     """
     source = source or str(path)
-    if path.is_dir():
+    try:
+        is_folder, is_file = path.is_dir(), path.is_file()
+    except OSError as error:  # a name that is too long
+        raise _unreadable(source, error) from None
+    if is_folder:
         raise ConfigError(f"{source}: a folder is no configuration. 'bmtool init {source}' writes one for data in it")
-    if path.is_file() and not _DATA.isdisjoint(path.suffixes):
+    if is_file and not _DATA.isdisjoint(path.suffixes):
         raise ConfigError(f"{source}: this is data, no configuration. 'bmtool init {source}' writes one for it")
     document = _parse(_text_of(path, source), source, rank)
     if document.root.value is None and not document.problems:
@@ -107,7 +111,7 @@ def _text_of(path: Path, source: str) -> str:
         hint = f" Did you mean '{path.parent / close[0]}'?" if close else ""
         raise ConfigError(f"{source}: there is no such file.{hint}") from None
     except OSError as error:
-        raise ConfigError(f"{source}: can't be read: {(error.strerror or str(error)).lower()}") from None
+        raise _unreadable(source, error) from None
     if raw is None:
         raise ConfigError(f"{source}: more than {MAX_FILE_BYTES:,} bytes: this is no configuration file")
     try:
@@ -117,6 +121,10 @@ def _text_of(path: Path, source: str) -> str:
         raise ConfigError(
             f"{source}:{line}:{column}: not UTF-8 (byte 0x{raw[error.start]:02x}). Save the file as UTF-8"
         ) from None
+
+
+def _unreadable(source: str, error: OSError) -> ConfigError:
+    return ConfigError(f"{source}: can't be read: {(error.strerror or str(error)).lower()}")
 
 
 class _Loader(yaml.SafeLoader):

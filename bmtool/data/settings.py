@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from pydantic import NonNegativeInt, PositiveInt, model_serializer, model_validator
+from pydantic import PositiveInt, model_serializer, model_validator
 
 from bmtool.config.model import Settings, explained
-from bmtool.config.units import Count, Ratio
+from bmtool.config.units import Count, Ratio, Seed
 from bmtool.errors import ConfigError, MissingInputError
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Sample(Settings):
     """Train rows of each label; for tasks with one label a row."""
     test_per_label: PositiveInt | None = None
     """Test rows of each label. The validation split is never drawn from."""
-    seed: NonNegativeInt | None = None
+    seed: Seed | None = None
     """Draws other train rows; test rows stay."""
 
     def per_label(self) -> dict[str, int | None]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from bmtool.artifacts.temporary import temporary_folder
 from bmtool.errors import BmtoolError, StoppedError, TryAgainError, stopped
-from bmtool.runner.stop import REASONS
+from bmtool.runner.stop import REASONS, heard
 from bmtool.runner.together import Work, error_of
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def _run_agent(folder: Path, processes: int) -> tuple[signal.Signals | None, Map
         local_addr="localhost",
         max_restarts=0,
         logs_specs=DefaultLogsSpecs(log_dir=str(folder / "agent")),
-        signals_to_handle=",".join(number.name for number in REASONS),
+        signals_to_handle=",".join(number.name for number in heard()),
         **_patience(LaunchConfig),
     )
     for name in list(logging.root.manager.loggerDict):  # what they say in tables and tracebacks, we say in a line

@@ -12,8 +12,13 @@ from pathlib import Path
 
 from bmtool.errors import BmtoolError, StoppedError, StorageError, TryAgainError
 
-#: The disk said no: full, over quota, broken, read-only, not ours.
+#: The disk said no: full, over quota, broken, read-only, not ours, gone (a mount, NFS); or no such name, or no more
+#: files, can be.
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS, errno.EACCES, errno.EPERM, errno.EFBIG}
+_STORAGE |= {errno.ESTALE, errno.ENOTCONN, errno.ENODEV, errno.ENOLCK, errno.ENAMETOOLONG, errno.EMFILE, errno.ENFILE}
+
+#: What torch says where it gets no memory, of the machine and of a card: a RuntimeError.
+_NO_MEMORY = ("DefaultCPUAllocator", "CUDA out of memory")
 
 
 def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
@@ -22,9 +27,13 @@ def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
         return problem
     if isinstance(problem, KeyboardInterrupt):
         return StoppedError("stopped by Ctrl-C; what was on the disk is kept")
+    stop = _stop_behind(problem)
+    if stop is not None:
+        return stop
     number = _errno_of(problem)
     where = f": {problem.filename}" if isinstance(problem, OSError) and problem.filename else ""
-    if number == errno.ENOMEM or isinstance(problem, MemoryError):
+    is_torchs = any(words in str(problem) for words in _NO_MEMORY)
+    if number == errno.ENOMEM or isinstance(problem, MemoryError) or is_torchs:
         what = where or (f": {problem}" if str(problem) and not number else "")
         return TryAgainError(
             f"{os.strerror(errno.ENOMEM)}{what}. There is too little memory, or a limit on it (ulimit -v). The last "
@@ -37,6 +46,16 @@ def as_error(problem: BaseException, root: Path | None = None) -> BmtoolError:
     return BmtoolError(
         f"a bug in bmtool: {type(problem).__name__}: {problem}. The traceback is in {_save(problem, root)}"
     )
+
+
+def _stop_behind(problem: BaseException) -> BmtoolError | None:
+    """The end that a signal asked for, where a library made another exception of it, such as one about an import."""
+    seen: BaseException | None = problem
+    while seen is not None:
+        if isinstance(seen, StoppedError | TryAgainError):
+            return seen
+        seen = seen.__cause__ or seen.__context__
+    return None
 
 
 def _errno_of(problem: BaseException) -> int:
@@ -54,7 +73,7 @@ def _save(problem: BaseException, root: Path | None) -> str:
     text = "".join(traceback.format_exception(problem))
     try:
         folder.mkdir(exist_ok=True)
-        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).write_text(text, encoding="utf-8", errors="backslashreplace")
     except OSError:  # the disk may be what broke; then the traceback has to be read right here
         return f"(not saved)\n{text}"
     return str(folder / name)

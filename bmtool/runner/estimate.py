@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import statistics
 from dataclasses import replace
 from functools import partial
@@ -94,6 +95,9 @@ def _sketched(
     labels = list(dict.fromkeys(one.label for one in missing))
     if sketch.reads_first:
         lines.append(f"how long it takes, with what {sketch.reads_first} reads or trains first, is unknown yet")
+    if sketch.is_counted:
+        lines.append(f"counted with the rows that are there, for the model that {_listed(labels)} will make")
+        return lines, told | {"given": [], "missing": labels}
     there = f"{_listed(labels)} {'is' if len(labels) == 1 else 'are'} made"
     lines.append(f"from settings alone, with {_listed(given)}; what the data decides is known once {there}")
     return lines, told | {"given": given, "missing": labels}
@@ -165,7 +169,8 @@ def _counted(
     settled, batches = settle(outline.phases, (), limit, useful=USEFUL_TOKENS[device.type], processes=processes)
     taken = count(replace(outline, phases=settled), dtype, job.seed, device=device, parts=parts)
     share, reason = share_reached(store, f"{short_name(dtype)} ", choices["device"].partition(" ")[0])
-    peak = matmul_peak(device, dtype, job.cache if store.folder.is_dir() else None)  # a dry run makes no folder
+    may_keep = os.access(store.folder, os.W_OK)  # a dry run makes no folder, and may be of one who only reads
+    peak = matmul_peak(device, dtype, job.cache if may_keep else None)
     told = {"share": share, "share_reason": reason, "matmul_peak": peak, "processes": processes, "weights": why}
     told |= taken.plain() | {"seconds": taken.seconds(peak * share * processes)}
     told |= {"step_seconds": taken.step_seconds(peak * share * processes)}

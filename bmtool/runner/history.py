@@ -23,9 +23,11 @@ def append_history(folder: Path, node: Node, artifact: Artifact, status: str) ->
         "artifact": artifact.folder.name,
         "status": status,
     }
-    descriptor = os.open(folder / "history.jsonl", os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+    descriptor = os.open(folder / "history.jsonl", os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
     try:
-        os.write(descriptor, (json.dumps(entry) + "\n").encode())
+        size = os.fstat(descriptor).st_size
+        is_torn = size > 0 and os.pread(descriptor, 1, size - 1) != b"\n"  # as when the power goes
+        os.write(descriptor, ("\n" * is_torn + json.dumps(entry) + "\n").encode())
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -123,9 +123,10 @@ class Runner:
             reason = why(source, self.store, self.pipeline.name)
             kind = ConfigError if self.options.is_locked else MissingInputError
             dataset = f" {source.dataset}" if source.dataset else ""
+            file = shlex.quote(str(self.pipeline.file))
             raise kind(
                 f"{node.label} reads {source.label} ({role}), which isn't up to date ({reason}). "
-                f"Make it: {self.options.suggested(f'bmtool {source.stage} {self.pipeline.file}{dataset}')}"
+                f"Make it: {self.options.suggested(f'bmtool {source.stage} {file}{dataset}')}"
             )
         self.store.verify(artifact)
         failed = [gate.message for gate in source.module.gates(source.config, artifact.summary) if self._fails(gate)]
@@ -145,14 +146,15 @@ class Runner:
     def _work(self, node: Node, console: Console) -> tuple[str, Artifact]:
         reason = "--force" if self.options.force else why(node, self.store, self.pipeline.name)
         console.say(reason)
-        made = self._made_on_the_way(node)
-        with locked(node.place.lock, wait_seconds=self.options.wait_seconds, waiting=console.say):
+        reads = [source.place.name if isinstance(source, Node) else source.folder.name for source in _all_inputs(node)]
+        with locked(node.place.lock, wait_seconds=self.options.wait_seconds, waiting=console.say, reads=reads):
             existing = None if self.options.force else self.store.find(node.place)
             if existing is not None:  # another run made it while this one waited
                 return "up_to_date", existing
             if not self.options.force and self.store.is_complete(node.place):
                 console.say("resumed: everything was written, only the commit was missing")
                 return "done", self.store.finish(node.place)
+            made = self._made_on_the_way(node)
             return "done", self._run(node, console, made)
 
     def _made_on_the_way(self, node: Node) -> dict[str, Artifact]:
@@ -260,6 +262,13 @@ class Runner:
     def _fails(self, gate: GateResult) -> bool:
         """Whether a gate ends the command: in a smoke run not for the quality that so little work can't give."""
         return not gate.passed and not (self.pipeline.is_smoke and gate.is_about_quality)
+
+
+def _all_inputs(node: Node) -> list[Node | Artifact]:
+    """What a node reads, and what that is made from on the way: `clean` leaves it there while the node is made."""
+    own = list(node.inputs.values())
+    made = [source for source in own if isinstance(source, Node) and not source.is_named]
+    return [*own, *(one for source in made for one in _all_inputs(source))]
 
 
 def dry_run(nodes: list[Node], store: Store, pipeline: Pipeline, console: Console, *, force: bool) -> list[Result]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from bmtool.config.changes import what_changed
 from bmtool.config.model import without_how
+from bmtool.errors import DataError
 from bmtool.runner.plan import Node, fingerprint_of, resolved
 
 if TYPE_CHECKING:
@@ -15,7 +16,10 @@ if TYPE_CHECKING:
 
 def why(node: Node, store: Store, name: str) -> str:
     """`for the first time`, or `again, because prepare.corpus.filters[0].min_chars 100 -> 200`."""
-    before = store.named(f"{name}/{node.link}")
+    try:
+        before = store.named(f"{name}/{node.link}")
+    except DataError:  # it is no reason to make nothing
+        return "again, and what is there now can't be read"
     if not node.is_named or before is None or before.manifest is None:
         return "for the first time"
     return f"again, because {_difference(node, before.manifest)}"

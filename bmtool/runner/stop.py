@@ -14,13 +14,23 @@ if TYPE_CHECKING:
     from types import FrameType
 
 #: What each signal is called.
-REASONS = {signal.SIGINT: "Ctrl-C", signal.SIGTERM: "SIGTERM", signal.SIGUSR1: "SIGUSR1"}
+REASONS = {
+    signal.SIGINT: "Ctrl-C",
+    signal.SIGTERM: "SIGTERM",
+    signal.SIGUSR1: "SIGUSR1",
+    signal.SIGHUP: "SIGHUP (the terminal is gone)",
+}
 
 #: A stage that doesn't look at the request for so long is ended; it has nothing to save beyond what is on the disk.
 GRACE_SECONDS = 3
 
 #: One that looked twice before, such as training after each step, is given so many times the time between its looks.
 GRACE_LOOKS = 3
+
+
+def heard() -> list[signal.Signals]:
+    """The signals that are listened to: of a hangup `nohup` says that it is to be ignored."""
+    return [one for one in REASONS if one != signal.SIGHUP or signal.getsignal(one) != signal.SIG_IGN]
 
 
 class StopRequest:
@@ -33,6 +43,7 @@ class StopRequest:
         self._looked_at: float | None = None
         self._interval = 0.0
         """Seconds between the last two looks."""
+        self._is_beginning = False
 
     @property
     def reason(self) -> str:
@@ -47,8 +58,8 @@ class StopRequest:
 
     @contextmanager
     def listening(self) -> Iterator[None]:
-        """Listen to SIGINT, SIGTERM, SIGUSR1 and the clock, as long as the block runs."""
-        before = {number: signal.signal(number, self._on_signal) for number in [*REASONS, signal.SIGALRM]}
+        """Listen to SIGINT, SIGTERM, SIGUSR1, SIGHUP and the clock, as long as the block runs."""
+        before = {number: signal.signal(number, self._on_signal) for number in [*heard(), signal.SIGALRM]}
         if self.max_seconds is not None:
             signal.setitimer(signal.ITIMER_REAL, self.max_seconds)
         try:
@@ -62,7 +73,7 @@ class StopRequest:
     def lent(self) -> Iterator[float | None]:
         """Leave signals and clock to what runs in the block; yields the seconds that `max_seconds` has left."""
         left = signal.setitimer(signal.ITIMER_REAL, 0)[0]
-        handlers = {number: signal.getsignal(number) for number in REASONS}
+        handlers = {number: signal.getsignal(number) for number in heard()}
         end = time.monotonic() + left
         try:
             yield left or None
@@ -72,9 +83,21 @@ class StopRequest:
             if left:
                 signal.setitimer(signal.ITIMER_REAL, max(0.001, end - time.monotonic()))
 
+    @contextmanager
+    def at_once(self) -> Iterator[None]:
+        """In the block, where nothing is made yet, a signal is the end: there is nothing to save."""
+        self._is_beginning = True
+        try:
+            yield
+        finally:
+            self._is_beginning = False
+
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         del frame
-        if self._reason:  # asked before: a second Ctrl-C, or the grace is over
+        was_asked = bool(self._reason)
+        self._reason = self._reason or REASONS.get(signal.Signals(number), "--max-time")
+        if self._is_beginning and number == signal.SIGINT:
+            raise KeyboardInterrupt  # which no library catches
+        if was_asked or self._is_beginning:  # a second Ctrl-C, or the grace is over
             raise stopped(self._reason, "what was on the disk is kept")
-        self._reason = REASONS.get(signal.Signals(number), "--max-time")
         signal.setitimer(signal.ITIMER_REAL, max(GRACE_SECONDS, GRACE_LOOKS * self._interval))

@@ -6,12 +6,12 @@ from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any, Literal, Self, cast
 
-from pydantic import Field, NonNegativeInt, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from bmtool.config.model import HOW, Settings, explained
 from bmtool.config.references import ModelRef, Ref, Reference, Refs, listed
 from bmtool.config.shared import Name
-from bmtool.config.units import Count
+from bmtool.config.units import Count, Seed
 from bmtool.contracts import GateResult, Need, OneBaseline, OneMetric
 from bmtool.data.scoring.gates import Gate, judge
 from bmtool.errors import ConfigError, did_you_mean
@@ -51,7 +51,7 @@ class Config(Settings):
     """What must be reached; judged at each call from the recorded numbers."""
     resamples: Count = 1000
     """Resamples of the bootstrap behind each interval."""
-    seed: NonNegativeInt | None = None
+    seed: Seed | None = None
     """Of the bootstrap."""
 
     @field_validator("against")

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 from pydantic import Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -266,8 +267,10 @@ def outline(config: Config, job: Job) -> Outline:
 
 def sketch(config: Config, inputs: Mapping[str, Planned | Artifact], job: Job) -> Sketch:
     """The same from settings alone, where not all that is read is made yet."""
-    from bmtool.train.jobs.sketch import of_finetuning
+    from bmtool.train.jobs.sketch import Sketch, of_finetuning, rows_are_there
 
+    if rows_are_there(config, inputs):
+        return Sketch(outline(config, replace(job, inputs=cast("Mapping[str, Artifact]", inputs))), is_counted=True)
     return of_finetuning(config, inputs, job)
 
 

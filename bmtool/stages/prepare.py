@@ -9,6 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from bmtool.config.model import HOW, LISTED, Settings, Written, explained
 from bmtool.config.references import Ref
 from bmtool.config.smoke import SMOKE_ROWS, SMOKE_SPLIT
+from bmtool.config.units import Seed
 from bmtool.contracts import GateResult, Need, OneCleaner, OneDeduplicator, OneFilter, OneScrubber, OneTask
 from bmtool.contracts.kinds import NESTED
 from bmtool.data.passes.presets import PRESETS, settings_of
@@ -65,7 +66,7 @@ class Config(Settings):
     tokenizer: OneTokenizer | None = None
     """For a corpus: a component, or `{from: ...}`, with more tokens by `add_tokens`; wordpiece by default."""
     limits: Annotated[Limits, HOW] = Limits()
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Seed = 0
 
     @model_validator(mode="before")
     @classmethod

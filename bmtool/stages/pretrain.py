@@ -118,9 +118,12 @@ class Config(Training):
         for name in self.exclusive[0]:
             if getattr(self, name) is not None:
                 raise explained("with phases, each phase has a budget of its own. Remove this line", at=name)
-        for stretch in self.stretches():
+        for phase, stretch in zip(self.phases, self.stretches(), strict=True):
             stretch.check_budget()
             stretch.check_room()
+            if phase.decay_ratio is not None and stretch.lr_scheduler_type != "wsd":
+                kind = stretch.lr_scheduler_type
+                raise explained(f"decay_ratio has an effect only in a phase with wsd, not with {kind}", at="phases")
 
     def in_little(self) -> Self:
         """The few steps are shared out among the phases, each of which has one at least."""

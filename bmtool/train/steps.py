@@ -193,7 +193,14 @@ class Stepper:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
         gradients = self.weights.gradients()
         grad_norm = self.weights.grad_norm()
-        if is_usable(self.state, loss, grad_norm):
+        usual = self.state.odd_loss
+        is_good = is_usable(self.state, loss, grad_norm)
+        if self.state.odd_loss > usual:
+            self.console.warn(
+                f"step {self.state.step + 1}: single windows stand out again and again, and the weights are fine: "
+                f"losses up to {self.state.odd_loss:.3g} are learned from now on. Larger batches even them out"
+            )
+        if is_good:
             scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
             if scale < 1:
                 torch._foreach_mul_(gradients, scale)

@@ -117,6 +117,7 @@ class Trainer:
         state.phase, state.phase_step = state.phase + 1, 0
         state.epoch = state.batch = 0
         state.ended_epoch, state.first_loss, state.recent_losses = False, None, []
+        state.spikes, state.odd, state.odd_loss = [], [], 0.0
         self.job.console.say(f"phase {state.phase + 1} of {len(self.stepper.phases)}: {self.course.description}")
 
     def log(self, step: Step) -> None:

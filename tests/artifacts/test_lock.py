@@ -3,8 +3,8 @@ import sys
 import time
 
 import pytest
-from bmtool.artifacts.lock import is_held, locked
-from bmtool.errors import TryAgainError
+from bmtool.artifacts.lock import is_held, locked, read_by_runs
+from bmtool.errors import StorageError, TryAgainError
 
 HOLDER = """
 import sys, time
@@ -69,3 +69,27 @@ def test_a_waiting_run_goes_on_when_the_lock_is_free(tmp_path, holder):
 
     assert waited < 20
     assert said[0].startswith("waiting up to 30 s for process ")
+
+
+@pytest.mark.parametrize("way", ["a link that leads nowhere", "a file"])
+def test_a_folder_that_can_not_be_made_is_named(tmp_path, way):
+    root = tmp_path / "runs"
+    if way == "a file":
+        root.mkdir()
+        (root / "store").write_text("mine")
+    else:
+        root.symlink_to(tmp_path / "disk that isn't mounted")
+
+    with pytest.raises(StorageError) as error, locked(root / "store/.prepare-1.lock"):
+        pass
+
+    assert str(error.value) == f"{root}/store: this folder can't be made: File exists. Set output_dir"
+
+
+def test_what_running_processes_read_is_known_while_they_run(tmp_path):
+    with locked(tmp_path / ".finetune-1.lock", reads=["pretrain-1", "prepare-1"]):
+        (tmp_path / ".finetune-2.lock").write_text('{"reads": ["pretrain-2"]}')  # nobody holds it
+        during = read_by_runs(tmp_path)
+
+    assert during == {"pretrain-1", "prepare-1"}
+    assert read_by_runs(tmp_path) == set()

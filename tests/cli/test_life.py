@@ -1,10 +1,12 @@
 """The life of an artifact as a user sees it, on `prepare`, which needs no torch."""
 
 import json
+import os
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -330,10 +332,10 @@ def test_ctrl_c_is_130_and_says_what_is_kept(tmp_path):
 
 
 def test_a_bug_keeps_its_traceback_in_a_file(prepared):
-    (prepared / "runs/store").rename(prepared / "runs/elsewhere")
-    (prepared / "runs/store").write_text("a file where a folder should be")
+    (prepared / "runs/tiny/history.jsonl").unlink()
+    (prepared / "runs/tiny/history.jsonl").mkdir()
 
-    done = bmtool(prepared, "prepare", "tiny.yaml", "stars")
+    done = bmtool(prepared, "prepare", "tiny.yaml", "stars", "--force")
 
     assert done.returncode == 1
     path = prepared / done.stderr.strip().rpartition(" ")[2]
@@ -351,3 +353,76 @@ def test_warnings_are_told_again_when_up_to_date(folder):
     assert "up to date" in again.stderr
     assert [line for line in again.stderr.splitlines() if "warning: " in line] == warnings
     assert bmtool(folder, *alike, "-q").stderr == ""
+
+
+def test_a_signal_while_files_are_hashed_is_75_with_a_document(folder):
+    with (folder / "reviews.csv").open("r+b") as handle:
+        handle.truncate(200 * 10**9)  # nothing of it is on the disk, and it takes a minute to read
+    process = start(folder, "run", "tiny.yaml", "--json", "--dry-run")
+    time.sleep(3)
+
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 75, err
+    assert json.loads(out)["exit_code"] == 75
+    assert err == "error: stopped by SIGTERM; what was on the disk is kept. The same command goes on from there\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (("status", "nowhere"), 66),
+        (("verify", "nowhere"), 66),
+        (("clean", "nowhere"), 66),
+        (("check", "tiny.yaml", "-C", "nowhere"), 66),
+        (("run", "tiny.yaml", "-C", "nowhere"), 66),
+        (("list", "filtres"), 2),
+        (("init", "nowhere.csv"), 66),
+        (("inspect", "nowhere"), 66),
+        (("compare", "nowhere", "nowhere"), 66),
+        (("doctor", "nowhere.yaml"), 2),
+        (("predict", "nowhere", "reviews.csv"), 2),
+    ],
+)
+def test_with_json_an_error_is_a_document_too(folder, words, code):
+    done = bmtool(folder, *words, "--json")
+
+    document = json.loads(done.stdout)
+    assert done.returncode == document["exit_code"] == code
+    assert (document["command"], document["results"]) == (words[0], [])
+    assert done.stderr == f"error: {document['error']}\n"
+
+
+def test_a_suggested_command_quotes_a_name_with_spaces(folder):
+    (folder / "tiny.yaml").rename(folder / "my file.yaml")
+
+    done = bmtool(folder, "pretrain", "my file.yaml")
+    made = bmtool(folder, "prepare", "my file.yaml")
+
+    assert done.stderr.endswith("Make it: bmtool prepare 'my file.yaml' corpus\n")
+    assert made.stderr.splitlines()[-1] == "next: bmtool pretrain 'my file.yaml'"
+
+
+def test_a_log_on_a_full_disk_changes_no_exit_code(prepared):
+    words = "prepare tiny.yaml --set prepare.stars.limits.min_rows"
+    ends = [
+        subprocess.run(["bash", "-c", f"{sys.executable} -m bmtool.cli {words}={rows} 2>/dev/full"], cwd=prepared)
+        for rows in (1, 100000)
+    ]
+
+    assert [done.returncode for done in ends] == [0, 3]
+
+
+def test_standard_output_in_other_characters_than_utf_8_gets_the_result_all_the_same(prepared):
+    (prepared / "runs").rename(prepared / "läufe")
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "bmtool.cli", "prepare", "tiny.yaml", "stars", "--set", "output_dir=läufe"]
+    plain, as_json = (
+        subprocess.run([*command, *more], cwd=prepared, env=environment, check=False, capture_output=True)
+        for more in ((), ("--json",))
+    )
+
+    assert (plain.returncode, as_json.returncode) == (0, 0), plain.stderr
+    assert plain.stdout.startswith(b"l\\xe4ufe/store/prepare-")
+    assert json.loads(as_json.stdout)["results"][0]["artifact"].startswith("läufe/store/prepare-")

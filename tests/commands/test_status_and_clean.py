@@ -275,3 +275,22 @@ def test_verify_reads_all_bytes_and_names_each_file_that_changed(folder):
     assert path.name in done.stderr
     assert "1 of 1 artifacts are damaged" in done.stderr
     assert bmtool(folder, "verify", "runs/tiny/prepare/corpus").returncode == 0
+
+
+def test_clean_leaves_what_a_running_process_reads(folder):
+    before = artifacts(folder)
+    [loose] = before - {path.resolve().name for path in (folder / "runs/tiny/prepare").iterdir()}
+
+    with locked(folder / "runs/store/.finetune-0123456789ab.lock", reads=[loose]):
+        bmtool(folder, "clean")
+        during = artifacts(folder)
+    bmtool(folder, "clean")
+
+    assert during == before
+    assert artifacts(folder) == before - {loose}
+
+
+def test_a_circle_of_links_made_by_hand_stops_neither_status_nor_clean(folder):
+    (folder / "runs/tiny/odd").symlink_to("odd")
+
+    assert [bmtool(folder, command).returncode for command in ("status", "clean")] == [0, 0]

@@ -276,3 +276,26 @@ def test_the_speed_reckoned_with_is_that_of_the_newest_runs_of_the_same_kind(tmp
 
 def test_times_are_said_in_the_unit_that_fits():
     assert [time_text(seconds) for seconds in (0.25, 90, 5400, 200_000)] == ["0.25 s", "1.5 min", "1.5 h", "2.3 days"]
+
+
+def test_once_the_rows_are_there_epochs_are_counted_though_the_model_to_start_from_is_not(
+    tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
+    Path("c.yaml").write_text(WHOLE)
+    rows = [{"text": f"{'lovely' if n % 2 else 'awful'} film number {n}", "label": "ab"[n % 2]} for n in range(600)]
+    Path("rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert make(Request("prepare", Path("c.yaml"), ("prepare",)), Console(quiet=True)) == 0
+    capsys.readouterr()
+
+    found, said = dry_run(capsys)
+    assert make(Request("pretrain", Path("c.yaml"), ("pretrain",)), Console(quiet=True)) == 0
+    capsys.readouterr()
+    known = dry_run(capsys)[0]["finetune"]["estimate"]
+
+    before = found["finetune"]["estimate"]
+    same = ("parameters", "steps", "tokens", "operations", "memory", "disk", "choices")
+    assert {name: before[name] for name in same} == {name: known[name] for name in same}
+    assert (before["missing"], before["given"]) == (["pretrain"], [])
+    assert "finetune: counted with the rows that are there, for the model that pretrain will make\n" in said
+    assert "unknown yet" not in said

@@ -532,3 +532,38 @@ def test_two_names_for_the_same_data_are_both_made(load, tmp_path):
     pipeline = load("version: 1\nname: x\nprepare:\n  one: {sources: a.jsonl}\n  two: {sources: a.jsonl}\n")
 
     assert made_in_order(pipeline, tmp_path) == ["one", "two"]
+
+
+@pytest.mark.parametrize("key", ["seed", "prepare.corpus.seed", "pretrain.seed", "finetune.seed", "evaluate.seed"])
+def test_a_seed_is_one_that_every_library_takes(load, key):
+    override = f"{key}={2**63}"
+
+    assert messages(load, GOOD, override) == [f"--set {override}: must be below {2**63}, got {2**63}"]
+    load(GOOD, f"{key}={2**63 - 1}")
+
+
+def test_a_setting_of_a_phase_that_has_no_effect_there_is_an_error(load):
+    phases = "phases=[{max_steps: 5, decay_ratio: 0.2}, {max_steps: 5, decay_ratio: 0.2}]"
+
+    assert messages(load, GOOD, "pretrain.max_tokens=null", f"pretrain.{phases}") == [
+        f"--set pretrain.{phases}: decay_ratio has an effect only in a phase with wsd, not with constant"
+    ]
+
+
+def test_a_path_that_a_shell_would_expand_is_answered_with_what_is_read_here(load):
+    assert messages(load, GOOD, "output_dir=~/runs") == [
+        "--set output_dir=~/runs: '~/runs': '~' isn't read in paths. Write ${HOME}/runs"
+    ]
+
+
+def test_a_name_that_no_file_can_have_is_no_configuration(tmp_path):
+    name = "a" * 300
+
+    with pytest.raises(ConfigError) as error:
+        load_pipeline(Path(f"{name}.yaml"))
+    (tmp_path / "c.yaml").write_text(f"extends: {name}.yaml\n")
+    with pytest.raises(ConfigError) as extended:
+        load_pipeline(tmp_path / "c.yaml")
+
+    assert str(error.value) == f"{name}.yaml: can't be read: file name too long"
+    assert str(extended.value) == f"{tmp_path}/c.yaml:1:1: extends: there is no file {tmp_path}/{name}.yaml"

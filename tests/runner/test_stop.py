@@ -19,7 +19,13 @@ def is_asked(stop) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("number", "reason"), [(signal.SIGTERM, "SIGTERM"), (signal.SIGUSR1, "SIGUSR1"), (signal.SIGINT, "Ctrl-C")]
+    ("number", "reason"),
+    [
+        (signal.SIGTERM, "SIGTERM"),
+        (signal.SIGUSR1, "SIGUSR1"),
+        (signal.SIGINT, "Ctrl-C"),
+        (signal.SIGHUP, "SIGHUP (the terminal is gone)"),
+    ],
 )
 def test_a_signal_is_a_reason_and_no_exception(number, reason):
     stop = StopRequest()
@@ -113,3 +119,52 @@ def test_signals_and_time_that_were_lent_come_back():
 
     assert (seen, clock, asked) == ([signal.SIGTERM], 0, False)
     assert 50 < back <= seconds_left <= 60
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_where_nothing_is_made_yet_a_signal_is_the_end(number):
+    stop = StopRequest()
+
+    def plan() -> None:
+        with stop.listening(), stop.at_once():
+            os.kill(os.getpid(), number)
+            time.sleep(5)
+
+    with pytest.raises(TryAgainError, match="what was on the disk is kept"):
+        plan()
+
+
+def test_ctrl_c_where_nothing_is_made_yet_is_pythons_own():
+    stop = StopRequest()
+
+    def plan() -> None:
+        with stop.listening(), stop.at_once():
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(5)
+
+    with pytest.raises(KeyboardInterrupt):
+        plan()
+
+
+def test_time_that_is_over_before_anything_is_made_is_the_end_too():
+    stop = StopRequest(max_seconds=0.05)
+
+    def plan() -> None:
+        with stop.listening(), stop.at_once():
+            time.sleep(5)
+
+    with pytest.raises(TryAgainError, match="stopped by --max-time"):
+        plan()
+
+
+def test_a_hangup_that_nohup_wants_ignored_is():
+    stop = StopRequest()
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.05)
+        asked = is_asked(stop)
+    during = signal.signal(signal.SIGHUP, before)
+
+    assert (asked, during) == (False, signal.SIG_IGN)

@@ -27,7 +27,7 @@ from bmtool.train.machine.precision import pick_precision
 from bmtool.train.machine.world import World
 from bmtool.train.phases import Phase
 from bmtool.train.selection import Selection
-from bmtool.train.states.divergence import RECENT, is_usable, older_than
+from bmtool.train.states.divergence import RECENT, is_broken, is_usable, note_skipped, older_than
 from bmtool.train.states.recovery import Start
 from bmtool.train.states.state import State
 from bmtool.train.steps import Stepper
@@ -724,3 +724,31 @@ def test_a_validation_that_the_saved_state_does_not_know_of_is_written_again(tmp
 
     found = [(line["kind"], line["step"]) for line in read_log(tmp_path / "metrics.jsonl")]
     assert found == [("train", 1), ("validation", 1), ("train", 2)]
+
+
+def judged(losses):
+    """(state, which were learned from) of steps with these losses, as the loop keeps the count."""
+    state, learned = State(), []
+    for loss in losses:
+        learned.append(is_usable(state, loss, 1.0))
+        if not learned[-1]:
+            note_skipped(state)
+        state.step += 1
+    return state, learned
+
+
+def test_windows_that_stand_out_again_and_again_before_usual_ones_belong_to_the_data():
+    """As batches of one text do, a few of whose labels are wrong."""
+    state, learned = judged([0.01] * RECENT + [6.0, 0.01, 7.0, 5.0, 0.01, 6.5, 13.0, 0.02])
+
+    assert learned[RECENT:] == [False, True, False, False, True, True, True, True]
+    assert state.bad_steps == []
+    assert (state.skipped_steps, state.odd_loss) == (3, 14.0)
+
+
+def test_windows_that_stand_out_one_after_the_other_are_of_broken_weights():
+    state, learned = judged([0.01] * RECENT + [6.0, 0.01, 7.0, 8.0, 9.0])
+
+    assert learned[RECENT:] == [False, True, False, False, False]
+    assert state.bad_steps == [RECENT + 3, RECENT + 4, RECENT + 5]
+    assert is_broken(state)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -14,6 +13,7 @@ from bmtool.commands.compare.page import page
 from bmtool.commands.compare.scores import Measured, compare_scores
 from bmtool.commands.inspect import opened
 from bmtool.config.references import STAGES
+from bmtool.console import json_text
 from bmtool.errors import MissingInputError
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def compare(a: Path, b: Path, *, as_json: bool = False) -> int:
     alone = {"a": [name for name in ours if name not in theirs], "b": [name for name in theirs if name not in ours]}
     if as_json:
         document = {"command": "compare", "exit_code": 0, "results": [asdict(one) for one in results], "alone": alone}
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     else:
         width = shutil.get_terminal_size((120, 24)).columns
         print("\n".join(page(results, alone, (str(a), str(b)), width)))  # noqa: T201  # the result

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from bmtool.commands.doctor.disk import disk
 from bmtool.commands.doctor.extras import extras, reporters
 from bmtool.commands.doctor.system import system
 from bmtool.config.shared import Runtime
+from bmtool.console import json_text
 from bmtool.report.tables import printable
 from bmtool.runner.pipeline import load_pipeline
 
@@ -40,7 +40,7 @@ def doctor(file: Path | None = None, overrides: Sequence[str] = (), *, as_json: 
     code = next((finding.exit_code for finding in findings if finding.state == "problem"), 0)
     if as_json:
         document = {"command": "doctor", "exit_code": code, "results": [asdict(finding) for finding in findings]}
-        print(json.dumps(document, ensure_ascii=False))  # noqa: T201  # the result
+        print(json_text(document))  # noqa: T201  # the result
     else:
         counts = {state: sum(finding.state == state for finding in findings) for state in ("problem", "note")}
         said = ", ".join(f"{number} {state}{'s' * (number > 1)}" for state, number in counts.items() if number)

@@ -7,7 +7,7 @@ import shutil
 import time
 from typing import TYPE_CHECKING
 
-from bmtool.artifacts.files import tree_files, write_text
+from bmtool.artifacts.files import tree_bytes, write_text
 from bmtool.artifacts.lock import is_held, locked
 from bmtool.artifacts.store import Store
 from bmtool.artifacts.temporary import temporary_folder
@@ -51,7 +51,7 @@ def disk(output_dir: Path) -> Iterator[Finding]:
         yield ok("disk", said)
     cache = Store(output_dir).cache
     if cache.is_dir():
-        size = sum(path.stat().st_size for path in tree_files(cache))
+        size = tree_bytes(cache)
         yield ok("cache", f"{size_text(size)} in {cache}; `bmtool clean` removes what no dataset needs")
 
 

@@ -16,6 +16,7 @@ from bmtool.commands.init.page import Sizes, export, sections
 from bmtool.commands.init.sizes import finetune_budget, max_seq_length, pretrain_budget, vocab_size
 from bmtool.commands.init.tasks import CLASSIFICATION, match, match_for
 from bmtool.commands.init.told import told
+from bmtool.console import json_text
 from bmtool.errors import ConfigError, DataError
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def init(
         console.warn(f"{rows} rows are few: a tenth of them is the test split, and its numbers will say little")
     write_text(target, page)
     document = {"command": "init", "exit_code": 0, "results": [{"file": str(target), "rows": rows, **read}]}
-    print(json.dumps(document, ensure_ascii=False) if as_json else target)  # noqa: T201  # the result
+    print(json_text(document) if as_json else target)  # noqa: T201  # the result
     console.say(f"next: bmtool run {shlex.quote(str(target))}")
     return 0
 

@@ -12,9 +12,10 @@ from bmtool.data.scoring.scores import evaluate_metrics, higher_is_better
 from bmtool.data.tokenizing.tokenizers import load_tokenizer
 from bmtool.errors import DataError, MissingInputError
 from bmtool.models.building.build import bare_model, new_model, special_ids
-from bmtool.models.files.checkpoint import open_and_complete, open_config, save_checkpoint
+from bmtool.models.files.checkpoint import open_and_complete, save_checkpoint
 from bmtool.models.goals.supervised import class_weights
 from bmtool.models.heads.parameters import begin_biases
+from bmtool.train.jobs.shapes import shape_of, tokenizer_of
 from bmtool.train.jobs.task_settings import check_labels, check_method, check_metric, check_validation
 from bmtool.train.phases import Phase, require_room
 from bmtool.train.selection import Selection
@@ -163,9 +164,9 @@ def open_lesson(config: Config, job: Job, *, name: str = "", metric: str | None 
 
 
 def start_config(config: Config, job: Job, tokenizer_folder: Path) -> PretrainedConfig:
-    """The configuration of the checkpoint that goes on, or of a new model."""
+    """The configuration of the checkpoint that goes on (for `--dry-run` it may not be made yet), or of a new model."""
     if config.model is None:
-        return open_config(job.inputs["from"].folder)
+        return shape_of(job.inputs["from"])
     tokenizer = load_tokenizer(tokenizer_folder)
     return config.model.config(
         vocab_size=tokenizer.get_vocab_size(),
@@ -193,12 +194,10 @@ def tokenizer_folder(job: Job) -> Path:
     Raises:
         MissingInputError: it isn't there.
     """
-    if "from" in job.inputs:
-        return job.inputs["from"].folder
-    corpus = job.inputs["tokenizer"].folder
-    folder = open_dataset(corpus).tokenizer_folder
+    source = job.inputs["from" if "from" in job.inputs else "tokenizer"]
+    folder = tokenizer_of(source)
     if folder is None:
-        raise MissingInputError(f"{corpus}: no tokenizer is here. finetune.tokenizer must name a corpus")
+        raise MissingInputError(f"{source.folder}: no tokenizer is here. finetune.tokenizer must name a corpus")
     return folder
 
 

@@ -88,6 +88,15 @@ def shape_of(source: Source) -> PretrainedConfig:
     return shape if source.stage != "pretrain" else widened(shape, vocabulary_of(inputs["data"]))
 
 
+def tokenizer_of(source: Source) -> Path | None:
+    """Where the tokenizer of a corpus or a checkpoint is; None while it is still to be made."""
+    if isinstance(source, Artifact):
+        return source.folder if source.kind == "checkpoint" else open_dataset(source.folder).tokenizer_folder
+    if source.stage == "pretrain":
+        return tokenizer_of(source.inputs["data"])
+    return None
+
+
 def new_shape(model: Any, vocabulary: Vocabulary, max_seq_length: int) -> PretrainedConfig:
     """The configuration that an architecture builds."""
     shape: PretrainedConfig = model.config(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 
+from bmtool.artifacts.manifest import Artifact
 from bmtool.contracts import Batch, DocumentTask, Examples, Method, VectorTask
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.models.building.build import bare_model
@@ -19,16 +20,15 @@ from bmtool.models.decoding.writing import class_for
 from bmtool.models.heads.several_heads import SeveralHeads
 from bmtool.train.course import Course
 from bmtool.train.jobs.defaults import FINETUNE_RATE, GOING_ON_RATE, MAX_TOKENS, PRETRAIN_RATE, with_rate
-from bmtool.train.jobs.shapes import labelled, new_shape, shape_of, vocabulary_of, widened
+from bmtool.train.jobs.shapes import labelled, new_shape, shape_of, tokenizer_of, vocabulary_of, widened
 from bmtool.train.phases import Phase
-from bmtool.train.sizing.estimate import Estimate, Outline, memory_of, tokens_of
+from bmtool.train.sizing.estimate import Estimate, Outline, estimate, memory_of, tokens_of
 from bmtool.train.states.checkpoints import space_needed
 from bmtool.train.weights.layers import freeze
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bmtool.artifacts.manifest import Artifact
     from bmtool.config.shared import Training
     from bmtool.contracts import Goal, Job, Planned
     from bmtool.stages import finetune, pretrain
@@ -46,6 +46,8 @@ class Sketch:
     """What is reckoned with until it is known, such as `8,192 tokens of prepare.corpus.tokenizer`"""
     reads_first: str = ""
     """The method that lets models read something before the first step, or makes other steps"""
+    is_counted: bool = False
+    """Whether all rows are there: only the weights to start from are still to be made"""
 
 
 def of_pretraining(config: pretrain.Config, inputs: Mapping[str, Planned | Artifact]) -> Sketch:
@@ -97,8 +99,17 @@ def of_finetuning(config: finetune.Config, inputs: Mapping[str, Planned | Artifa
     )
 
 
+def rows_are_there(config: finetune.Config, inputs: Mapping[str, Planned | Artifact]) -> bool:
+    """Whether all that fine-tuning reads is there but the weights to start from, and the tokenizer is known."""
+    are_made = all(isinstance(one, Artifact) for role, one in inputs.items() if role != "from")
+    adds_nothing = type(config.method).foreseen is Method.foreseen
+    return are_made and adds_nothing and "from" in inputs and tokenizer_of(inputs["from"]) is not None
+
+
 def foresee(sketch: Sketch, dtype: torch.dtype, seed: int, *, device: torch.device, parts: int = 1) -> Estimate:
     """Count as `estimate` does; what the data decides stays open."""
+    if sketch.is_counted:
+        return estimate(sketch.outline, dtype, seed, device=device, parts=parts)
     outline = sketch.outline
     work = Work.of(outline.model)
     steps = tokens = 0

@@ -34,13 +34,22 @@ def matmul_peak(device: torch.device, dtype: torch.dtype, cache: Path | None) ->
     """
     key = f"{machine_name(device, dtype)}, {torch.get_num_threads()} threads, {dtype}, torch {torch.__version__}"
     path = cache / FILE if cache is not None else None
-    known: dict[str, float] = json.loads(path.read_text()) if path is not None and path.is_file() else {}
+    known = _known(path)
     if key not in known:
         known[key] = _measure(device, dtype)
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
             write_json(path, known)
     return known[key]
+
+
+def _known(path: Path | None) -> dict[str, float]:
+    """What was measured before; nothing if that can't be read: it is measured again."""
+    try:
+        known = {} if path is None else json.loads(path.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):
+        known = {}
+    return known if isinstance(known, dict) else {}
 
 
 def _measure(device: torch.device, dtype: torch.dtype) -> float:

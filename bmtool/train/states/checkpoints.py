@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import errno
 import json
-import os
 import shutil
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,7 +20,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from bmtool.artifacts.faults import fault
-from bmtool.artifacts.files import fsync_file, fsync_folder, sha256_of, write_json
+from bmtool.artifacts.files import fsync_file, fsync_folder, link_or_copy, sha256_of, write_json
 from bmtool.errors import StorageError
 
 if TYPE_CHECKING:
@@ -208,7 +207,7 @@ class Checkpoints:
             fsync_file(partial / name)
         older = sorted(self.folder.glob("step-*"))
         if state.get("best") and BEST not in files:
-            os.link(older[-1] / BEST, partial / BEST)
+            link_or_copy(older[-1] / BEST, partial / BEST)
         write_json(partial / "state.json", state)
         names = sorted(path.name for path in partial.iterdir())
         write_json(partial / _MANIFEST, {"files": {name: _entry(partial / name) for name in names}})

@@ -25,17 +25,40 @@ SPIKE = 10.0
 #: too. Nats, since a batch of hard examples in fine-tuning may well have many times the usual loss of 0.01.
 RECENT, SPIKE_NATS, SPIKE_DEVIATIONS = 50, 3.0, 20.0
 
+#: Where losses that stand out belong to the data, they may be so many times the largest one that was seen.
+ODD_RATIO = 2.0
+
 
 def is_usable(state: State, loss: float, grad_norm: float) -> bool:
     """Whether the weights may move by this gradient; a usable loss is noted in `state`."""
     if not (math.isfinite(loss) and math.isfinite(grad_norm)):
+        state.spikes = []
         return False
     if state.first_loss is None:
         state.first_loss = loss
-    if loss > SPIKE * max(1.0, state.first_loss) or _stands_out(state.recent_losses, loss):
+    if loss > state.odd_loss and (loss > SPIKE * max(1.0, state.first_loss) or _stands_out(state.recent_losses, loss)):
+        state.spikes = [*state.spikes, loss]
         return False
+    _excuse(state)
     state.recent_losses = [*state.recent_losses[1 - RECENT :], loss]
     return True
+
+
+def _excuse(state: State) -> None:
+    """Losses that stood out before a usual one of the same weights were those of odd windows, and not of the weights.
+
+    Where that comes again and again, as with batches of one text and a few wrong labels, or with numbers some of which
+    are far from all others, such losses belong to the data: from then on they are learned from.
+    """
+    if not state.spikes:
+        return
+    count, step = len(state.spikes), state.step + 1
+    state.bad_steps = state.bad_steps[:-count]
+    state.odd = [one for one in state.odd if one["step"] > step - BAD_AMONG]
+    state.odd += [{"step": step - count + place, "loss": loss} for place, loss in enumerate(state.spikes)]
+    state.spikes = []
+    if len(state.odd) >= MAX_BAD:
+        state.odd_loss = max(state.odd_loss, ODD_RATIO * max(one["loss"] for one in state.odd))
 
 
 def _stands_out(recent: list[float], loss: float) -> bool:
@@ -68,7 +91,7 @@ def older_than(state: State) -> int:
 def note_rollback(state: State, to: int) -> None:
     """Forget what broken weights gave; data and steps go on where they are, behind the windows that were of no use."""
     state.rollbacks = [*state.rollbacks, {"step": state.step, "to": to}]
-    state.bad_steps, state.recent_losses = [], []
+    state.bad_steps, state.recent_losses, state.spikes = [], [], []
 
 
 def diverged(state: State, training: Training) -> DivergedError:

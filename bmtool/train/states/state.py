@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
+
+from bmtool.errors import ConfigError
 
 
 @dataclass
@@ -38,6 +40,12 @@ class State:
     """Recent steps whose loss or gradient was no use, so that the weights didn't change."""
     recent_losses: list[float] = field(default_factory=list)
     """The last usable losses of the phase"""
+    spikes: list[float] = field(default_factory=list)
+    """Losses that stood out in the last steps, one after the other: of broken weights, or of odd windows"""
+    odd: list[dict[str, float]] = field(default_factory=list)
+    """`{step, loss}` of recent windows that were odd: the next one had a usual loss with the same weights"""
+    odd_loss: float = 0.0
+    """Up to here losses are learned from though they stand out: so large ones belong to the data"""
     rollbacks: list[dict[str, int]] = field(default_factory=list)
     """`{step, to}`: behind which step broken weights were given up for those of which step; 0 is the start"""
     losses: dict[str, float] = field(default_factory=dict)
@@ -63,5 +71,15 @@ class State:
 
     @classmethod
     def from_json(cls, plain: dict[str, Any]) -> State:
-        """The state that `to_json` wrote."""
+        """The state that `to_json` wrote.
+
+        Raises:
+            ConfigError: another version of bmtool wrote it, which knew more.
+        """
+        unknown = sorted(plain.keys() - {field.name for field in fields(cls)})
+        if unknown:
+            raise ConfigError(
+                f"the saved state was written by another version of bmtool ({unknown[0]} isn't known here). Go on with "
+                f"that version, or begin again with --force"
+            )
         return cls(**plain)

@@ -9,10 +9,11 @@ import textwrap
 import pytest
 import torch
 from bmtool.console import Console
-from bmtool.errors import StorageError
+from bmtool.errors import ConfigError, StorageError
 from bmtool.train.machine.world import World
 from bmtool.train.states import checkpoints
 from bmtool.train.states.checkpoints import BEST, MODEL, OPTIMIZER, Checkpoints, check_space, storage_errors
+from bmtool.train.states.state import State
 
 
 class Log(Console):
@@ -166,3 +167,16 @@ def test_a_disk_that_is_too_small_is_said_before_the_first_step(tmp_path, monkey
     assert str(error.value) == (
         f"{tmp_path}: training needs 52 MB for its saved states and the model, and 9 MB are free"
     )
+
+
+def test_a_state_of_a_version_that_knew_more_says_so():
+    plain = State().to_json() | {"moons": 3}
+
+    with pytest.raises(ConfigError) as error:
+        State.from_json(plain)
+
+    assert str(error.value) == (
+        "the saved state was written by another version of bmtool (moons isn't known here). Go on with that "
+        "version, or begin again with --force"
+    )
+    assert State.from_json({"step": 5}).step == 5
