@@ -6,6 +6,7 @@ from bmtool.data.text.documents import Documents
 from bmtool.data.text.languages import VARIANTS, language_shares
 from bmtool.errors import ConfigError
 from bmtool.filters.language import LANGUAGES, Language
+from bmtool.runner.pipeline import load_pipeline
 
 pytest.importorskip("py3langid")
 
@@ -113,3 +114,15 @@ def test_a_missing_package_is_named_with_its_extra(monkeypatch):
 def test_settings_that_make_no_sense_are_refused(settings):
     with pytest.raises(ValidationError):
         validate(Language, settings)
+
+
+def test_another_tools_name_for_the_kept_languages_is_answered_with_ours(tmp_path):
+    path = tmp_path / "c.yaml"
+    path.write_text(
+        "version: 1\nname: x\nprepare: {d: {sources: a.csv, filters: [{type: language, languages: [th]}]}}\n"
+    )
+
+    with pytest.raises(ConfigError) as error:
+        load_pipeline(path)
+
+    assert str(error.value) == f"{path}:3:58: prepare.d.filters[0].languages: unknown setting. Did you mean 'keep'?"
