@@ -51,18 +51,19 @@ def source_key() -> str:
     return digest.hexdigest()[:16]
 
 
-def kernel_folder(bases: list[Path]) -> Path:
-    """The folder for this source in the first base that can be written; a temporary one of this process if none can.
+def kernel_folder(places: list[Path], *, name: str = NAME, key: str | None = None) -> Path:
+    """The folder `name` with `key` behind it (without one, for this source) in the first place that can be written.
 
-    A shared folder such as /tmp won't do: numba's files can run code when they are read.
+    A temporary one of this process if none can. A shared folder such as /tmp won't do: files of compiled code, numba's
+    among them, can run code when they are read.
     """
-    for base in bases:
-        folder = base / f"{NAME}{source_key()}"
+    for base in places:
+        folder = base / f"{name}{key or source_key()}"
         with suppress(OSError):
             is_new = not folder.exists()
             _use(folder)
             if is_new:
-                _remove_old(base)
+                _remove_old(base, name)
             return folder
     return folder_until_exit("kernels")
 
@@ -80,10 +81,10 @@ def _use(folder: Path) -> None:
             os.close(number)
 
 
-def _remove_old(base: Path) -> None:
-    """Remove kernels of other states of the source that no process uses."""
+def _remove_old(base: Path, name: str = NAME) -> None:
+    """Remove kernels of other states of the source, or of other machines, that no process uses."""
     used = {}
-    for folder in base.glob(f"{NAME}*"):
+    for folder in base.glob(f"{name}*"):
         with suppress(FileNotFoundError):  # another process may remove it, too
             used[folder] = folder.stat().st_mtime
     lasted = time.time() - _KEPT_DAYS * 86_400
@@ -102,7 +103,8 @@ def _remove_unused(folder: Path) -> None:
         shutil.rmtree(going, ignore_errors=True)
 
 
-def _bases() -> list[Path]:
+def bases() -> list[Path]:
+    """Where compiled code may be kept, in the order in which it is tried."""
     asked = os.environ.get("NUMBA_CACHE_DIR")
     if asked:
         return [Path(asked)]
@@ -144,6 +146,6 @@ def _is_taken(lock: IO[str]) -> bool:
     return True
 
 
-nb.config.CACHE_DIR = str(kernel_folder(_bases()))  # type: ignore[attr-defined]
+nb.config.CACHE_DIR = str(kernel_folder(bases()))  # type: ignore[attr-defined]
 
-__all__ = ["NAME", "compiling_once", "kernel_folder", "nb", "source_key"]
+__all__ = ["NAME", "bases", "compiling_once", "kernel_folder", "nb", "source_key"]

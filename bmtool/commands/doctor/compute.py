@@ -33,6 +33,7 @@ def compute(runtime: Runtime, precisions: Mapping[str, str]) -> Iterator[Finding
         text = "this machine has an NVIDIA driver, and torch finds no card"
         yield note("torch", ". ".join([text, *(str(one.message) for one in caught)]), _cuda_advice())
     yield from _device(runtime, precisions)
+    yield from _compiler(runtime)
     yield from _threads(runtime)
     yield from _memory()
 
@@ -83,6 +84,35 @@ def _threads(runtime: Runtime) -> Iterator[Finding]:
         yield note("load", warning, "Wait for the others")
     else:
         yield ok("load", "there is room for all threads")
+
+
+def _compiler(runtime: Runtime) -> Iterator[Finding]:
+    """Whether torch can compile layers, tried on a few numbers, unless nothing will."""
+    from bmtool.train.machine.device import pick_device
+    from bmtool.train.weights.compiled_code import not_kept
+    from bmtool.train.weights.compiling import fault_of_compiler
+
+    if runtime.torch_compile == "never":
+        yield ok("compiler", "not needed (runtime.torch_compile: never)")
+        return
+    try:
+        device, _ = pick_device(runtime.device)
+    except ConfigError:  # said of the device
+        return
+    with not_kept():
+        fault = fault_of_compiler(device)
+    is_asked_for = runtime.torch_compile == "always"
+    advice = "Install a C++ compiler, such as g++ (for a GPU triton, too)"
+    if not fault:
+        when = (
+            "" if is_asked_for or device.type == "cuda" else ", which it does on a CPU only with torch_compile: always"
+        )
+        yield ok("compiler", f"torch can compile layers here{when}")
+    elif is_asked_for:
+        text = f"{advice}, or set runtime.torch_compile to auto or never"
+        yield problem("compiler", fault, text, exit_code=ConfigError.exit_code)
+    else:
+        yield note("compiler", f"{fault}. Layers run as they are", f"{advice}, for runtime.torch_compile: always")
 
 
 def _memory() -> Iterator[Finding]:

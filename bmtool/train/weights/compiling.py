@@ -11,6 +11,7 @@ from bmtool.models.families.family import family_of
 from bmtool.models.families.one_row import OneRow
 from bmtool.models.heads.several_heads import SeveralHeads
 from bmtool.models.kernels.compiled import CompiledLayers
+from bmtool.train.weights.compiled_code import keep_compiled
 from bmtool.train.weights.layers import layers_of
 
 if TYPE_CHECKING:
@@ -120,7 +121,9 @@ def pick_compiling(wanted: str, weights: Weights, device: torch.device, *, num_s
         if device.type == "cpu":
             return False, "a CPU: only with torch_compile: always"
         unfit = f"{num_steps:,} steps are too few for it to pay" if num_steps < MIN_STEPS else ""
-    unfit = unfit or fault_of_compiler(device)
+    if not unfit:
+        keep_compiled()
+        unfit = fault_of_compiler(device)
     if unfit and wanted == "always":
         raise ConfigError(f"runtime.torch_compile: always is asked for, but {unfit}. Set it to auto or never")
     return (False, unfit) if unfit else (True, "asked for" if wanted == "always" else f"a GPU, {num_steps:,} steps")

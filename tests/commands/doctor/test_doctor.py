@@ -19,7 +19,7 @@ from typer.testing import CliRunner
 FILE = """\
 version: 1
 name: x
-runtime: {device: cpu, threads: 1}
+runtime: {device: cpu, threads: 1, torch_compile: never}
 prepare:
   corpus: {sources: a.csv}
 pretrain: {data: corpus, model: bert, objective: mlm, max_steps: 5, precision: fp32}
@@ -86,6 +86,29 @@ def test_set_changes_what_is_asked_for(file, capsys):
     doctor(file, ["pretrain.precision=bf16"], as_json=True)
 
     assert "bf16 (asked for" in findings(capsys)[1]["precision"]["text"]
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script_method` is deprecated:DeprecationWarning")
+def test_whether_torch_can_compile_layers_is_tried_where_it_may(file, capsys):
+    import torch
+    from torch._inductor import config
+
+    doctor(file, as_json=True)
+    never = findings(capsys)[1]["compiler"]
+    torch.compiler.reset()
+    code = doctor(file, ["runtime.torch_compile=always"], as_json=True)
+    always = findings(capsys)[1]["compiler"]
+    torch.compiler.reset()
+    with config.patch({"cpp.cxx": ("/no/such/compiler",), "fx_graph_cache": False}):
+        codes = [doctor(file, [f"runtime.torch_compile={wanted}"], as_json=True) for wanted in ("auto", "always")]
+        [first, second] = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    torch.compiler.reset()
+
+    assert never["text"] == "not needed (runtime.torch_compile: never)"
+    assert (code, always["state"], always["text"]) == (0, "ok", "torch can compile layers here")
+    assert codes == [0, 2]
+    states = [[one["state"] for one in found["results"] if one["topic"] == "compiler"] for found in (first, second)]
+    assert states == [["note"], ["problem"]]
 
 
 def test_only_what_computes_imports_torch(file):
