@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import chain, islice
 from typing import TYPE_CHECKING, Any
 
@@ -78,6 +78,8 @@ def predict(
     from bmtool.models.files.opening import load
 
     predictor = load(model, task=task, batch_tokens=batch_tokens or BATCH_TOKENS)
+    if table.format != "csv":
+        predictor = replace(predictor, list_separator=None)  # a text is cut at white space
     count = Count()
     try:
         with open_writer(output, _schema(table, predictor)) as writer, console.progress("predict") as progress:
@@ -122,6 +124,7 @@ def _windows(
     read = _read_columns(table, (), predictor, columns) if table.columns else {}  # a header is known before its rows
     rows = table.rows()
     while window := list(islice(rows, WINDOW_ROWS)):
+        places = [count.rows_in + place for place, row in enumerate(window) if row.values is not None]
         good = [row for row in window if row.values is not None]
         for row in window:
             if row.values is None:
@@ -131,7 +134,7 @@ def _windows(
         count.rows_in += len(window)
         if good:
             read = read or _read_columns(table, good, predictor, columns)
-            written = _answers(good, read, predictor, count)
+            written = _answers(good, places, read, predictor, count)
             writer.write(written)
             count.rows_out += len(written)
         yield len(window)
@@ -174,20 +177,23 @@ def _named(table: Table, names: Collection[str], predictor: Predictor, ours: str
 
 
 def _answers(
-    rows: list[Row], read: Mapping[str, list[str]], predictor: Predictor, count: Count
+    rows: list[Row], places: list[int], read: Mapping[str, list[str]], predictor: Predictor, count: Count
 ) -> list[dict[str, Any]]:
     """The rows with what the model says of each, or why it says nothing."""
     from bmtool.models.files.inference import NO_TEXT
 
-    inputs, reasons = [], []
-    for row in rows:
-        values = {ours: joined_value(row.values or {}, theirs) for ours, theirs in read.items()}
+    inputs, answered, reasons = [], [], []
+    for row, place in zip(rows, places, strict=True):
+        values = {
+            ours: _listed(joined_value(row.values or {}, theirs), ours, predictor) for ours, theirs in read.items()
+        }
         given = predictor.as_row(values)
         reason = NO_TEXT if None in values.values() else predictor.fault(given)
         reasons.append(reason)
         if given is not None and not reason:
             inputs.append(given)
-    answers, cut = predictor.answers(inputs)
+            answered.append(place)
+    answers, cut = predictor.answers(inputs, answered)
     count.cut.update(cut)
     count.bad.update(reason for reason in reasons if reason)
     count.rows_answered += len(inputs)
@@ -199,6 +205,14 @@ def _answers(
         ours = {**answer, "model": predictor.fingerprint, "error": reason or None}
         written.append(_beside(row.values or {}, ours) | ours)
     return written
+
+
+def _listed(value: Any, ours: str, predictor: Predictor) -> Any:
+    """A field of CSV as the words that the training data's separator divides it into; else the value as it is."""
+    separator = predictor.list_separator
+    if separator is None or predictor.inputs[ours] != "words" or not isinstance(value, str):
+        return value
+    return [word for part in value.split(separator) if (word := part.strip(" \t"))]
 
 
 def _schema(table: Table, predictor: Predictor) -> Any:
@@ -227,11 +241,10 @@ def _tell(count: Count, output: Path | None, predictor: Predictor, console: Cons
     line = f"{count.rows_in:,} rows, {count.rows_answered:,} answered by {predictor.fingerprint[:12]}"
     if count.bad:
         line += f"; {_reasons(count.bad)}"
+    others = {name: count.cut[name] for name in ("questions_cut", "messages_cut", "answers_cut")}
     if count.cut.get("texts_cut"):
         line += f"; {count.cut['texts_cut']:,} texts were cut at {predictor.max_seq_length} tokens"
-    line += "".join(
-        f"; {text}" for text in counted({name: count.cut[name] for name in ("messages_cut", "answers_cut")})
-    )
+    line += "".join(f"; {text}" for text in counted(others))
     console.say(line + (f" ({output})" if output else ""))
 
 

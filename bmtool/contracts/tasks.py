@@ -162,6 +162,13 @@ class DocumentTask(HeadTask):
 
     head: ClassVar = "document"
 
+    @property
+    def problem_type(self) -> Literal["single_label_classification", "multi_label_classification", "regression"]:
+        """What transformers calls it: by this its pipelines decide what logits mean."""
+        if self.answers == "number":
+            return "regression"
+        return "multi_label_classification" if self.answers == "labels" else "single_label_classification"
+
     @abstractmethod
     def losses_of(self, logits: Tensor, batch: Batch) -> dict[str, Tensor]:
         """The sum of each loss term over the documents of a batch, from float32 logits (N, C)."""

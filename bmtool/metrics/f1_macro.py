@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class F1Macro(Metric):
-    """The unweighted mean of F1 over labels that occur in references or predictions (scikit-learn's `macro`)."""
+    """The unweighted mean of F1 over labels that occur in references or predictions (scikit-learn's `macro`).
+
+    Of sets of labels likewise, where scikit-learn counts a label that occurs nowhere as 0.
+    """
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:
         """(N, 3C): right, predicted and true occurrences of each label."""

@@ -17,6 +17,7 @@ class PrecisionMacro(Metric):
     """The unweighted mean of precision over labels that occur in references or predictions (scikit-learn's `macro`).
 
     Sokolova and Lapalme 2009, table 3; a label that is never predicted has 0.
+    Of sets of labels likewise, where scikit-learn counts a label that occurs nowhere as 0.
     """
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:

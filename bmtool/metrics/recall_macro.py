@@ -17,6 +17,7 @@ class RecallMacro(Metric):
     """The unweighted mean of recall over labels that occur in references or predictions (scikit-learn's `macro`).
 
     Sokolova and Lapalme 2009, table 3; a label that is true of no row has 0.
+    Of sets of labels likewise, where scikit-learn counts a label that occurs nowhere as 0.
     """
 
     def statistics(self, outputs: Columns, labels: tuple[str, ...]) -> NDArray[np.float64]:

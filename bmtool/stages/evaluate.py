@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bmtool.runner.pipeline import Pipeline
     from bmtool.train.judging.examination import Examination
 
-VERSION = 3
+VERSION = 4
 VERSION_COUNTS = True
 KIND = "evaluation"
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from bmtool.train.jobs.sketch import Sketch
     from bmtool.train.sizing.estimate import Outline
 
-VERSION = 6
+VERSION = 7
 VERSION_COUNTS = False
 KIND = "checkpoint"
 

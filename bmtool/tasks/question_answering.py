@@ -34,7 +34,7 @@ class QuestionAnswering(HeadTask):
     max_question_tokens: PositiveInt = 64
     """What a question has beyond that, or beyond half of `max_seq_length`, is cut and counted."""
     max_answer_tokens: PositiveInt = 30
-    """No longer span is given as an answer."""
+    """No longer span is given as an answer; right ones that are longer are counted."""
     no_answer_threshold: FiniteFloat = 0.0
     """By how much a span's score must exceed that of "no answer"; more gives fewer answers."""
 
@@ -57,9 +57,8 @@ class QuestionAnswering(HeadTask):
         """Encode questions with windows of their contexts; see `encoded_questions` for the columns."""
         from bmtool.data.examples.questions import encoded_questions
 
-        return encoded_questions(
-            split, tokenizer, max_seq_length, stride=self.stride, max_question_tokens=self.max_question_tokens
-        )
+        most = (self.max_question_tokens, self.max_answer_tokens)
+        return encoded_questions(split, tokenizer, max_seq_length, stride=self.stride, most=most)
 
     def limit(self, reason: str, max_seq_length: int) -> str:
         """Of questions it is `max_question_tokens`, unless half a text is less than that."""

@@ -16,6 +16,7 @@ from bmtool.config.model import validate
 from bmtool.console import Console
 from bmtool.data.dataset import open_dataset
 from bmtool.data.examples.labelled import references_of
+from bmtool.data.plain_models.sentence_overlap import SentenceOverlap
 from bmtool.data.plain_models.tfidf import choose_and_predict, vectorizer
 from bmtool.data.rows import ANSWERS
 from bmtool.data.text.scripts import is_without_spaces
@@ -202,6 +203,16 @@ def test_overlap_gives_the_sentence_with_most_of_the_question_or_none(make_job):
     outputs = Overlap().predict(make_job(), QuestionAnswering(), data, "test", ())
 
     assert outputs["predictions"] == ["A cat is soft.", "", "猫很软。"]
+
+
+def test_the_threshold_of_overlap_does_not_divide_rows_that_are_as_alike():
+    numbers = range(5)
+    contexts = [f"a{n} b{n}. c{n} d{n}" for n in numbers]
+    answers = [[], [], [], ["a3 b3."], ["a4 b4."]]
+
+    model = SentenceOverlap.learned([f"a{n} b{n}" for n in numbers], contexts, answers)
+
+    assert [model.answer(f"a{n} b{n}", contexts[n]) for n in numbers] == [""] * 5  # right for three of five
 
 
 def test_from_scratch_repeats_the_finetune_section_with_new_weights():

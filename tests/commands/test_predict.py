@@ -417,3 +417,54 @@ def test_an_own_column_called_like_an_answer_keeps_its_type_in_parquet(model, tm
     assert out["input_error"].to_pylist() == [0.5, None]
     assert out.schema.field("label").type == pa.string()
     assert out["error"].null_count == 2
+
+
+def test_words_in_a_field_of_csv_are_divided_as_those_of_the_training_data_were(run, tmp_path):
+    goal = {"goal": {"type": "token_classification"}, "labels": ["B-X", "I-X", "O"], "list_separator": ";"}
+    tagger = write_checkpoint(tmp_path / "tagger", "tags", {**INFO, **goal})
+
+    rows, _ = run(tagger, "in.csv", "words\ngood movie; bad ;\n")
+    lines, _ = run(tagger, "in.jsonl", '{"words": "good movie; bad"}\n')
+
+    assert [len(row["tags"]) for row in (*rows, *lines)] == [2, 3]
+    assert rows[0]["tags"] == load(tagger)([["good movie", "bad"]])[0]["tags"]
+
+
+def test_an_answer_is_where_it_stands_in_the_text_that_was_given(run, tmp_path):
+    goal = {"goal": {"type": "question_answering", "no_answer_threshold": -1e9}, "labels": []}
+    clean = [{"type": "replace", "pattern": "movie ", "with": ""}]
+    reader = write_checkpoint(tmp_path / "reader", "questions", {**INFO, **goal, "clean": clean})
+    context = "movie movie good plot"
+
+    [row], _ = run(reader, "in.jsonl", json.dumps({"question": "bad", "context": context}) + "\n")
+
+    assert row["answer"]
+    assert context[row["start"] :].startswith(row["answer"])
+
+
+def test_questions_that_were_cut_are_told(run, tmp_path):
+    goal = {"goal": {"type": "question_answering", "max_question_tokens": 1}, "labels": []}
+    reader = write_checkpoint(tmp_path / "reader", "questions", {**INFO, **goal})
+
+    _, said = run(reader, "in.jsonl", '{"question": "good movie", "context": "bad plot"}\n')
+
+    assert "; 1 questions cut" in said
+
+
+@pytest.mark.parametrize(("kind", "task"), [("t5", "translation"), ("writing_gpt", "generation")])
+def test_what_is_drawn_for_a_row_does_not_depend_on_windows_or_rows_without_an_answer(
+    run, tmp_path, monkeypatch, kind, task
+):
+    monkeypatch.setattr("bmtool.commands.predict.WINDOW_ROWS", 2)
+    goal = {"type": task, "max_new_tokens": 4, "num_beams": 1, "sampling": {"temperature": 2.0}}
+    writer = write_checkpoint(tmp_path / kind, kind, {**INFO, "goal": goal, "labels": [], "max_seq_length": 16})
+    column = "source" if task == "translation" else "prompt"
+    texts = ["good movie", "", *["good movie"] * 4]
+
+    rows, _ = run(writer, "in.jsonl", "".join(json.dumps({column: text}) + "\n" for text in texts))
+
+    answers = load(writer)(["good movie"] * 6)
+    assert len({answer["target"] for answer in answers}) > 1
+    assert [row["target"] for row in rows if not row["error"]] == [
+        answers[place]["target"] for place in (0, 2, 3, 4, 5)
+    ]

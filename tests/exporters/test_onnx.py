@@ -10,7 +10,7 @@ from bmtool.artifacts.manifest import Artifact
 from bmtool.config.model import validate
 from bmtool.errors import ConfigError, GateError, MissingInputError
 from bmtool.exporters.onnx import Onnx
-from bmtool.models.bundles.bundle import judge
+from bmtool.models.bundles.bundle import judge, write_bundle
 from bmtool.models.files.inference import Rows
 from bmtool.models.files.opening import load
 
@@ -217,6 +217,15 @@ def test_what_is_not_the_same_is_a_failed_gate(change, message):
 def test_a_model_of_an_objective_is_not_exported(tmp_path):
     with pytest.raises(MissingInputError, match="was trained for 'mlm', which is no task"):
         export("mlm", tmp_path)
+
+
+def test_a_decoder_that_could_not_tell_texts_from_padding_is_not_exported(tmp_path):
+    checkpoint = write_checkpoint(tmp_path / "gpt", "gpt")
+    settings = json.loads((checkpoint / "config.json").read_text())
+    (checkpoint / "config.json").write_text(json.dumps(settings | {"pad_token_id": None}))
+
+    with pytest.raises(ConfigError, match=r"config\.json: there is no pad_token_id"):
+        write_bundle(Artifact(checkpoint, "checkpoint", "c" * 64), tmp_path)
 
 
 def test_a_missing_package_is_named_with_the_line_that_installs_it(tmp_path, monkeypatch):

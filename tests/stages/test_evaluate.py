@@ -1,6 +1,7 @@
 """An evaluation measures what lies on the disk, beside baselines; its bytes depend on its inputs alone."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -15,6 +16,9 @@ from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import evaluate, finetune
 from datasets import load_from_disk
 from sklearn.metrics import accuracy_score, confusion_matrix, recall_score
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+from conftest import prepare, review_rows
 
 FILES = ["labels.json", "metrics.json", "report.html", "summary.md"]
 TRAINING = {
@@ -161,6 +165,39 @@ def test_labels_are_mapped_by_name(make_job, tuned, reviews, tmp_path):
         evaluate.run(config(baselines=["majority", "tfidf"]), job)
 
     assert read(straight)["datasets"] == read(mapped)["datasets"]
+
+
+@pytest.fixture(scope="module")
+def pairs(tmp_path_factory):
+    """Rows whose first texts are all the same."""
+    folder = tmp_path_factory.mktemp("pairs")
+    rows = [{"text": "we saw it", "text_pair": text, "label": label} for text, label in review_rows(40)]
+    (folder / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"type": "text_classification", "pair": True}
+    return prepare(folder / "pairs", {"task": task, "sources": str(folder / "rows.jsonl"), "split": {"test": 0.5}})
+
+
+def test_a_checkpoint_is_not_asked_about_rows_with_other_columns_than_it_was_trained_on(make_job, tuned, pairs):
+    with pytest.raises(MissingInputError) as error:
+        evaluate.run(config(), make_job(inputs={"from": tuned, "data:pairs": pairs}))
+
+    assert str(error.value) == (
+        f"{tuned.folder}: the checkpoint was trained for text_classification of text, label, and {pairs.folder} is for "
+        f"text_classification of text, text_pair, label"
+    )
+
+
+def test_a_foreign_classifier_reads_both_texts_of_a_dataset_of_pairs(make_job, tuned, pairs, tmp_path):
+    import shutil
+
+    shutil.copytree(tuned.folder, tmp_path / "foreign")
+    (tmp_path / "foreign" / "bmtool.json").unlink()
+    job = make_job(inputs={"from": (tmp_path / "foreign", "checkpoint"), "data:pairs": pairs})
+
+    evaluate.run(config(), job)
+
+    scores = np.asarray(load_from_disk(str(job.folder / "predictions"))["scores"])
+    assert len(np.unique(scores.round(4), axis=0)) > 1
 
 
 def test_words_are_evaluated_by_spans(make_job, tagged, corpus, job_at, tmp_path):

@@ -71,6 +71,14 @@ def test_a_split_without_rows_proves_nothing(checkpoint, reviews, make_job, tmp_
         export.run(config(), make_job(inputs={"from": (checkpoint, "checkpoint"), "data": (folder, "dataset")}))
 
 
+def test_rows_without_a_column_that_the_model_reads_are_a_data_error(reviews, make_job, tmp_path):
+    info = {"goal": {"type": "text_classification", "pair": True}, "goal_kind": "task", "labels": ["neg", "pos", "mid"]}
+    checkpoint = write_checkpoint(tmp_path / "pairs", "bert", info | {"max_seq_length": 48})
+
+    with pytest.raises(DataError, match=r"split 'test': there is no column 'text_pair'\. The columns are: "):
+        export.run(config(), make_job(inputs={"from": (checkpoint, "checkpoint"), "data": reviews}))
+
+
 def test_the_data_is_what_the_checkpoint_was_trained_on():
     finetune = type("Finetune", (), {"data": "stars"})()
 

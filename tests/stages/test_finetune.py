@@ -11,10 +11,13 @@ import pytest
 from bmtool.config.model import ValidationError, validate, what
 from bmtool.data.settings import Split
 from bmtool.errors import ConfigError, DataError, TryAgainError
+from bmtool.models.files.opening import load
 from bmtool.runner.pipeline import Pipeline
 from bmtool.stages import finetune
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
+from checkpoints import write_checkpoint
+from conftest import prepare
 from stopping import StopsAfter
 
 BASE = {
@@ -69,6 +72,56 @@ def test_the_checkpoint_opens_in_transformers_and_says_what_it_is(make_job, revi
     assert (info["goal_kind"], info["labels"], info["max_seq_length"]) == ("task", ["bad", "good"], 32)
     assert info["data_fingerprint"] == reviews.fingerprint
     assert (job.folder / "metrics.jsonl").exists()
+
+
+def test_pipelines_of_transformers_answer_sets_of_labels_as_predict_does(make_job, pretrained, tmp_path):
+    from transformers import pipeline as of_transformers
+
+    rows = [{"text": f"we saw it {n}", "labels": ["x", "y"][: n % 3]} for n in range(30)]
+    (tmp_path / "rows.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = {"type": "text_classification", "multi_label": True}
+    data = prepare(tmp_path / "sets", {"task": task, "sources": str(tmp_path / "rows.jsonl")})
+    job = make_job(inputs={"data": data, "from": pretrained})
+    finetune.run(config(num_train_epochs=1), job)
+
+    [theirs] = of_transformers("text-classification", str(job.folder), top_k=None)(["we saw it"])
+
+    [ours] = load(job.folder)(["we saw it"])
+    found = {one["label"]: one["score"] for one in theirs}
+    assert [found["x"], found["y"]] == pytest.approx(ours["scores"], abs=1e-5)
+
+
+def test_a_decoder_without_a_padding_token_gets_that_of_its_tokenizer(make_job, reviews, tmp_path):
+    from transformers import AutoModelForSequenceClassification, PreTrainedTokenizerFast
+
+    start = write_checkpoint(tmp_path / "gpt", "gpt")
+    settings = json.loads((start / "config.json").read_text())
+    (start / "config.json").write_text(json.dumps(settings | {"pad_token_id": None}))
+    job = make_job(inputs={"data": reviews, "from": (start, "checkpoint")})
+    finetune.run(config(num_train_epochs=1), job)
+    texts = ["good movie", "the plot was very boring"]
+
+    model = AutoModelForSequenceClassification.from_pretrained(job.folder)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_file=str(job.folder / "tokenizer.json"), pad_token="[PAD]")
+    scores = model(**tokenizer(texts, padding=True, return_tensors="pt", return_token_type_ids=False)).logits.softmax(
+        -1
+    )
+
+    assert scores.max(dim=-1).values.tolist() == pytest.approx(
+        [row["score"] for row in load(job.folder)(texts)], abs=1e-5
+    )
+
+
+def test_what_divides_words_in_csv_is_kept_with_the_checkpoint(make_job, pretrained, tmp_path):
+    rows = ["words,tags", *(f"we saw;anna;{n},O;B-PER;O" for n in range(12))]
+    (tmp_path / "rows.csv").write_text("\n".join(rows))
+    source = {"type": "csv", "path": str(tmp_path / "rows.csv"), "list_separator": ";"}
+    data = prepare(tmp_path / "names", {"task": "token_classification", "sources": source})
+    job = make_job(inputs={"data": data, "from": pretrained})
+
+    finetune.run(config(num_train_epochs=1), job)
+
+    assert load(job.folder).list_separator == ";"
 
 
 def test_the_test_split_is_not_opened(make_job, reviews, pretrained, tmp_path):

@@ -396,10 +396,38 @@ def test_an_answer_that_is_not_in_its_context_is_counted_and_not_learned(tokeniz
     batch = task.collate(examples, np.asarray([0]), np.random.default_rng(0))
     loss = task.losses(small_bert(tokenizer, task, ()), batch)["cross_entropy"]
 
-    assert examples.cut == {"questions_cut": 0, "answers_not_found": 1}
+    assert examples.cut == {"questions_cut": 0, "answers_not_found": 1, "answers_over_max_answer_tokens": 0}
     assert batch.counts == {"cross_entropy": 0}
     assert loss.item() == 0
     assert best_of(task, examples, tokenizer, {})["references"] == [["a cat"]]
+
+
+@pytest.mark.parametrize(
+    ("context", "answer"), [("we saw the film ", "the film "), ("\u200dthe film was long", "\u200dthe film")]
+)
+def test_an_answer_that_begins_or_ends_where_no_token_is_is_learned_by_the_tokens_it_has(tokenizer, context, answer):
+    rows = asked(context=context, text=[answer], start=[context.index(answer)])
+
+    examples = QuestionAnswering().examples(rows, tokenizer, 32)
+
+    first, last = examples.columns["spans"][0] - examples.columns["context_starts"][0]
+    places = examples.columns["places"][0]
+    assert context[places[first, 0] : places[last, 1]] == "the film"
+
+
+def test_an_answer_without_a_token_is_not_found(tokenizer):
+    rows = asked(context="we saw \u200d it", text=["\u200d"], start=[7])
+
+    examples = QuestionAnswering().examples(rows, tokenizer, 32)
+
+    assert examples.cut["answers_not_found"] == 1
+    assert (examples.columns["spans"] < 0).all()
+
+
+def test_answers_that_are_longer_than_what_is_given_are_counted(tokenizer):
+    counts = [QuestionAnswering(max_answer_tokens=most).examples(asked(), tokenizer, 32).cut for most in (1, 30)]
+
+    assert [count["answers_over_max_answer_tokens"] for count in counts] == [1, 0]
 
 
 def test_a_long_question_is_cut_and_counted(tokenizer):

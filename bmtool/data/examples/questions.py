@@ -6,6 +6,7 @@ a packed batch.
 
 from __future__ import annotations
 
+import itertools
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,21 +30,26 @@ if TYPE_CHECKING:
 
     Ints = NDArray[np.int64]
 
+    #: First and last.
+    Tokens = tuple[int, int]
+
 #: The target of a window of which nobody knows where the answer is.
 UNKNOWN = -1
 
 
 def encoded_questions(
-    split: Split, tokenizer: Tokenizer, max_seq_length: int, *, stride: int, max_question_tokens: int
+    split: Split, tokenizer: Tokenizer, max_seq_length: int, *, stride: int, most: tuple[int, int]
 ) -> Examples:
     """Encode `question` and `context` of each row, as windows of M examples; with `answers` also what they ask for.
 
-    A question is cut after `max_question_tokens`, or half of the room, and counted. Windows of a context have `stride`
-    tokens in common. Columns (M,): `row`, the row of each; `context_starts`, the first token of the context in the
-    example; `contexts`; `places`, arrays of where each token of the window stands in the context. With answers also
-    `references`, all of the row, and `spans` (M, 2), first and last token of the first answer that the window holds, or
-    twice 0, the first token of all, where it holds none, or UNKNOWN where none of the row's stands in its context
-    (`answers_not_found`).
+    `most` are tokens of a question and of an answer. A longer question, or one of more than half of the room, is cut,
+    and counted. Longer answers are learned and never given; that is counted, too (`answers_over_max_answer_tokens`).
+
+    Windows of a context have `stride` tokens in common. Columns (M,): `row`, the row of each; `context_starts`, the
+    first token of the context in the example; `contexts`; `places`, arrays of where each token of the window stands in
+    the context. With answers also `references`, all of the row, and `spans` (M, 2), first and last token of the first
+    answer that the window holds, or twice 0, the first token of all, where it holds none, or UNKNOWN where none of the
+    row's stands in its context (`answers_not_found`).
 
     Raises:
         DataError: there is no room for a question and a context, or the tokenizer puts nothing between two texts.
@@ -54,7 +60,7 @@ def encoded_questions(
         raise DataError(f"max_seq_length {max_seq_length} leaves no room for a question and a context")
     ids, offsets = encode(split.column("question"), tokenizer)
     full = np.diff(offsets)
-    asked = np.minimum(full, min(max_question_tokens, room // 2))
+    asked = np.minimum(full, min(most[0], room // 2))
     context_ids, borders, places = encode_with_places(split.column("context"), tokenizer)
     windows = Windows.over(np.diff(borders), room - asked, stride)
     rows, first = windows.rows, borders[windows.rows] + windows.starts
@@ -73,48 +79,60 @@ def encoded_questions(
         columns["second_starts"] = context_starts
     cut = {"questions_cut": int((full > asked).sum())}
     if "answers" in split.schema.names:
-        asked_for, cut["answers_not_found"] = _asked_for(split, contexts, columns)
-        columns |= asked_for
+        own = [places[first:last] for first, last in itertools.pairwise(borders)]
+        found, counts = _found(split, contexts, own, most[1])
+        columns |= _asked_for(split, found, windows, context_starts)
+        cut |= counts
     starts = np.cumsum(lengths) - lengths
     return Examples(tokens, starts, lengths, joint.prefix, joint.suffix, columns, (), cut)
 
 
-def _asked_for(split: Split, contexts: Sequence[str], windows: Columns) -> tuple[Columns, int]:
-    """The columns `references` and `spans` of windows, from the answers of their rows; how many weren't found."""
-    found, lost = _found(split, contexts)
+def _asked_for(split: Split, found: Sequence[list[Tokens] | None], windows: Windows, context_starts: Ints) -> Columns:
+    """The columns `references` and `spans` of windows, from what `_found` gives for their rows."""
     references = right_texts(split.column("answers"))
-    spans = [_span(windows, window, found[row]) for window, row in enumerate(windows["row"])]
-    columns = {
-        "references": [references[row] for row in windows["row"]],
+    each = zip(windows.rows, windows.starts, windows.lengths, context_starts, strict=True)
+    spans = [_span(found[row], start, length, offset) for row, start, length, offset in each]
+    return {
+        "references": [references[row] for row in windows.rows],
         "spans": np.asarray(spans, dtype=np.int64).reshape(-1, 2),
     }
-    return columns, lost
 
 
-def _found(split: Split, contexts: Sequence[str]) -> tuple[list[list[tuple[int, int]] | None], int]:
-    """Where the answers of each row are, from and to, in characters; None where none was found. How many weren't."""
-    found: list[list[tuple[int, int]] | None] = []
-    lost = 0
-    for answers, context in zip(split.column("answers").to_pylist(), contexts, strict=True):
+def _found(
+    split: Split, contexts: Sequence[str], places: Sequence[NDArray[np.int32]], most: int
+) -> tuple[list[list[Tokens] | None], dict[str, int]]:
+    """First and last token of the answers of each row, counted in its context, and None where none was found; counts.
+
+    `places` are those of each context's tokens. An answer of which there is no token isn't found.
+    """
+    found: list[list[Tokens] | None] = []
+    lost = long = 0
+    for answers, context, own in zip(split.column("answers").to_pylist(), contexts, places, strict=True):
         texts = answers["text"]
-        starts = [nearest(context, *one) for one in zip(texts, answers["answer_start"], strict=True)]
-        spans = [(start, start + len(text)) for text, start in zip(texts, starts, strict=True) if start >= 0]
+        pairs = zip(texts, answers["answer_start"], strict=True)
+        spans = [one for text, start in pairs if (one := _tokens_of(text, nearest(context, text, start), own))]
         lost += len(texts) - len(spans)
+        long += sum(last - first >= most for first, last in spans)
         found.append(spans if spans or not texts else None)
-    return found, lost
+    return found, {"answers_not_found": lost, "answers_over_max_answer_tokens": long}
 
 
-def _span(columns: Columns, window: int, answers: list[tuple[int, int]] | None) -> tuple[int, int]:
-    """First and last token of the first answer that a window holds, counted from the example's first token."""
+def _tokens_of(answer: str, start: int, places: NDArray[np.int32]) -> Tokens | None:
+    """First and last token of an answer that stands at `start`; characters that are in no token don't count."""
+    first = int(np.searchsorted(places[:, 1], start, side="right"))
+    last = int(np.searchsorted(places[:, 0], start + len(answer), side="left")) - 1
+    return (first, last) if start >= 0 and first <= last else None
+
+
+def _span(answers: list[Tokens] | None, start: int, length: int, offset: int) -> Tokens:
+    """First and last token of the first answer that a window holds, counted from the example's first token.
+
+    The window's tokens are `length` from `start` on, and begin `offset` tokens behind the example's first.
+    """
     if answers is None:
         return UNKNOWN, UNKNOWN
-    places, offset = columns["places"][window], int(columns["context_starts"][window])
-    for start, end in answers:
-        if len(places) and places[0, 0] <= start and end <= places[-1, 1]:
-            first = int(np.searchsorted(places[:, 1], start, side="right"))
-            last = int(np.searchsorted(places[:, 0], end, side="left")) - 1
-            return first + offset, max(first, last) + offset
-    return 0, 0
+    inside = ((first, last) for first, last in answers if start <= first and last < start + length)
+    return next(((first - start + offset, last - start + offset) for first, last in inside), (0, 0))
 
 
 def judge_spans(

@@ -38,6 +38,17 @@ def nearest(text: str, answer: str, start: int) -> int:
     return before if start - before <= behind - start else behind
 
 
+def placed_in(table: pa.Table, texts: pa.ChunkedArray) -> pa.Table:
+    """`table` has the columns `answer` and `start` of cleaned texts; the same with places in `texts` as they came.
+
+    A place is null where the given text doesn't hold the answer as it is.
+    """
+    rows = zip(texts.to_pylist(), *(table.column(name).to_pylist() for name in ("answer", "start")), strict=True)
+    places = [-1 if start is None else nearest(text, answer, start) for text, answer, start in rows]
+    starts = pa.array([None if place < 0 else place for place in places], pa.int64())
+    return table.set_column(table.column_names.index("start"), "start", starts)
+
+
 def with_texts(answers: pa.Array, change: Callable[[pa.Array], pa.Array]) -> pa.Array:
     """`answers` (of type ANSWERS) with the texts that `change` makes of all of theirs, (A,) to (A,)."""
     texts, starts = answers.flatten()

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 #: What stands at the end of a text where a tokenizer puts nothing there itself, as in GPT-2 and in old T5 files.
 END_TOKENS = ("<|endoftext|>", "</s>")
 
+#: A column of examples: their numbers, by which tokens are drawn, where these aren't their places.
+DRAWN_BY = "drawn_by"
+
 #: Targets that are encoded and decoded again, to see whether the tokenizer can write; more than half must come back.
 PROBED_TEXTS, WRITTEN_RATIO = 100, 0.5
 
@@ -226,6 +229,11 @@ def encoded_targets(split: Split, tokenizer: Tokenizer, room: int) -> Spans:
 def references_of(split: Split) -> list[list[str]]:
     """The column `target`, lists of one right text."""
     return [[text] for text in split.column("target").to_pylist()]
+
+
+def numbers_of(examples: Examples, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    """By which tokens are drawn for some examples: their places, unless they are parts of something longer."""
+    return np.asarray(examples.columns[DRAWN_BY][rows] if DRAWN_BY in examples.columns else rows)
 
 
 def decoder_of(tokenizer: Tokenizer) -> Callable[[Sequence[Sequence[int]]], list[str]]:

@@ -48,6 +48,7 @@ class SentenceOverlap:
         order = np.argsort(shares, kind="stable")
         gain = np.concatenate([[0.0], np.cumsum(np.asarray(without)[order] - np.asarray(with_it)[order])])
         borders = np.append(shares[order], np.inf)
+        gain[1:][borders[1:] == borders[:-1]] = -np.inf  # a threshold can't divide equal shares
         return cls(model.weights, model.unseen, float(borders[int(gain.argmax())]))
 
     def best(self, question: str, context: str) -> tuple[str, float]:

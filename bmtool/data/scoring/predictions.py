@@ -115,8 +115,8 @@ def outputs_of(table: pa.Table, labels: tuple[str, ...]) -> Columns:
     if not pa.types.is_list(prediction.type):
         return {"references": reference.to_pylist(), "predictions": prediction.to_pylist()}
     scores = table.column("scores")
-    lengths, answered = (pc.list_value_length(one).to_numpy() for one in (scores, prediction))
-    if np.array_equal(lengths, answered):  # a score for each word's tag
+    lengths, answered, right = (pc.list_value_length(one).to_numpy() for one in (scores, prediction, reference))
+    if np.array_equal(lengths, answered) and np.array_equal(lengths, right):  # a score for each word's tag
         return {
             "references": _split(_ids(pc.list_flatten(reference), labels), reference),
             "predictions": _split(_ids(pc.list_flatten(prediction), labels), prediction),

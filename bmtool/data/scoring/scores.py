@@ -97,7 +97,10 @@ def bootstrap(metric: Metric, statistics: Floats, seed: int, resamples: int = RE
     """
     num_rows = len(statistics)
     if not num_rows or not np.isfinite(over_all(metric.values, statistics)):
-        raise DataError(f"{metric.name()} can't be computed: it has no finite value over {num_rows} rows")
+        raise DataError(
+            f"{metric.name()} can't be computed: it has no finite value over {num_rows} rows, such as where all are "
+            "alike. Name the metrics that are to be measured under evaluate.metrics"
+        )
     return _score(metric.values, statistics, seed, resamples)
 
 

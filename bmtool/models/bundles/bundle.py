@@ -10,13 +10,14 @@ import pyarrow as pa
 
 from bmtool.artifacts.files import write_json
 from bmtool.artifacts.manifest import RESUME
-from bmtool.contracts import OnePassTask
+from bmtool.contracts import DocumentTask, OnePassTask
 from bmtool.contracts.kinds import INPUTS
 from bmtool.data.examples.texts import Joint
 from bmtool.data.tokenizing.tokenizer_files import TOKENIZER_FILES
 from bmtool.data.tokenizing.tokenizers import load_tokenizer
-from bmtool.errors import GateError
+from bmtool.errors import ConfigError, GateError
 from bmtool.models.bundles.fresh import run_fresh
+from bmtool.models.families.family import family_for
 from bmtool.models.files.checkpoint import INFO, open_config, open_model, read_info
 from bmtool.models.files.opening import task_of
 from bmtool.models.onnx.export import need_onnx
@@ -44,6 +45,11 @@ def write_bundle(checkpoint: Artifact, folder: Path) -> None:
     info = read_info(checkpoint.folder)
     task = task_of(checkpoint.folder, info).suited(open_config(checkpoint.folder), checkpoint.folder)
     model = open_model(checkpoint.folder, task.auto_class, attention="any")
+    if isinstance(task, DocumentTask) and family_for(model.config).is_decoder and model.config.pad_token_id is None:
+        raise ConfigError(
+            f"{checkpoint.folder / 'config.json'}: there is no pad_token_id, so that a graph of several texts couldn't "
+            "tell where each one ends. Fine-tune the checkpoint again, or set it to the id of a token that ends no text"
+        )
     for name in ("config.json", *TOKENIZER_FILES):
         if (checkpoint.folder / name).exists():
             shutil.copyfile(checkpoint.folder / name, folder / name)

@@ -68,7 +68,8 @@ def compare_texts(
 def _from_sources(models: tuple[Any, Any], batch: Batch, examples: Examples, how: Search) -> Iterator[Part]:
     end = cast("int", examples.end)
     for part in sources_alike(batch, models[0].config, MAX_TEXTS):
-        ids, other = (written(model, batch, part, how, end) for model in models)
+        rows = batch.rows[part.documents].tolist()
+        ids, other = (written(model, part, rows, how, end) for model in models)
         inputs = {
             "input_ids": part.source_ids,
             "attention_mask": part.source_mask,

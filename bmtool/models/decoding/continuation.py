@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, cast
 import numpy as np
 import torch
 
+from bmtool.data.examples.targets import numbers_of
 from bmtool.data.tokens import InMemoryTokens
 from bmtool.models.decoding.search import MAX_TEXTS, masked_attention, search, until
 from bmtool.models.families.batches import pack, packed_lengths_of
@@ -57,7 +58,8 @@ def go_on(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     is_cut = np.zeros(len(batch.rows), dtype=bool)
     with masked_attention(model):
         for part, inputs in prompts_alike(batch, examples, how):
-            ids = gone_on(model, inputs, batch.rows[part].tolist(), how, examples.end)
+            numbers = numbers_of(examples, batch.rows[part]).tolist()
+            ids = gone_on(model, inputs, numbers, how, examples.end)
             for document, tokens in zip(part, ids[:, inputs["input_ids"].shape[1] :].tolist(), strict=True):
                 rows[document], is_cut[document] = until(tokens, examples.end)
     return {"predictions": examples.decode(rows), "is_cut": is_cut}

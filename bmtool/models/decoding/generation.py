@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from bmtool.data.examples.targets import numbers_of
 from bmtool.models.decoding.search import MAX_TEXTS, masked_attention, search, until
 from bmtool.models.families.batches import documents_at, pack, with_types, with_written
 from bmtool.models.families.encoder_decoder import rectangles, start_token
@@ -63,7 +64,8 @@ def write(model: nn.Module, batch: Batch, examples: Examples, how: Search) -> Co
     rows: list[list[int]] = [[]] * len(batch.rows)
     is_cut = np.zeros(len(batch.rows), dtype=bool)
     for part in sources_alike(batch, model.config, max(1, MAX_TEXTS // how.num_beams)):
-        ids = written(model, batch, part, how, examples.end)
+        numbers = numbers_of(examples, batch.rows[part.documents]).tolist()
+        ids = written(model, part, numbers, how, examples.end)
         for document, tokens in zip(part.documents, ids[:, 1:].tolist(), strict=True):
             rows[document], is_cut[document] = until(tokens, examples.end)
     return {"predictions": examples.decode(rows), "is_cut": is_cut}
@@ -74,10 +76,10 @@ def sources_alike(batch: Batch, config: Any, most: int) -> Iterator[Rectangle]:
     return rectangles(batch, config, max_padding=MAX_PADDING, most=most)
 
 
-def written(model: nn.Module, batch: Batch, part: Rectangle, how: Search, end: int) -> Tensor:
+def written(model: nn.Module, part: Rectangle, rows: list[int], how: Search, end: int) -> Tensor:
     """Token ids for each source of a rectangle, a start token first; padding after the end."""
     config: Any = model.config
     how = replace(how, max_new_tokens=min(how.max_new_tokens, longest_document(config) or how.max_new_tokens))
     inputs = {"input_ids": part.source_ids, "attention_mask": part.source_mask}
     with masked_attention(model):
-        return search(model, inputs, batch.rows[part.documents].tolist(), how, end, start_token=start_token(config))
+        return search(model, inputs, rows, how, end, start_token=start_token(config))

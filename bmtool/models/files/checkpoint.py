@@ -18,6 +18,7 @@ from bmtool.errors import ConfigError, DataError, MissingInputError, RefusedErro
 from bmtool.models.building.build import attention_name, auto_model, new_model, quiet_transformers, with_labels
 from bmtool.models.families.family import family_for
 from bmtool.models.families.positions import longest_document
+from bmtool.models.files.derived import derived_goal
 from bmtool.models.files.task_folders import INFO, task_folders
 from bmtool.models.heads.parameters import head_parameters, label_parameters
 
@@ -26,17 +27,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from transformers import PretrainedConfig, PreTrainedModel
-
-#: What a foreign checkpoint's class says about its goal.
-_GOALS = {
-    "ForSequenceClassification": ("task", "text_classification"),
-    "ForTokenClassification": ("task", "token_classification"),
-    "ForQuestionAnswering": ("task", "question_answering"),
-    "ForMaskedLM": ("objective", "mlm"),
-    "ForCausalLM": ("objective", "clm"),
-    "LMHeadModel": ("objective", "clm"),
-    "BertForPreTraining": ("objective", "mlm_nsp"),
-}
 
 
 def check_safe(folder: Path) -> dict[str, Any]:
@@ -240,16 +230,7 @@ def read_info(folder: Path) -> dict[str, Any]:
     info = _read_json(folder / INFO)
     if info is not None:
         return info
-    kind, goal = None, None
-    for ending, (kind_of, name) in _GOALS.items():
-        if any(architecture.endswith(ending) for architecture in config.get("architectures") or []):
-            kind, goal = kind_of, {"type": name}
-    id2label = config.get("id2label") or {}
-    labels = (
-        [id2label[key] for key in sorted(id2label, key=int)]
-        if kind == "task" and goal != {"type": "question_answering"}
-        else []
-    )
+    kind, goal, labels = derived_goal(config)
     return {
         "goal": goal,
         "goal_kind": kind,

@@ -15,7 +15,9 @@ import pyarrow as pa
 import torch
 
 from bmtool.contracts.kinds import INPUTS, JUDGED
-from bmtool.data.examples.targets import answers_cut
+from bmtool.data.examples.labelled import with_columns
+from bmtool.data.examples.right_answers import placed_in
+from bmtool.data.examples.targets import DRAWN_BY, answers_cut
 from bmtool.data.messages import NoConversationError, asked, conversation, with_contents
 from bmtool.data.rows import schema_of
 from bmtool.errors import DataError
@@ -64,7 +66,14 @@ class Rows:
         return self.table.schema
 
     def column(self, name: str) -> pa.ChunkedArray:
-        """One column."""
+        """One column.
+
+        Raises:
+            DataError: there is none of that name.
+        """
+        if name not in self.table.column_names:
+            there = ", ".join(self.table.column_names)
+            raise DataError(f"split '{self.name}': there is no column '{name}'. The columns are: {there}")
         return self.table.column(name)
 
 
@@ -112,6 +121,8 @@ class Predictor:
     """What the training data called the task's columns: ours to theirs, several where texts were joined."""
     cleaners: tuple[Cleaner, ...] = ()
     """What was done to the texts of the training data, and is done to new ones."""
+    list_separator: str | None = None
+    """What stood between the words in a field of the training data's CSV."""
     batch_tokens: int = BATCH_TOKENS
 
     @cached_property
@@ -159,9 +170,14 @@ class Predictor:
             return "a text, or messages that ask something"
         return "a text or a list of words" if self.shows_input else "a text"
 
-    def answers(self, rows: Sequence[Mapping[str, Any]]) -> tuple[list[dict[str, Any]], dict[str, int]]:
-        """Plain values for rows of `as_row`, and what was cut. Scores have six digits: a float32 has no more."""
-        table, cut = self.predict(self.table(rows))
+    def answers(
+        self, rows: Sequence[Mapping[str, Any]], places: Sequence[int] | None = None
+    ) -> tuple[list[dict[str, Any]], dict[str, int]]:
+        """Plain values for rows of `as_row`, and what was cut. Scores have six digits: a float32 has no more.
+
+        `places` are those of the rows in what they are from, where they aren't all of it: tokens are drawn by them.
+        """
+        table, cut = self.predict(self.table(rows), places)
         return [{name: _shorten(value) for name, value in row.items()} for row in table.to_pylist()], cut
 
     def as_row(self, value: Any) -> dict[str, Any] | None:
@@ -184,18 +200,23 @@ class Predictor:
         """Rows of `as_row` as a table."""
         return pa.Table.from_pylist([dict(row) for row in rows], schema=schema_of(self.inputs))
 
-    def predict(self, rows: pa.Table) -> tuple[pa.Table, dict[str, int]]:
+    def predict(self, rows: pa.Table, places: Sequence[int] | None = None) -> tuple[pa.Table, dict[str, int]]:
         """(what the task shows of each row, in their order; what was cut, by reason)."""
         if not rows.num_rows:
             one = {name: _as_input("a", kind) for name, kind in self.inputs.items()}
             return self.predict(self.table([one]))[0].slice(0, 0), {}
         examples = self.examples(rows)
+        if places is not None:
+            examples = with_columns(examples, {DRAWN_BY: np.asarray(places, np.int64)})
         parts, order = [], []
         for batch in self.batches(examples):
             parts.append(self.backend.outputs(batch, examples))
             order.append(batch.rows)
         outputs = self.task.merged(in_order(parts, order), rows.num_rows)
-        return self.task.present(outputs, self.labels), {**examples.cut, **answers_cut(outputs)}
+        table = self.task.present(outputs, self.labels)
+        if self.task.of_kind("answers"):
+            table = placed_in(table, rows.column(self.task.of_kind("text")[-1]))
+        return table, {**examples.cut, **answers_cut(outputs)}
 
     def examples(self, rows: pa.Table) -> Examples:
         """Clean and encode the columns that the task is asked about, and what else of its input there is."""

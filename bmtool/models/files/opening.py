@@ -60,6 +60,7 @@ def load(path: str | Path, *, task: str = "", batch_tokens: int = BATCH_TOKENS) 
         backend=_graphs(folder, goal) if is_bundle else TorchModel(open_model(folder, goal.auto_class), goal),
         columns=dict(info.get("columns") or {}),
         cleaners=tuple(cast("Cleaner", read_back(CLEANERS, one, folder, _AGAIN)) for one in info.get("clean") or ()),
+        list_separator=info.get("list_separator"),
         batch_tokens=batch_tokens,
     )
 

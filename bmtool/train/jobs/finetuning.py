@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bmtool.contracts import Weighing
+from bmtool.contracts import DocumentTask, Weighing
 from bmtool.data.dataset import open_dataset
 from bmtool.data.examples.labelled import task_of
 from bmtool.data.scoring.scores import evaluate_metrics, higher_is_better
@@ -21,6 +21,7 @@ from bmtool.train.phases import Phase, require_room
 from bmtool.train.selection import Selection
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from tokenizers import Tokenizer
@@ -97,6 +98,8 @@ class Lesson:
             settings = start_config(self.config, self.job, self.tokenizer_folder)
             model = new_model(settings, auto_class, labels, seed)
             new = frozenset(name for name, _ in model.named_parameters())
+        if isinstance(self.task, DocumentTask) and model.config.pad_token_id is None:
+            model.config.pad_token_id = _padding(self.tokenizer_folder)
         biases = self.task.first_biases(self.parts["train"])
         if biases is not None:
             begin_biases(model, new, biases)
@@ -109,6 +112,8 @@ class Lesson:
 
     def save(self, folder: Path, model: PreTrainedModel, best: dict[str, Any] | None) -> None:
         """Write the trained model with all that is needed to use it into `folder`."""
+        if isinstance(self.task, DocumentTask):
+            model.config.problem_type = self.task.problem_type
         save_checkpoint(folder, model, self.tokenizer_folder, self._info(best))
         self.task.furnish(folder, self.config.max_seq_length)
 
@@ -125,6 +130,7 @@ class Lesson:
             "best": best,
             "columns": prepared.get("columns") or {},
             "clean": prepared.get("clean") or [],
+            "list_separator": _list_separator(prepared),
         }
 
     def facts(self) -> dict[str, Any]:
@@ -136,6 +142,18 @@ class Lesson:
             "tokens_per_epoch": int(self.parts["train"].packed_lengths.sum()),
             "cut": {name: dict(examples.cut) for name, examples in self.parts.items()},
         }
+
+
+def _padding(folder: Path) -> int | None:
+    """What stands for no text: a decoder's head reads the last token that is something else."""
+    ids = special_ids(load_tokenizer(folder), folder)
+    return next((ids[role] for role in ("pad", "eos", "unk") if role in ids), None)
+
+
+def _list_separator(prepared: Mapping[str, Any]) -> str | None:
+    """What stands between the words of a field of CSV, if all sources agree."""
+    found = {source.get("list_separator") for source in prepared.get("sources") or [] if source["type"] == "csv"}
+    return found.pop() if len(found) == 1 else None
 
 
 def open_lesson(config: Config, job: Job, *, name: str = "", metric: str | None = None) -> Lesson:

@@ -123,13 +123,29 @@ def _goal(checkpoint: Path, dataset: Dataset) -> Goal:
         goal = cast("Goal", read_back(OBJECTIVES, info["goal"], checkpoint, _OTHER_VERSION))
         _check_tokenizer(checkpoint, dataset)
         return goal
+    return _suited(checkpoint, cast("Task", read_back(TASKS, info["goal"], checkpoint, _OTHER_VERSION)), dataset)
+
+
+def _suited(checkpoint: Path, trained: Task, dataset: Dataset) -> Task:
+    """The task that a checkpoint was trained for, if it reads and answers what the dataset has.
+
+    What a foreign checkpoint reads, such as pairs, isn't known, so that it is taken from the dataset.
+    """
     task = task_of(dataset)
-    if task.name() != info["goal"]["type"]:
-        raise MissingInputError(
-            f"{checkpoint}: the checkpoint was trained for {info['goal']['type']}, "
-            f"and {dataset.folder} is for {task.name()}"
-        )
-    return cast("Goal", read_back(TASKS, info["goal"], checkpoint, _OTHER_VERSION))
+    is_foreign = not (checkpoint / INFO).is_file()
+    if task.name() == trained.name():
+        if is_foreign and task.answers == trained.answers:
+            return task
+        if task.columns == trained.columns:
+            return trained
+    ours, theirs = (_told(one, in_full=task.name() == trained.name()) for one in (trained, task))
+    raise MissingInputError(
+        f"{checkpoint}: the checkpoint was trained for {ours}, and {dataset.folder} is for {theirs}"
+    )
+
+
+def _told(task: Task, *, in_full: bool) -> str:
+    return f"{task.name()} of {', '.join(task.columns)}" if in_full else task.name()
 
 
 def _is_untuned(checkpoint: Path, goal: Goal | None) -> bool:

@@ -28,6 +28,11 @@ KINDS = {
         "predictions": np.array([[1, 1, 0], [0, 0, 0], [0, 1, 0]], bool),
         "probabilities": SHARES,
     },
+    "all labels": {
+        "references": np.array([[1, 0, 0], [0, 0, 0], [1, 1, 1]], bool),
+        "predictions": np.ones((3, 3), bool),
+        "probabilities": SHARES,
+    },
     "tags": {"references": words([0, 1], [2], []), "predictions": words([0, 0], [1], [])},
     "number": {"references": np.array([1.0, 2.5, 3.0]), "predictions": np.array([1.5, 2.0, 3.5])},
     "target": {"references": [["a"], ["b", "c"], []], "predictions": ["a", "c", ""]},

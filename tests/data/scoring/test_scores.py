@@ -106,7 +106,10 @@ def test_a_metric_without_a_value_is_a_data_error(num_rows):
     with pytest.raises(DataError) as error:
         bootstrap(Loss(), np.zeros((num_rows, 2)), seed=0)
 
-    assert str(error.value) == f"loss can't be computed: it has no finite value over {num_rows} rows"
+    assert str(error.value) == (
+        f"loss can't be computed: it has no finite value over {num_rows} rows, such as where all are alike. "
+        f"Name the metrics that are to be measured under evaluate.metrics"
+    )
 
 
 def test_metrics_are_put_on_one_scale_by_what_is_perfect_and_losses_by_the_probability_that_they_are_of():

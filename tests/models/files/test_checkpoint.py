@@ -14,6 +14,7 @@ from bmtool.models.building.build import new_model
 from bmtool.models.families.family import family_for
 from bmtool.models.families.packed import lm_logits_at
 from bmtool.models.files.checkpoint import open_model, read_info, save_checkpoint
+from bmtool.models.files.opening import load
 from safetensors.torch import load_file, save_file
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
@@ -262,6 +263,46 @@ def test_a_plain_hugging_face_folder_works_and_says_what_it_is(tmp_path, tokeniz
     assert info["max_seq_length"] == 512
     opened = open_model(folder, "AutoModelForTokenClassification")
     assert torch.equal(opened.classifier.weight, model.classifier.weight)
+
+
+@pytest.mark.parametrize(
+    ("settings", "goal", "columns"),
+    [
+        ({}, {"type": "text_classification"}, ["label", "score"]),
+        ({"num_labels": 1}, {"type": "text_regression"}, ["score"]),
+        ({"num_labels": 1, "problem_type": "regression"}, {"type": "text_regression"}, ["score"]),
+        (
+            {"num_labels": 3, "problem_type": "multi_label_classification"},
+            {"type": "text_classification", "multi_label": True},
+            ["labels", "scores"],
+        ),
+    ],
+)
+def test_what_the_logits_of_a_foreign_classifier_mean_is_read_from_its_configuration(
+    tmp_path, tokenizer_folder, settings, goal, columns
+):
+    folder = tmp_path / "plain"
+    transformers.BertForSequenceClassification(bert(**settings)).save_pretrained(folder)
+    shutil.copyfile(tokenizer_folder / "tokenizer.json", folder / "tokenizer.json")
+    written = json.loads((folder / "config.json").read_text())
+    if not settings:  # as transformers before 5 writes two labels without names
+        written = {name: value for name, value in written.items() if name not in ("id2label", "label2id")}
+    (folder / "config.json").write_text(json.dumps(written))
+
+    info = read_info(folder)
+
+    assert info["goal"] == goal
+    [answer] = load(folder)(["we saw the film"])
+    assert list(answer) == columns
+
+
+def test_several_numbers_of_a_foreign_model_are_no_task_of_ours(tmp_path, tokenizer_folder):
+    folder = tmp_path / "plain"
+    model = transformers.BertForSequenceClassification(bert(num_labels=2, problem_type="regression"))
+    model.save_pretrained(folder)
+    shutil.copyfile(tokenizer_folder / "tokenizer.json", folder / "tokenizer.json")
+
+    assert (read_info(folder)["goal"], read_info(folder)["goal_kind"]) == (None, None)
 
 
 def test_bmtool_json_comes_back(classifier):
