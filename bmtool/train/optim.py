@@ -5,12 +5,13 @@ Their state is kept as plain named tensors.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from bmtool.errors import DataError
+from bmtool.train.weights.adamw import Known, Move, move
 from bmtool.train.weights.layers import is_hidden
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ class Optimizer:
     """One or two of torch's optimizers that share out the parameters."""
 
     parts: Sequence[torch.optim.Optimizer]
+    known: dict[Tensor, Known] = field(default_factory=dict)
+    """What `move` keeps from one step to the next"""
 
     @property
     def groups(self) -> list[dict[str, Any]]:
@@ -45,6 +48,17 @@ class Optimizer:
         """Move every parameter that has a gradient."""
         for part in self.parts:
             part.step()
+
+    @property
+    def is_adamw(self) -> bool:
+        """Whether AdamW moves all parameters."""
+        return all(isinstance(part, torch.optim.AdamW) for part in self.parts)
+
+    def move(self, moves: Sequence[Move], scale: float) -> None:
+        """AdamW's step on a CPU by gradients times `scale`, in whatever form."""
+        for part in self.parts:
+            if isinstance(part, torch.optim.AdamW):
+                move(part, moves, self.known, scale)
 
     def set_rate(self, factor: float) -> None:
         """Set each group's learning rate to `factor` of its highest."""
@@ -75,6 +89,7 @@ class Optimizer:
             if name not in masters:
                 raise DataError(f"the optimizer's state is of another model: it has a parameter '{name}'")
             state.setdefault(name, {})[what] = value.to(masters[name].device)
+        self.known.clear()
         for part in self.parts:
             part.state.clear()
             own = {id(parameter) for group in part.param_groups for parameter in group["params"]}

@@ -191,7 +191,6 @@ class Stepper:
 
     def _update(self, loss: float, factor: float) -> float:
         """Move the weights, unless loss or gradient are of no use; return the norm of the gradient before clipping."""
-        gradients = self.weights.gradients()
         grad_norm = self.weights.grad_norm()
         usual = self.state.odd_loss
         is_good = is_usable(self.state, loss, grad_norm)
@@ -201,12 +200,8 @@ class Stepper:
                 f"losses up to {self.state.odd_loss:.3g} are learned from now on. Larger batches even them out"
             )
         if is_good:
-            scale = self.phase.training.max_grad_norm / (grad_norm + 1e-6)
-            if scale < 1:
-                torch._foreach_mul_(gradients, scale)
             self.optimizer.set_rate(factor)
-            self.optimizer.step()
-            self.weights.publish()
+            self.weights.move(self.optimizer, min(1.0, self.phase.training.max_grad_norm / (grad_norm + 1e-6)))
         else:
             self._skip(loss, grad_norm)
         self.weights.clear_gradients()

@@ -170,6 +170,7 @@ def gradients(goal, examples, batches, model, dtype):
     )
     _, counts = stepper._count(batches)
     losses = stepper._backward([(0, index) for index in range(len(batches))], batches, counts)
+    weights.gradients()  # masters have them from then on
     return losses, {name: master.grad for name, master in weights.masters.items()}
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from bmtool.contracts import Stop
     from bmtool.train.machine.world import World
+    from bmtool.train.optim import Optimizer
 
 T = TypeVar("T")
 
@@ -73,6 +74,13 @@ class Weights(ABC):
     @abstractmethod
     def grad_norm(self) -> float:
         """Of the whole model's gradient."""
+
+    def move(self, optimizer: Optimizer, scale: float) -> None:
+        """By the gradients times `scale`; the model computes with the new values from then on."""
+        if scale < 1:
+            torch._foreach_mul_(self.gradients(), scale)
+        optimizer.step()
+        self.publish()
 
     @abstractmethod
     def publish(self) -> None:
