@@ -456,3 +456,20 @@ def test_values_of_rows_come_in_the_order_that_was_asked_for(tmp_path, monkeypat
     assert rows.column(wanted, "n").to_pylist() == ["39", "0", "17", "17", "5"]
     assert rows.column(wanted[:0], "n").to_pylist() == []
     assert pc.utf8_length(rows.texts(wanted, ["text"])).to_pylist() == [len(text_of(n)) for n in wanted.tolist()]
+
+
+def test_a_near_copy_of_a_row_that_gives_a_test_row_away_stays_if_it_gives_none_away(tmp_path):
+    _, stars = run(
+        plan(write(tmp_path / "a.jsonl", copies(*(text_of(n, 30) for n in range(20))))) | {"split": {"test": 0.5}},
+        tmp_path / "stars",
+    )
+    tested = open_dataset(stars.folder)["test"].column("text")[0].as_py().split()
+    common = text_of(900, 200)
+    near = f"{common} {' '.join(tested[:5])} and that is all"
+    texts = [f"{common} {' '.join(tested[:14])}", near, *(text_of(n, 30) for n in range(100, 110))]
+    settings_ = near_plan(write(tmp_path / "b.jsonl", copies(*texts))) | {"decontaminate": f"{tmp_path}/stars"}
+
+    summary, job = run(settings_, tmp_path / "corpus", {"decontaminate:0": as_artifact(stars.folder, "dataset")})
+
+    assert [(row["line"], row["reason"]) for row in dropped(job.folder)] == [(1, "contaminated")]
+    assert summary["ledger"]["rows_out"] == 11

@@ -28,16 +28,16 @@ def decide_all(config: Config, rules: RowRules, collected: Collected, job: Job) 
     if config.is_exact:
         gone, kept = exact_copies(collected.units, rows.num_rows)
         decisions.lose(Loss(DUPLICATE, gone, kept))
+    if config.decontaminate:  # before similar rows go, each of which goes for one that stays
+        from bmtool.data.passes.contaminated import drop_contaminated
+
+        drop_contaminated(config.decontaminate, rows, decisions, rules, job)
     if config.near is not None:
         decisions, seconds = without_similar(SimilarTask(config.near, collected.units, decisions, rules, job))
         collected.seconds.update({"near": seconds})
         collected.worked_bytes["near"] += collected.totals["bytes"] - sum(lost[1] for lost in collected.losses.values())
     report_conflicts(rows, decisions, rules)
     decisions.facts["top_copies"] = top_copies(rows, decisions)
-    if config.decontaminate:
-        from bmtool.data.passes.contaminated import drop_contaminated
-
-        drop_contaminated(config.decontaminate, rows, decisions, rules, job)
     split = config.split
     split_rows(
         rows,

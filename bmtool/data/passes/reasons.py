@@ -37,9 +37,9 @@ def reasons_of(config: Config) -> dict[str, tuple[str, ...]]:
     reasons = reasons_of_rows(config.sources, config.task.labels if config.task else None, config.filters)
     there = {
         DUPLICATE: config.is_exact,
+        CONTAMINATED: config.decontaminate,
         NEAR: config.near is not None,
         EARLIER: config.near is not None and config.near.against,
-        CONTAMINATED: config.decontaminate,
         NOT_DRAWN: config.sample is not None,
     }
     return {**reasons, **{reason: () for reason, is_there in there.items() if is_there}}
