@@ -118,10 +118,10 @@ def taken_over(work: Path, path: Path) -> dict[str, str]:
     return {"from": f"{folder}/"}
 
 
-def packed(bench: Bench, name: str, *, night: int) -> str:
-    """The corpus as .jsonl.gz with another column: other bytes, so that nothing kept of it is taken up."""
+def packed(bench: Bench, name: str, *, night: int, texts: Path | None = None) -> str:
+    """The corpus, or other texts, as .jsonl.gz with another column: other bytes, so that nothing kept is taken up."""
     folder = bench.work / name
-    for path in sorted((bench.folder / "corpus").glob("*.jsonl")):
+    for path in sorted((texts or bench.folder / "corpus").glob("*.jsonl")):
         target = folder / f"{path.name}.gz"
         if not target.exists():
             folder.mkdir(parents=True, exist_ok=True)
@@ -167,10 +167,12 @@ def workers(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
     """Wall time with one process and with two, in turns; meaningful only on a machine with nothing else to do."""
     tokenizer = taken_over(bench.work, tokenizers[0])
     warm_up(bench, tokenizer)
-    plain = enlarge(bench, 1000, "texts-1000")
-    for size, sources, total in (
+    plain, texts = enlarge(bench, 1000, "texts-1000"), bench.work / "texts-1000"
+    total = float((texts / "done").read_text())
+    for size, sources, megabytes in (
         ("packed", packed(bench, "night-1", night=1), megabytes),
-        ("1 GB plain", plain, float((bench.work / "texts-1000" / "done").read_text())),
+        ("1 GB plain", plain, total),
+        ("1 GB packed", packed(bench, "texts-1000-packed", night=1, texts=texts), total),
     ):
         trees = set()
         for _ in range(bench.rounds):
@@ -178,8 +180,8 @@ def workers(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
                 folder = bench.fresh(f"workers-{count}")
                 config(folder, sources, is_lenient=True, tokenizer=tokenizer, workers=count)
                 done = prepare(bench, folder, cores=count)
-                bench.note(f"workers {count} {size} wall", total / done.spent.wall)
-                bench.note(f"workers {count} {size} cpu", total / done.spent.cpu)
+                bench.note(f"workers {count} {size} wall", megabytes / done.spent.wall)
+                bench.note(f"workers {count} {size} cpu", megabytes / done.spent.cpu)
                 trees.add(digest(done.artifact))
         bench.notes[f"workers {size}"] = "the same bytes" if len(trees) == 1 else "OTHER BYTES"
 

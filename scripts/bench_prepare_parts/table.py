@@ -111,7 +111,7 @@ def stages(bench: Bench) -> Iterator[Row]:
 
 
 def workers(bench: Bench) -> Iterator[Row]:
-    for size in ("packed", "1 GB plain"):
+    for size in ("packed", "1 GB plain", "1 GB packed"):
         if bench.rate(f"workers 2 {size} wall"):
             times = bench.rate(f"workers 2 {size} wall") / bench.rate(f"workers 1 {size} wall")
             measured = f"{times:.2f} times by the clock ({met(times >= 1.8)}), {bench.notes[f'workers {size}']}"

@@ -95,7 +95,7 @@ def lesson_of(folder: Path, name: str) -> Lesson:
 def plain(name: str, batch: Batch) -> dict[str, Any]:
     """The batch of one example as a row for transformers."""
     ids, targets = batch.input_ids[0].tolist(), {key: value.tolist() for key, value in batch.targets.items()}
-    if name == "similarity":
+    if ROWS[name].task["type"] == "similarity":
         border = int(batch.cu_seq_lens[1])
         return {"input_ids": ids[:border], "input_ids_pair": ids[border:]}
     if batch.token_type_ids is not None and "positions" in targets:  # the source is type 0
@@ -119,7 +119,7 @@ def build(folder: Path, name: str) -> None:
     lesson.save(out / "model", lesson.model(), None)
     task, examples, rng = lesson.task, lesson.parts["train"], np.random.default_rng(0)
     rows = [plain(name, task.collate(examples, np.array([place]), rng)) for place in range(len(examples))]
-    if name == "text_regression":
+    if ROWS[name].task["type"] == "text_regression":
         rows = [{**row, "labels": (row["labels"] - task.mean) / task.scale} for row in rows]
     tokens = examples.packed_lengths.astype(np.int64)
     table = pa.Table.from_pylist([{**row, "tokens": count} for row, count in zip(rows, tokens.tolist(), strict=True)])

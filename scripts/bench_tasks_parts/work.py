@@ -49,6 +49,7 @@ ROWS = {
         columns={"text": "source", "text_pair": "target"},
     ),
     "text_regression": Row("film_reviews.jsonl", {"type": "text_regression"}, keep=("text", "score"), loss_ratio=0.5),
+    "mail_scores": Row("spam.jsonl.gz", {"type": "text_regression"}, keep=("text", "score"), loss_ratio=0.5),
     "token_classification": Row(
         "names_zh.jsonl.gz",
         {"type": "token_classification"},
@@ -58,6 +59,12 @@ ROWS = {
     ),
     "question_answering": Row(
         "glosses_qa.jsonl.gz",
+        {"type": "question_answering"},
+        keep=("question", "context", "answers"),
+        auto_class="AutoModelForQuestionAnswering",
+    ),
+    "mail_subjects": Row(
+        "spam.jsonl.gz",
         {"type": "question_answering"},
         keep=("question", "context", "answers"),
         auto_class="AutoModelForQuestionAnswering",
@@ -114,4 +121,30 @@ def half_exchanged(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-CHANGES: dict[str, Change] = {"pairs": half_exchanged}
+def scored(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The label as a number: 1 for spam."""
+    return [{**row, "score": float(row["label"] == "spam")} for row in rows]
+
+
+#: Of a mail; about 512 tokens.
+MOST_CHARACTERS = 1800
+
+
+def asked_for_the_subject(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """A mail's subject, its first line, is what is asked for; of mails that mostly need one window."""
+    return [
+        {
+            "context": row["text"],
+            "question": "What is the subject?",
+            "answers": {"text": [row["text"].partition("\n")[0]], "answer_start": [0]},
+        }
+        for row in rows
+        if row["text"].partition("\n")[0].strip() and len(row["text"]) <= MOST_CHARACTERS
+    ]
+
+
+CHANGES: dict[str, Change] = {
+    "pairs": half_exchanged,
+    "mail_scores": scored,
+    "mail_subjects": asked_for_the_subject,
+}
