@@ -169,7 +169,7 @@ def workers(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
     warm_up(bench, tokenizer)
     plain, texts = enlarge(bench, 1000, "texts-1000"), bench.work / "texts-1000"
     total = float((texts / "done").read_text())
-    for size, sources, megabytes in (
+    for size, sources, amount in (
         ("packed", packed(bench, "night-1", night=1), megabytes),
         ("1 GB plain", plain, total),
         ("1 GB packed", packed(bench, "texts-1000-packed", night=1, texts=texts), total),
@@ -180,8 +180,8 @@ def workers(bench: Bench, tokenizers: list[Path], megabytes: float) -> None:
                 folder = bench.fresh(f"workers-{count}")
                 config(folder, sources, is_lenient=True, tokenizer=tokenizer, workers=count)
                 done = prepare(bench, folder, cores=count)
-                bench.note(f"workers {count} {size} wall", megabytes / done.spent.wall)
-                bench.note(f"workers {count} {size} cpu", megabytes / done.spent.cpu)
+                bench.note(f"workers {count} {size} wall", amount / done.spent.wall)
+                bench.note(f"workers {count} {size} cpu", amount / done.spent.cpu)
                 trees.add(digest(done.artifact))
         bench.notes[f"workers {size}"] = "the same bytes" if len(trees) == 1 else "OTHER BYTES"
 
