@@ -13,6 +13,14 @@ def wait_for(condition, seconds: float = 5.0) -> None:
         time.sleep(0.01)
 
 
+@pytest.fixture
+def hangup():
+    """Sets what a hangup does when listening begins: what started the tests may have it ignored."""
+    before = signal.getsignal(signal.SIGHUP)
+    yield lambda action: signal.signal(signal.SIGHUP, action)
+    signal.signal(signal.SIGHUP, before)
+
+
 def is_asked(stop) -> bool:
     """Whether there is a reason, without the promise that reading it is."""
     return bool(stop._reason)
@@ -27,7 +35,8 @@ def is_asked(stop) -> bool:
         (signal.SIGHUP, "SIGHUP (the terminal is gone)"),
     ],
 )
-def test_a_signal_is_a_reason_and_no_exception(number, reason):
+def test_a_signal_is_a_reason_and_no_exception(number, reason, hangup):
+    hangup(signal.SIG_DFL)
     stop = StopRequest()
 
     with stop.listening():
@@ -37,6 +46,17 @@ def test_a_signal_is_a_reason_and_no_exception(number, reason):
         after = stop.reason
 
     assert (before, after) == ("", reason)
+
+
+def test_under_nohup_a_hangup_is_no_reason(hangup):
+    hangup(signal.SIG_IGN)
+    stop = StopRequest()
+
+    with stop.listening():
+        os.kill(os.getpid(), signal.SIGHUP)
+        time.sleep(0.1)
+
+        assert not stop.reason
 
 
 def test_time_that_is_over_is_a_reason():
